@@ -1,0 +1,19 @@
+"""The unit of audio that travels from a source to the hearing."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AudioChunk:
+    """A short stretch of mono sound.
+
+    Attributes:
+        pcm: signed 16-bit little-endian samples.
+        rate: samples per second.
+        end_seconds: audio time at the end of this chunk, counted in samples since the source was
+            opened. It is the only clock of the daemon.
+    """
+
+    pcm: bytes
+    rate: int
+    end_seconds: float

@@ -1,0 +1,32 @@
+"""Where the user's files lie: the XDG base directories, decided anew at each call.
+
+https://specifications.freedesktop.org/basedir-spec/latest/
+"""
+
+import os
+from pathlib import Path
+
+APP = "afterword"
+
+
+def _base(variable: str, *default: str) -> Path:
+    """The folder named by `variable`; the specification tells us to ignore relative ones."""
+    value = os.environ.get(variable, "")
+    if value.startswith("/"):
+        return Path(value)
+    return Path.home().joinpath(*default)
+
+
+def config_file() -> Path:
+    """The user's configuration, `$XDG_CONFIG_HOME/afterword/config.yaml`."""
+    return _base("XDG_CONFIG_HOME", ".config") / APP / "config.yaml"
+
+
+def data_folder() -> Path:
+    """Vosk models and the user's own weights, `$XDG_DATA_HOME/afterword`."""
+    return _base("XDG_DATA_HOME", ".local", "share") / APP
+
+
+def cache_folder() -> Path:
+    """What can be made again: token files, downloads, `$XDG_CACHE_HOME/afterword`."""
+    return _base("XDG_CACHE_HOME", ".cache") / APP

@@ -1,0 +1,93 @@
+"""What can be set: frozen values with their ranges, one dataclass per section of the YAML file.
+
+`config/default.yaml` documents each key for users and gives its default; this file is the law on
+types and ranges. Fields have no defaults here, so that the two can never disagree.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TriggerSettings:
+    """When to start listening to a seed."""
+
+    phrases: Annotated[list[Text], Field(min_length=1, max_length=16)]
+    cooldown_seconds: Annotated[float, Field(ge=0, le=60)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class SeedSettings:
+    """How a spoken seed begins and ends, in seconds of audio."""
+
+    silence_seconds: Annotated[float, Field(ge=0.2, le=5)]
+    timeout_seconds: Annotated[float, Field(ge=1, le=60)]
+    max_seconds: Annotated[float, Field(ge=2, le=120)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class HearingSettings:
+    """The recogniser."""
+
+    model: Text | None
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ModelSettings:
+    """How the Transformer continues a seed."""
+
+    weights: Text | None
+    device: Text
+    temperature: Annotated[float, Field(ge=0, le=5)]
+    top_k: Annotated[int, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    repetition_penalty: Annotated[float, Field(ge=1, le=2)]
+    max_sentences: Annotated[int, Field(ge=1, le=100)]
+    max_new_tokens: Annotated[int, Field(ge=1, le=4096)]
+    random_seed: Annotated[int, Field(ge=0, lt=2**63)] | None
+    threads: Annotated[int, Field(ge=1, le=256)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class VoiceSettings:
+    """How the continuation sounds."""
+
+    name: Text
+    rate_wpm: Annotated[int, Field(ge=80, le=450)]
+    volume: Annotated[float, Field(ge=0, le=1)]
+    pause_seconds: Annotated[float, Field(ge=0, le=3)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class AudioSettings:
+    """Microphone and loudspeaker, by name, part of a name or number; none is the default one."""
+
+    input: Text | Annotated[int, Field(ge=0)] | None
+    output: Text | Annotated[int, Field(ge=0)] | None
+
+
+@dataclass(frozen=True, config=_STRICT)
+class LogSettings:
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Settings:
+    """All of it, as validated."""
+
+    language: Literal["en", "zh"]
+    trigger: TriggerSettings
+    seed: SeedSettings
+    hearing: HearingSettings
+    model: ModelSettings
+    voice: VoiceSettings
+    audio: AudioSettings
+    log: LogSettings

@@ -1,0 +1,65 @@
+"""The seams of the daemon: what it asks of the parts that audio and model provide.
+
+Implementations need not import these; mypy checks them where daemon/service.py joins them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from audio.chunk import AudioChunk
+from audio.events import Event
+
+Cancelled = Callable[[], bool]
+
+
+class AudioSource(Protocol):
+    """Where sound comes from."""
+
+    @property
+    def live(self) -> bool:
+        """True where time passes by itself (a microphone), False where it waits (a file)."""
+
+    def open(self) -> AbstractContextManager[Iterator[AudioChunk]]:
+        """Open the source; the iterator ends where the sound ends.
+
+        Raises:
+            AudioDeviceError: no such device, or no sound server.
+            InputError: the file is missing or holds no sound.
+        """
+
+
+class Hearing(Protocol):
+    """Sound to events."""
+
+    def feed(self, chunk: AudioChunk) -> Sequence[Event]:
+        """Hear one more chunk."""
+
+    def finish(self) -> Sequence[Event]:
+        """The sound has ended: report what a capture holds so far."""
+
+    def cancel(self) -> None:
+        """Drop a capture that has begun and listen for the trigger again."""
+
+
+class Generator(Protocol):
+    """A seed to its continuation."""
+
+    def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
+        """Yield each sentence as soon as it is complete; looks at `cancelled` at every token."""
+
+
+class Speaker(Protocol):
+    """Sentences to sound."""
+
+    def say(self, sentences: Iterable[str], cancelled: Cancelled) -> None:
+        """Speak the sentences without gaps as they come; return when the last has sounded.
+
+        Raises:
+            SpeechError: the speech engine failed twice in a row.
+            AudioDeviceError: the loudspeaker is gone.
+            OutputError: the file that receives the speech cannot be written.
+        """
+
+    def close(self) -> None:
+        """Fall silent at once and free the device and the child process."""
