@@ -6,12 +6,15 @@ types and ranges. Fields have no defaults here, so that the two can never disagr
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
-_STRICT = ConfigDict(extra="forbid", strict=True)
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-Text = Annotated[str, Field(min_length=1)]
+# Strict: "150" is not a number and yes is not 1, so that a slip is told, not guessed.
+Text = Annotated[str, Strict(), Field(min_length=1)]
+Whole = Annotated[int, Strict()]
+Real = Annotated[float, Strict()]  # a whole number will do
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -19,16 +22,16 @@ class TriggerSettings:
     """When to start listening to a seed."""
 
     phrases: Annotated[list[Text], Field(min_length=1, max_length=16)]
-    cooldown_seconds: Annotated[float, Field(ge=0, le=60)]
+    cooldown_seconds: Annotated[Real, Field(ge=0, le=60)]
 
 
 @dataclass(frozen=True, config=_STRICT)
 class SeedSettings:
     """How a spoken seed begins and ends, in seconds of audio."""
 
-    silence_seconds: Annotated[float, Field(ge=0.2, le=5)]
-    timeout_seconds: Annotated[float, Field(ge=1, le=60)]
-    max_seconds: Annotated[float, Field(ge=2, le=120)]
+    silence_seconds: Annotated[Real, Field(ge=0.2, le=5)]
+    timeout_seconds: Annotated[Real, Field(ge=1, le=60)]
+    max_seconds: Annotated[Real, Field(ge=2, le=120)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -44,14 +47,14 @@ class ModelSettings:
 
     weights: Text | None
     device: Text
-    temperature: Annotated[float, Field(ge=0, le=5)]
-    top_k: Annotated[int, Field(ge=0)]
-    top_p: Annotated[float, Field(gt=0, le=1)]
-    repetition_penalty: Annotated[float, Field(ge=1, le=2)]
-    max_sentences: Annotated[int, Field(ge=1, le=100)]
-    max_new_tokens: Annotated[int, Field(ge=1, le=4096)]
-    random_seed: Annotated[int, Field(ge=0, lt=2**63)] | None
-    threads: Annotated[int, Field(ge=1, le=256)]
+    temperature: Annotated[Real, Field(ge=0, le=5)]
+    top_k: Annotated[Whole, Field(ge=0)]
+    top_p: Annotated[Real, Field(gt=0, le=1)]
+    repetition_penalty: Annotated[Real, Field(ge=1, le=2)]
+    max_sentences: Annotated[Whole, Field(ge=1, le=100)]
+    max_new_tokens: Annotated[Whole, Field(ge=1, le=4096)]
+    random_seed: Annotated[Whole, Field(ge=0, lt=2**63)] | None
+    threads: Annotated[Whole, Field(ge=1, le=256)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -59,17 +62,17 @@ class VoiceSettings:
     """How the continuation sounds."""
 
     name: Text
-    rate_wpm: Annotated[int, Field(ge=80, le=450)]
-    volume: Annotated[float, Field(ge=0, le=1)]
-    pause_seconds: Annotated[float, Field(ge=0, le=3)]
+    rate_wpm: Annotated[Whole, Field(ge=80, le=450)]
+    volume: Annotated[Real, Field(ge=0, le=1)]
+    pause_seconds: Annotated[Real, Field(ge=0, le=3)]
 
 
 @dataclass(frozen=True, config=_STRICT)
 class AudioSettings:
     """Microphone and loudspeaker, by name, part of a name or number; none is the default one."""
 
-    input: Text | Annotated[int, Field(ge=0)] | None
-    output: Text | Annotated[int, Field(ge=0)] | None
+    input: Text | Annotated[Whole, Field(ge=0)] | None
+    output: Text | Annotated[Whole, Field(ge=0)] | None
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -1,0 +1,273 @@
+"""Settings from their layers: default < language < user file < environment < flags.
+
+Every value remembers its layer, so that `afterword config` can show where it came from and an error
+can name the file and the line.
+"""
+
+import dataclasses
+import difflib
+import os
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from config import paths
+from config.errors import ConfigError
+from config.settings import Settings
+
+ENVIRONMENT_PREFIX = "AFTERWORD_"
+MAX_FILE_BYTES = 256 * 1024  # a settings file is a few kilobytes; more is a mistake or an attack
+
+Scalar = str | int | float | bool | None
+Value = Scalar | list[Scalar]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value and where it was written, such as "/home/ann/config.yaml, line 3"."""
+
+    value: Value
+    origin: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Validated settings and, for each dotted key, the entry that won."""
+
+    settings: Settings
+    entries: Mapping[str, Entry]
+
+
+def load(
+    user_file: Path | None = None,
+    flags: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Read and validate all layers.
+
+    Args:
+        user_file: a file that must exist; None takes `paths.config_file()` where it exists.
+        flags: assignments "section.key=value", the value in YAML.
+        environment: variables; None is the process's own.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, a value out of range or a file that is not YAML.
+    """
+    upper = _user_layer(user_file)
+    upper |= _environment_layer(os.environ if environment is None else environment)
+    upper |= _flag_layer(flags)
+    entries = _packaged_layer("default.yaml")
+    language = upper.get("language", entries["language"])
+    if language.value == "zh":
+        entries |= _packaged_layer("zh.yaml")
+    entries |= upper
+    return Loaded(_validate(entries), entries)
+
+
+def known_keys() -> list[str]:
+    """All dotted keys, in the order of the settings file."""
+    return list(_fields(Settings, ""))
+
+
+def _fields(kind: type, prefix: str) -> Iterator[str]:
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from _fields(typing.cast(type, hints[field.name]), f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name
+
+
+def _packaged_layer(name: str) -> dict[str, Entry]:
+    text = resources.files("config").joinpath(name).read_text("utf-8")
+    return _parse(text, f"default ({name})", with_lines=False)
+
+
+def _user_layer(user_file: Path | None) -> dict[str, Entry]:
+    path = user_file or paths.config_file()
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        if user_file is None:
+            return {}
+        raise ConfigError(
+            f"{path}: no such settings file; check the path after --config."
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: is larger than {MAX_FILE_BYTES} bytes, so not a settings file.")
+    try:
+        return _parse(content.decode("utf-8-sig"), str(path), with_lines=True)
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8."
+        ) from None
+
+
+def _environment_layer(environment: Mapping[str, str]) -> dict[str, Entry]:
+    """AFTERWORD_VOICE__RATE_WPM=130 is voice.rate_wpm; other programs' variables are not ours."""
+    layer: dict[str, Entry] = {}
+    for name in sorted(environment):
+        if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(
+            ENVIRONMENT_PREFIX + "TEST_"
+        ):
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+            origin = f"environment variable {name}"
+            layer |= _assign(key, environment[name], origin)
+    return layer
+
+
+def _flag_layer(flags: Iterable[str]) -> dict[str, Entry]:
+    layer: dict[str, Entry] = {}
+    for flag in flags:
+        key, equals, text = flag.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {flag}: write it as section.key=value.")
+        layer |= _assign(key.strip(), text, f"flag --set {key.strip()}")
+    return layer
+
+
+def _assign(key: str, text: str, origin: str) -> dict[str, Entry]:
+    """One key of the environment or the command line, its value written in YAML."""
+    _refuse_unknown(key, origin)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        raise ConfigError(f"{origin}: {text!r} is not a YAML value.") from None
+    value = None if node is None else _value(node, key, origin)
+    return {key: Entry(value, origin)}
+
+
+def _parse(text: str, origin: str, *, with_lines: bool) -> dict[str, Entry]:
+    """Flatten YAML into dotted keys, keeping the line of each; composing builds no objects."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{origin}, line {line}: is not valid YAML ({error.problem}).") from None
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{origin}: is not valid YAML ({reason}).") from None
+    except RecursionError:
+        raise ConfigError(f"{origin}: is nested too deeply for a settings file.") from None
+    layer: dict[str, Entry] = {}
+    if root is not None:
+        for key, node in _leaves(root, "", origin, with_lines):
+            place = _place(origin, node, with_lines)
+            if key in layer:
+                raise ConfigError(f"{place}: {key} is set twice; keep one of them.")
+            layer[key] = Entry(_value(node, key, place), place)
+    return layer
+
+
+def _place(origin: str, node: yaml.Node, with_lines: bool) -> str:
+    return f"{origin}, line {node.start_mark.line + 1}" if with_lines else origin
+
+
+def _leaves(
+    node: yaml.Node, prefix: str, origin: str, with_lines: bool
+) -> Iterator[tuple[str, yaml.Node]]:
+    """Walk the sections down to the keys that have values; an unknown key ends it."""
+    if not isinstance(node, yaml.MappingNode):
+        place, where = _place(origin, node, with_lines), prefix.rstrip(".") or "the file"
+        raise ConfigError(f"{place}: {where} must hold keys and values, such as `language: en`.")
+    sections = {key.partition(".")[0] for key in known_keys() if "." in key}
+    for key_node, value_node in node.value:
+        name = key_node.value if isinstance(key_node, yaml.ScalarNode) else "[...]"
+        key = prefix + name
+        if key in sections:
+            if not (isinstance(value_node, yaml.ScalarNode) and value_node.value == ""):
+                yield from _leaves(value_node, key + ".", origin, with_lines)
+        else:
+            _refuse_unknown(key, _place(origin, key_node, with_lines))
+            yield key, value_node
+
+
+def _value(node: yaml.Node, key: str, place: str) -> Value:
+    """A scalar or a flat list of scalars; there is nothing deeper, so aliases cannot explode."""
+    if isinstance(node, yaml.SequenceNode):
+        return [_scalar(item, key, place) for item in node.value]
+    return _scalar(node, key, place)
+
+
+def _scalar(node: yaml.Node, key: str, place: str) -> Scalar:
+    if not isinstance(node, yaml.ScalarNode):
+        raise ConfigError(f"{place}: {key} must be a single value or a list of them.")
+    try:
+        value = yaml.SafeLoader("").construct_object(node)
+    except (yaml.YAMLError, ValueError):
+        raise ConfigError(f"{place}: {key} cannot be read: {node.value!r}.") from None
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(node.value)  # a date is text here
+
+
+def _refuse_unknown(key: str, place: str) -> None:
+    if key in known_keys():
+        return
+    raise ConfigError(f"{place}: unknown key {key}; {_suggestion(key)}")
+
+
+def _suggestion(key: str) -> str:
+    """The nearest known key: by its whole name, else by its last part in any section."""
+    known = known_keys()
+    last = key.rpartition(".")[2]
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.75) or [
+        name
+        for name in known
+        if difflib.get_close_matches(last, [name.rpartition(".")[2]], cutoff=0.7)
+        or name.rpartition(".")[2].startswith(last + "_")
+    ]
+    return f"did you mean {near[0]}?" if near else "`afterword config` lists all keys."
+
+
+def _validate(entries: Mapping[str, Entry]) -> Settings:
+    tree: dict[str, typing.Any] = {}
+    for key, entry in entries.items():
+        section, _, name = key.rpartition(".")
+        (tree.setdefault(section, {}) if section else tree)[name] = entry.value
+    try:
+        return TypeAdapter(Settings).validate_python(tree)
+    except ValidationError as error:
+        raise ConfigError(_explain(error.errors(), entries)) from None
+
+
+def _explain(errors: list[ErrorDetails], entries: Mapping[str, Entry]) -> str:
+    """The first wrong value in one sentence: where, which key, what was expected, what came."""
+    path = [str(part) for part in errors[0]["loc"]]
+    key = next(k for k in entries if k == path[0] or k == ".".join(path[:2]))
+    entry = entries[key]
+    return f"{entry.origin}: {key} should be {expected(key)}, not {entry.value!r}."
+
+
+def expected(key: str) -> str:
+    """What a key may hold, in words, read off its type: "a number from 0 to 5"."""
+    schema = TypeAdapter(Settings).json_schema()
+    node = schema
+    for part in key.split("."):
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+        node = node["properties"][part]
+    return ", or ".join(_words(choice) for choice in node.get("anyOf", [node]))
+
+
+def _words(schema: Mapping[str, typing.Any]) -> str:
+    if "enum" in schema:
+        return " or ".join(schema["enum"])
+    nouns = {"integer": "a whole number", "number": "a number", "string": "a text", "null": "null"}
+    if schema["type"] == "array":
+        return f"a list of {schema['minItems']} to {schema['maxItems']} texts"
+    words = nouns[schema["type"]]
+    if "exclusiveMinimum" in schema:
+        words += f" above {schema['exclusiveMinimum']:g}"
+    if "minimum" in schema:
+        words += f" from {schema['minimum']:g}"
+    return words + (f" to {schema['maximum']:g}" if "maximum" in schema else "")
