@@ -1,0 +1,73 @@
+"""What every test gets: a home of its own. What a test may ask for: a sound server of its own."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config.paths import data_folder
+from tests.sound_server import SoundServer, missing_programs
+
+XDG_FOLDERS = {
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_STATE_HOME": ".local/state",
+    "XDG_RUNTIME_DIR": "run",
+}
+
+
+@pytest.fixture(scope="session")
+def real_data_folder() -> Path:
+    """The data folder of whoever runs the tests (fetched Vosk models lie there); read only."""
+    return data_folder()
+
+
+@pytest.fixture(autouse=True)
+def home(
+    real_data_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A new, empty home for each test and its child processes; no settings from outside.
+
+    `real_data_folder` is asked for here so that it looks before the environment changes.
+    """
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(folder))
+    for variable, name in XDG_FOLDERS.items():
+        path = folder / name
+        path.mkdir(mode=0o700, parents=True)
+        monkeypatch.setenv(variable, str(path))
+    for variable in [name for name in os.environ if name.startswith("AFTERWORD_")]:
+        monkeypatch.delenv(variable)
+    return folder
+
+
+def _look_for_devices_again() -> None:
+    """PortAudio lists the devices once, when it is initialised."""
+    if sounddevice := sys.modules.get("sounddevice"):
+        sounddevice._terminate()
+        sounddevice._initialize()
+
+
+@pytest.fixture
+def sound_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
+    """A running sound server that this process and its children use."""
+    if missing := missing_programs():
+        pytest.skip(f"no virtual sound devices: {', '.join(missing)} not installed")
+    folder = Path(tempfile.mkdtemp(prefix="sound-"))  # a short path: sockets allow 107 bytes
+    server = SoundServer(folder)
+    for variable, value in server.environment.items():
+        monkeypatch.setenv(variable, value)
+    try:
+        server.start()
+        _look_for_devices_again()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
