@@ -28,6 +28,9 @@ class AudioSource(Protocol):
             InputError: the file is missing or holds no sound.
         """
 
+    def stop(self) -> None:
+        """Let the iterator end soon; may be called from a signal handler or another thread."""
+
 
 class Hearing(Protocol):
     """Sound to events."""

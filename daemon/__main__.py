@@ -1,0 +1,5 @@
+"""`python -m daemon` is `afterword`."""
+
+from daemon.cli import main
+
+main()

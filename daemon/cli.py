@@ -1,0 +1,136 @@
+"""The command line: what `afterword` understands.
+
+Nothing heavy is imported here at the top: `afterword --help` answers in 0.2 s.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from config.errors import AfterwordError
+
+FILE = click.Path(path_type=Path)
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that reads settings."""
+    options = [
+        click.option("--config", "config_file", type=FILE, help="A settings file, not yours."),
+        click.option(
+            "--set",
+            "flags",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change one setting for this run, such as --set voice.rate_wpm=130.",
+        ),
+        click.option("--language", type=click.Choice(["en", "zh"]), help="Instead of the set one."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="afterword", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Say a trigger phrase and a few words of your own; Afterword carries on aloud.
+
+    Everything happens on this machine.
+    """
+
+
+@cli.command()
+@settings_options
+@click.option("--wav", type=FILE, help="Hear this recording (WAV, FLAC) instead of the microphone.")
+@click.option("--out", type=FILE, help="Write the speech to this WAV file instead of playing it.")
+def run(
+    config_file: Path | None,
+    flags: tuple[str, ...],
+    language: str | None,
+    wav: Path | None,
+    out: Path | None,
+) -> None:
+    """Listen, and carry on what is said, until stopped or until the recording ends."""
+    from daemon import commands
+
+    commands.run(commands.load_settings(config_file, flags, language).settings, wav, out)
+
+
+@cli.command()
+@settings_options
+@click.argument("seed")
+@click.option("--out", type=FILE, help="Write the speech to this WAV file instead of playing it.")
+@click.option("--no-speech", is_flag=True, help="Only print the continuation.")
+def say(
+    seed: str,
+    config_file: Path | None,
+    flags: tuple[str, ...],
+    language: str | None,
+    out: Path | None,
+    no_speech: bool,
+) -> None:
+    """Continue SEED: print the continuation as it comes, and speak it."""
+    from daemon import commands
+
+    if no_speech and out:
+        raise click.UsageError("--no-speech and --out exclude each other.")
+    settings = commands.load_settings(config_file, flags, language).settings
+    commands.say(settings, seed, out, speech=not no_speech)
+
+
+@cli.command()
+@settings_options
+def config(config_file: Path | None, flags: tuple[str, ...], language: str | None) -> None:
+    """Print the settings in force, each with where it came from."""
+    from daemon import commands
+
+    commands.show_config(commands.load_settings(config_file, flags, language))
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List, fetch and verify the speech recognition models (Vosk)."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_models)
+
+
+@models.command("list")
+def list_models() -> None:
+    """Print each model, where it lies and whether it is there."""
+    from daemon import commands
+
+    commands.list_models()
+
+
+_languages = click.argument("language", type=click.Choice(["en", "zh", "all"]), default="en")
+
+
+@models.command("fetch")
+@_languages
+def fetch_models(language: str) -> None:
+    """Download a model (40 MB) and check every file of it; nothing is done where it is there."""
+    from daemon import commands
+
+    commands.fetch_models(language)
+
+
+@models.command("verify")
+@_languages
+def verify_models(language: str) -> None:
+    """Check every file of a model against its known SHA-256."""
+    from daemon import commands
+
+    commands.verify_models(language)
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is told in one sentence, with its exit code."""
+    try:
+        cli(prog_name="afterword", standalone_mode=True)
+    except AfterwordError as error:
+        click.echo(f"afterword: {error}", err=True)
+        sys.exit(error.exit_code)

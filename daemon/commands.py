@@ -1,0 +1,146 @@
+"""What each command of the command line does."""
+
+import faulthandler
+import logging
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import click
+import yaml
+
+from config.load import Loaded, load
+from config.settings import Settings
+from daemon import parts
+from daemon.console import Console
+from daemon.service import Service, Summary
+
+
+def load_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> Loaded:
+    """Settings from all layers, with `--language` as the last flag; sets up logging, too.
+
+    Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
+    """
+    flags = [*flags, *([f"language={language}"] if language else [])]
+    loaded = load(config_file, flags)
+    level = loaded.settings.log.level.upper()
+    logging.basicConfig(level=level, format="afterword: %(message)s", stream=sys.stderr)
+    return loaded
+
+
+def run(settings: Settings, wav: Path | None, out: Path | None) -> None:
+    """Serve a microphone until SIGINT or SIGTERM, or a recording to its end.
+
+    The exchange is printed for a recording or on a terminal; a service that logs its standard
+    output thus keeps the words to itself.
+    """
+    source = parts.open_source(settings, wav)
+    hearing = parts.open_hearing(settings)
+    generator = parts.open_generator(settings)
+    speaker = parts.open_speaker(settings, out)
+    console = Console(sys.stdout) if wav or sys.stdout.isatty() else None
+    service = Service(source, hearing, generator, speaker, console)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: service.stop())
+    faulthandler.register(signal.SIGUSR1)
+    phrases = " or ".join(f'"{phrase}"' for phrase in settings.trigger.phrases)
+    if wav is None:
+        click.echo(f"Listening. Say {phrases} and a few words of your own.", err=True)
+    summary = service.run()
+    if wav is not None:
+        _tell_what_was_missing(summary, wav, phrases)
+
+
+def _tell_what_was_missing(summary: Summary, wav: Path, phrases: str) -> None:
+    if not summary.triggers:
+        click.echo(f"No trigger phrase was heard in {wav}; it listens for {phrases}.", err=True)
+    elif not summary.replies:
+        click.echo(f"A trigger phrase was heard in {wav}, but no words after it.", err=True)
+
+
+def say(settings: Settings, seed: str, out: Path | None, *, speech: bool) -> None:
+    """Continue a typed seed: each sentence is printed as it comes, and spoken."""
+    if not speech:
+        generator = parts.open_generator(settings)
+        for _ in _printed(generator.continue_text(seed, _never)):
+            pass
+        return
+    with closing(parts.open_speaker(settings, out)) as speaker:
+        generator = parts.open_generator(settings)
+        speaker.say(_printed(generator.continue_text(seed, _never)), _never)
+
+
+def _printed(sentences: Iterable[str]) -> Iterator[str]:
+    """The same sentences, printed on their way; the line is closed also on Ctrl-C."""
+    separator = ""
+    try:
+        for sentence in sentences:
+            click.echo(separator + sentence, nl=False)
+            separator = " " if sentence[-1].isascii() else ""
+            yield sentence
+    finally:
+        click.echo()
+
+
+def _never() -> bool:
+    return False
+
+
+def show_config(loaded: Loaded) -> None:
+    """Print the effective settings as YAML, each with where it came from."""
+    section = ""
+    for key, entry in loaded.entries.items():
+        parent, _, name = key.rpartition(".")
+        if parent != section and parent:
+            click.echo(f"{parent}:")
+        section = parent
+        text = yaml.safe_dump(
+            entry.value, default_flow_style=True, allow_unicode=True, width=10_000
+        )
+        line = f"{'  ' if parent else ''}{name}: {text.removesuffix('...' + chr(10)).strip()}"
+        click.echo(f"{line:<36} # {entry.origin}")
+
+
+def list_models() -> None:
+    """Print language, name, state and folder of each known model."""
+    from audio import vosk_models
+
+    for known in vosk_models.list_models():
+        click.echo(f"{known.model.language}  {known.model.name}  {known.state}  {known.folder}")
+
+
+def fetch_models(language: str) -> None:
+    """Fetch one model, or all; those that are there are left alone."""
+    from audio import vosk_models
+
+    for name in _languages(language):
+        folder = vosk_models.fetch(name, lambda line: click.echo(line, err=True))
+        click.echo(f"{name}: {folder}")
+
+
+def verify_models(language: str) -> None:
+    """Check every file of one model, or of all.
+
+    Raises:
+        HearingModelError: a model is missing or a file differs.
+    """
+    from audio import vosk_models
+    from config.errors import HearingModelError
+
+    for name in _languages(language):
+        problems = vosk_models.verify(name)
+        if problems:
+            remedy = f"run `afterword models fetch {name}`"
+            raise HearingModelError(
+                f"The {name} model is damaged: {'; '.join(problems)}; {remedy}."
+            )
+        click.echo(f"{name}: every file is as published.")
+
+
+def _languages(language: str) -> list[str]:
+    from audio import vosk_models
+
+    return list(vosk_models.catalogue()) if language == "all" else [language]

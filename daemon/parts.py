@@ -1,0 +1,63 @@
+"""Joins the parts: settings in, sources, hearing, generators and speakers out.
+
+The one place that knows which implementation stands behind each port.
+"""
+
+from pathlib import Path
+
+from config.settings import Settings
+from daemon.ports import AudioSource, Generator, Hearing, Speaker
+
+
+def open_source(settings: Settings, wav: Path | None) -> AudioSource:
+    """The recording where one is given, else the microphone."""
+    from audio.source import Microphone, WavFile
+
+    return WavFile(wav) if wav else Microphone(settings.audio.input)
+
+
+def open_hearing(settings: Settings) -> Hearing:
+    """Load the recogniser (0.5 s).
+
+    Raises:
+        HearingModelError: its model is missing or damaged.
+        ConfigError: it does not know a word of a trigger phrase.
+    """
+    from audio import hearing, vosk_models
+
+    folder = vosk_models.find(settings.language, settings.hearing.model)
+    return hearing.open_hearing(folder, settings.trigger, settings.seed, settings.language)
+
+
+def open_generator(settings: Settings) -> Generator:
+    """Load the Transformer (2 s, most of it torch).
+
+    Raises:
+        WeightsError: its weights are missing or damaged.
+        ConfigError: there is no such device.
+    """
+    from model.checkpoint import find_weights
+    from model.generator import load_generator
+
+    weights = find_weights(settings.language, settings.model.weights)
+    return load_generator(weights, settings.model)
+
+
+def open_speaker(settings: Settings, out: Path | None) -> Speaker:
+    """Start the speech engine and open the loudspeaker, or the WAV file where one is given.
+
+    Raises:
+        OutputError: the file cannot be written.
+        AudioDeviceError: there is no loudspeaker.
+        ConfigError: there is no such voice.
+        SpeechError: the engine does not start.
+    """
+    from audio.player import StreamPlayer, WavFilePlayer
+    from audio.speaker import Speaker as SentenceSpeaker
+    from audio.speech import SpeechEngine
+
+    voice = settings.voice
+    sink = WavFilePlayer(out) if out else StreamPlayer(settings.audio.output)
+    engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
+    engine.start()
+    return SentenceSpeaker(engine, sink, voice.pause_seconds)

@@ -1,0 +1,117 @@
+"""The conversation as a table: what to do next, given the state and what has just happened.
+
+A pure function: it opens nothing, waits for nothing and knows no clock, so that tests can walk it.
+
+    LISTENING ─Triggered→ CAPTURING ─Seed→ THINKING ─Sentence→ SPEAKING ─Ended→ LISTENING
+    CAPTURING ─Nothing→ LISTENING
+    THINKING or SPEAKING ─Triggered→ CAPTURING, and the reply is cancelled (barge-in)
+
+Every reply carries the number of its turn, so that the late end of a cancelled reply cannot end the
+next one.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from audio.events import Armed, Nothing, Partial, Seed, Triggered
+from audio.events import Event as HearingEvent
+
+
+class Phase(Enum):
+    """What the daemon is doing, in the word that users see."""
+
+    LISTENING = "listening"
+    CAPTURING = "capturing"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the conversation stands.
+
+    Attributes:
+        turn: number of the newest reply, 0 before the first.
+        spoken: what this turn's reply has said so far.
+    """
+
+    phase: Phase = Phase.LISTENING
+    turn: int = 0
+    spoken: str = ""
+
+    @property
+    def replying(self) -> bool:
+        """True while a reply is on its way or sounding."""
+        return self.phase in (Phase.THINKING, Phase.SPEAKING)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """The replier has made one more sentence and is about to speak it."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The reply has sounded to its end, was cancelled, or failed with `error`."""
+
+    turn: int
+    error: Exception | None = None
+
+
+ReplyEvent = Sentence | Ended
+
+
+@dataclass(frozen=True)
+class StartReply:
+    """Order: continue this seed aloud."""
+
+    turn: int
+    seed: str
+
+
+@dataclass(frozen=True)
+class CancelReply:
+    """Order: stop thinking and fall silent."""
+
+
+@dataclass(frozen=True)
+class DropCapture:
+    """Order: that was no trigger; listen on."""
+
+
+Order = StartReply | CancelReply | DropCapture
+
+
+def step(state: State, event: HearingEvent | ReplyEvent) -> tuple[State, tuple[Order, ...]]:
+    """The next state and the orders that lead there; an event that does not fit changes nothing."""
+    match event:
+        case Triggered(phrase=phrase):
+            return _triggered(state, phrase)
+        case Seed(text=text) if state.phase is Phase.CAPTURING:
+            turn = state.turn + 1
+            return State(Phase.THINKING, turn), (StartReply(turn, text),)
+        case Nothing() if state.phase is Phase.CAPTURING:
+            return replace(state, phase=Phase.LISTENING), ()
+        case Sentence(turn=state.turn, text=text) if state.replying:
+            return State(Phase.SPEAKING, state.turn, f"{state.spoken} {text}"), ()
+        case Ended(turn=state.turn) if state.replying:
+            return State(Phase.LISTENING, state.turn), ()
+        case Armed() | Partial() | Seed() | Nothing() | Sentence() | Ended():
+            return state, ()
+
+
+def _triggered(state: State, phrase: str) -> tuple[State, tuple[Order, ...]]:
+    if state.replying:
+        # The microphone hears the loudspeaker: a reply that says the phrase must not wake us.
+        if f" {phrase.casefold()} " in f" {_words(state.spoken)} ":
+            return state, (DropCapture(),)
+        return State(Phase.CAPTURING, state.turn), (CancelReply(),)
+    return replace(state, phase=Phase.CAPTURING), ()
+
+
+def _words(text: str) -> str:
+    """Bare words: what a recogniser would make of the text."""
+    return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text.casefold()).split())

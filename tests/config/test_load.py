@@ -1,0 +1,144 @@
+import re
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from config.errors import ConfigError
+from config.load import expected, known_keys, load
+
+
+def write(folder: Path, content: str | bytes) -> Path:
+    path = folder / "settings.yaml"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def refusal(folder: Path, content: str | bytes) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(write(folder, content))
+    return str(caught.value)
+
+
+def test_the_defaults_are_valid_and_complete() -> None:
+    loaded = load(environment={})
+    assert loaded.settings.voice.rate_wpm == 150  # the engine's 200 less 50
+    assert sorted(loaded.entries) == sorted(known_keys())
+
+
+def test_default_yaml_documents_every_key() -> None:
+    lines = resources.files("config").joinpath("default.yaml").read_text("utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"\s*\w+: *\S", line):
+            assert lines[number - 1].lstrip().startswith("#"), f"{line} has no comment above it"
+
+
+def test_later_layers_win_and_are_remembered(tmp_path: Path) -> None:
+    path = write(tmp_path, "model:\n  temperature: 0.1\n  top_k: 7\nvoice:\n  rate_wpm: 101\n")
+    environment = {"AFTERWORD_MODEL__TOP_K": "8", "AFTERWORD_VOICE__RATE_WPM": "102", "HOME": "/"}
+    loaded = load(path, ["voice.rate_wpm=103"], environment)
+    assert loaded.settings.model.temperature == 0.1
+    assert loaded.settings.model.top_k == 8
+    assert loaded.settings.voice.rate_wpm == 103
+    assert loaded.entries["model.temperature"].origin == f"{path}, line 2"
+    assert loaded.entries["model.top_k"].origin == "environment variable AFTERWORD_MODEL__TOP_K"
+    assert loaded.entries["voice.rate_wpm"].origin == "flag --set voice.rate_wpm"
+    assert loaded.entries["voice.volume"].origin == "default (default.yaml)"
+
+
+def test_the_users_file_is_found_and_may_be_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert load(environment={}).settings.voice.volume == 0.9
+    (tmp_path / "afterword").mkdir()
+    (tmp_path / "afterword" / "config.yaml").write_text("voice: {volume: 0.25}")
+    assert load(environment={}).settings.voice.volume == 0.25
+
+
+def test_a_language_brings_its_own_defaults_which_the_user_overrides(tmp_path: Path) -> None:
+    assert load(flags=["language=zh"]).settings.voice.name == "cmn"
+    path = write(tmp_path, "language: zh\nvoice:\n  name: cmn+f2\n")
+    loaded = load(path)
+    assert loaded.settings.voice.name == "cmn+f2"
+    assert loaded.entries["trigger.phrases"].origin == "default (zh.yaml)"
+
+
+@pytest.mark.parametrize("content", ["", "# nothing\n", "voice:\n", "\ufeffvoice: {volume: 1}\n"])
+def test_empty_files_and_sections_change_nothing_else(tmp_path: Path, content: str) -> None:
+    assert load(write(tmp_path, content)).settings.voice.rate_wpm == 150
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("voice:\n  rate: 1\n", "line 2: unknown key voice.rate; did you mean voice.rate_wpm?"),
+        ("model:\n  temperture: 1\n", "did you mean model.temperature?"),
+        ("temperature: 1\n", "line 1: unknown key temperature; did you mean model.temperature?"),
+        ("voice:\n  rate_wpm: fast\n", "line 2: voice.rate_wpm should be a whole number from 80"),
+        ("voice:\n  rate_wpm: '150'\n", "not '150'"),
+        ("model:\n  temperature: -1\n", "model.temperature should be a number from 0 to 5, not -1"),
+        ("model:\n  temperature: .nan\n", "should be a number from 0 to 5, not nan"),
+        ("model:\n  random_seed: yes\n", "should be a whole number from 0, or null, not True"),
+        ("language: fr\n", "language should be en or zh, not 'fr'"),
+        ("voice: loud\n", "line 1: voice must hold keys and values"),
+        ("- voice\n", "the file must hold keys and values"),
+        ("voice:\n  volume: 1\n  volume: 0\n", "line 3: voice.volume is set twice"),
+        ("trigger:\n  phrases: []\n", "trigger.phrases should be a list of 1 to 16 texts"),
+        ("trigger:\n  phrases: [[a]]\n", "trigger.phrases must be a single value or a list"),
+        ("voice:\n\tvolume: 1\n", "line 2: is not valid YAML"),
+        ("voice: [\n", "is not valid YAML"),
+        ("voice: \x00\n", "is not valid YAML"),
+        ("voice: {name: !!python/object:os.system x}\n", "voice.name cannot be read"),
+        ("[" * 5000, "nested too deeply"),
+        ("? [a]\n: 1\n", "unknown key [...]"),
+        (b"voice: \xff\n", "is not UTF-8 text (byte 7)"),
+        (b"x" * 300_000, "larger than 262144 bytes"),
+    ],
+)
+def test_a_mistake_is_told_with_file_place_and_remedy(
+    tmp_path: Path, content: str | bytes, message: str
+) -> None:
+    text = refusal(tmp_path, content)
+    assert message in text
+    assert str(tmp_path / "settings.yaml") in text
+    assert "\n" not in text
+
+
+def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n"
+    for name, last in zip("bcdefghij", "abcdefghi", strict=True):
+        bomb += f"{name}: &{name} [{','.join(['*' + last] * 9)}]\n"
+    assert "unknown key a" in refusal(tmp_path, bomb)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("voice.volume", "write it as section.key=value"),
+        ("voice.volume=2", "flag --set voice.volume: voice.volume should be a number from 0 to 1"),
+        ("voice.volum=1", "did you mean voice.volume?"),
+        ("voice.volume=[", "is not a YAML value"),
+    ],
+)
+def test_a_wrong_flag_is_told(flag: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load(flags=[flag])
+
+
+def test_a_wrong_environment_variable_is_told() -> None:
+    with pytest.raises(ConfigError, match="AFTERWORD_RATE: unknown key rate"):
+        load(environment={"AFTERWORD_RATE": "3"})
+
+
+def test_a_file_named_on_the_command_line_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such settings file"):
+        load(tmp_path / "absent.yaml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_every_key_says_what_it_may_hold() -> None:
+    assert expected("audio.input") == "a text, or a whole number from 0, or null"
+    for key in known_keys():
+        assert re.match(r"(a |en or |debug)", expected(key))

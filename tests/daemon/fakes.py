@@ -1,0 +1,99 @@
+"""Small stand-ins for the parts of the daemon, each with the port's behaviour and no more."""
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from audio.chunk import AudioChunk
+from audio.events import Event
+
+SILENCE = b"\0" * 2560
+
+
+@dataclass
+class Source:
+    """As many chunks of silence as asked for, at full speed or in step with the clock."""
+
+    chunks: int
+    live: bool = False
+    seconds_each: float = 0.0
+    closed: bool = False
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def open(self) -> Iterator[Iterator[AudioChunk]]:
+        try:
+            yield self._chunks()
+        finally:
+            self.closed = True
+
+    def _chunks(self) -> Iterator[AudioChunk]:
+        for number in range(1, self.chunks + 1):
+            if self.stopped.wait(self.seconds_each):
+                return
+            yield AudioChunk(SILENCE, 16_000, number * 0.08)
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+@dataclass
+class Hearing:
+    """Reports what the script says at each chunk, counted from 1; 0 is the end of the sound."""
+
+    script: dict[int, list[Event]]
+    fed: int = 0
+    cancelled: int = 0
+
+    def feed(self, chunk: AudioChunk) -> Sequence[Event]:
+        self.fed += 1
+        return self.script.get(self.fed, [])
+
+    def finish(self) -> Sequence[Event]:
+        return self.script.get(0, [])
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+@dataclass
+class Generator:
+    """Says the same sentences after every seed."""
+
+    sentences: Sequence[str] = ("One.", "Two.")
+    error: Exception | None = None
+    seeds: list[str] = field(default_factory=list)
+
+    def continue_text(self, seed: str, cancelled: Callable[[], bool]) -> Iterator[str]:
+        self.seeds.append(seed)
+        yield from self.sentences
+        if self.error:
+            raise self.error
+
+
+@dataclass
+class Speaker:
+    """Takes a while for each sentence and remembers those that sounded to their end."""
+
+    seconds_each: float = 0.0
+    spoken: list[str] = field(default_factory=list)
+    closed: bool = False
+
+    def say(self, sentences: Iterable[str], cancelled: Callable[[], bool]) -> None:
+        for sentence in sentences:
+            end = time.monotonic() + self.seconds_each
+            while time.monotonic() < end:
+                if cancelled() or self.closed:
+                    return
+                time.sleep(0.005)
+            self.spoken.append(sentence)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Screen(io.StringIO):
+    """Standard output as a text."""

@@ -1,0 +1,92 @@
+import pytest
+
+from audio.events import Armed, Event, Nothing, Partial, Seed, Triggered
+from daemon.session import (
+    CancelReply,
+    DropCapture,
+    Ended,
+    Order,
+    Phase,
+    ReplyEvent,
+    Sentence,
+    StartReply,
+    State,
+    step,
+)
+
+TRIGGER = Triggered("hey computer", 1.0)
+LISTENING, CAPTURING = State(Phase.LISTENING, 3), State(Phase.CAPTURING, 3)
+THINKING, SPEAKING = State(Phase.THINKING, 3), State(Phase.SPEAKING, 3, " A fox came.")
+
+
+def walk(events: list[Event | ReplyEvent], state: State | None = None) -> tuple[State, list[Order]]:
+    state, given = state or State(), []
+    for event in events:
+        state, orders = step(state, event)
+        given += orders
+    return state, given
+
+
+def test_one_exchange() -> None:
+    state, orders = walk(
+        [Armed("hey computer"), TRIGGER, Partial("a"), Seed("a fox", 3.0), Sentence(1, "ran off.")]
+    )
+    assert (state.phase, state.turn, orders) == (Phase.SPEAKING, 1, [StartReply(1, "a fox")])
+    state, orders = walk([Sentence(1, "It slept."), Ended(1)], state)
+    assert (state, orders) == (State(Phase.LISTENING, 1), [])
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "after", "orders"),
+    [
+        (LISTENING, TRIGGER, Phase.CAPTURING, ()),
+        (LISTENING, Seed("a fox", 2.0), Phase.LISTENING, ()),
+        (LISTENING, Ended(3), Phase.LISTENING, ()),
+        (CAPTURING, TRIGGER, Phase.CAPTURING, ()),
+        (CAPTURING, Nothing("silence"), Phase.LISTENING, ()),
+        (CAPTURING, Seed("a fox", 2.0), Phase.THINKING, (StartReply(4, "a fox"),)),
+        (CAPTURING, Ended(3), Phase.CAPTURING, ()),
+        (CAPTURING, Sentence(3, "Late."), Phase.CAPTURING, ()),
+        (THINKING, Sentence(3, "Hello."), Phase.SPEAKING, ()),
+        (THINKING, Ended(3), Phase.LISTENING, ()),
+        (THINKING, TRIGGER, Phase.CAPTURING, (CancelReply(),)),
+        (THINKING, Seed("a fox", 2.0), Phase.THINKING, ()),
+        (SPEAKING, TRIGGER, Phase.CAPTURING, (CancelReply(),)),
+        (SPEAKING, Ended(2), Phase.SPEAKING, ()),
+        (SPEAKING, Sentence(2, "Old."), Phase.SPEAKING, ()),
+        (SPEAKING, Nothing("silence"), Phase.SPEAKING, ()),
+        (SPEAKING, Ended(3, ValueError("no")), Phase.LISTENING, ()),
+    ],
+)
+def test_the_table(
+    before: State, event: Event | ReplyEvent, after: Phase, orders: tuple[Order, ...]
+) -> None:
+    state, given = step(before, event)
+    assert (state.phase, given) == (after, orders)
+
+
+@pytest.mark.parametrize(
+    "text", ['"Hey, computer!" said the fox.', "HEY COMPUTER", "They say hey computer."]
+)
+def test_a_reply_that_says_the_phrase_does_not_interrupt_itself(text: str) -> None:
+    state, orders = walk([TRIGGER, Seed("a fox", 2.0), Sentence(1, text), TRIGGER])
+    assert state.phase is Phase.SPEAKING
+    assert orders[-1] == DropCapture()
+
+
+def test_the_phrase_inside_other_words_is_not_the_phrase() -> None:
+    said = Sentence(1, "They computerised it.")
+    state, orders = walk([TRIGGER, Seed("a fox", 2.0), said, TRIGGER])
+    assert (state.phase, orders[-1]) == (Phase.CAPTURING, CancelReply())
+
+
+def test_what_an_earlier_reply_said_does_not_matter() -> None:
+    first = [TRIGGER, Seed("a", 2.0), Sentence(1, "Hey computer."), Ended(1)]
+    state, orders = walk([*first, TRIGGER, Seed("b", 9.0), Sentence(2, "Well."), TRIGGER])
+    assert (state.phase, orders[-1]) == (Phase.CAPTURING, CancelReply())
+
+
+def test_the_late_end_of_a_cancelled_reply_does_not_end_the_next() -> None:
+    state, _ = walk([TRIGGER, Seed("a", 2.0), Sentence(1, "One."), TRIGGER, Seed("b", 5.0)])
+    state, orders = walk([Sentence(1, "Two."), Ended(1)], state)
+    assert (state.phase, state.turn, orders) == (Phase.THINKING, 2, [])
