@@ -1,0 +1,155 @@
+"""Sentences to sound: the engine renders the next one while the sink plays those before it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from audio.speech import clean_text, split_text
+from config.errors import AfterwordError
+
+Samples = npt.NDArray[np.int16]
+Cancelled = Callable[[], bool]
+
+
+class Engine(Protocol):
+    """Text to samples."""
+
+    @property
+    def rate(self) -> int:
+        """Samples per second."""
+
+    def start(self) -> None:
+        """Be ready, or raise what is wrong."""
+
+    def render(self, text: str) -> Samples:
+        """The spoken text, without silence around it."""
+
+    def close(self) -> None:
+        """End a `render` under way in another thread, which then raises."""
+
+
+class Sink(Protocol):
+    """Samples to the ear, or to a file."""
+
+    @property
+    def started_at(self) -> float | None:
+        """The monotonic time (seconds) at which the first sample since `open` sounds."""
+
+    def open(self) -> None:
+        """Be ready to play."""
+
+    def play(self, samples: Samples, cancelled: Cancelled) -> None:
+        """Queue samples and return soon; some seconds may be queued."""
+
+    def wait(self, cancelled: Cancelled) -> None:
+        """Return when all that was queued has sounded."""
+
+    def stop(self) -> None:
+        """Fall silent softly and drop what is queued."""
+
+    def close(self) -> None:
+        """Fall silent and free the device; what another thread then plays goes nowhere."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What became of one `say`.
+
+    Attributes:
+        started_at: monotonic time (seconds) at which the first sample sounded; None if none did.
+        sentences: how many were handed to the sink.
+        seconds: the length of their sound and pauses; on `cancelled` not all of it was heard.
+        cancelled: whether it was cut off.
+    """
+
+    started_at: float | None
+    sentences: int
+    seconds: float
+    cancelled: bool
+
+
+class Speaker:
+    """Speaks sentences as they come.
+
+    One thread says; `close` may be called from any other and does not wait for it.
+    """
+
+    def __init__(self, engine: Engine, sink: Sink, pause_seconds: float) -> None:
+        """Join the parts; `pause_seconds` of silence follow every sentence."""
+        self._engine = engine
+        self._sink = sink
+        self._pause = np.zeros(int(pause_seconds * engine.rate), np.int16)
+        self._closed = False
+        self.spoken = Spoken(None, 0, 0.0, False)  # the last `say`
+
+    def start(self) -> None:
+        """Start the engine and open the sink: problems show now, the first sentence is fast.
+
+        Raises:
+            ConfigError: there is no such voice or loudspeaker.
+            SpeechError: there is no speech engine.
+            AudioDeviceError: there is no loudspeaker.
+        """
+        self._engine.start()
+        self._sink.open()
+
+    def say(self, sentences: Iterable[str], cancelled: Cancelled) -> None:
+        """Speak the sentences as they come; return when the last has sounded.
+
+        On `cancelled` the sound fades out and this returns; it is looked at between sentences
+        and while waiting. `spoken` then tells what happened.
+
+        Raises:
+            ConfigError: there is no such voice or loudspeaker.
+            SpeechError: the engine failed twice in a row.
+            AudioDeviceError: the loudspeaker is gone.
+            OutputError: the file that receives the speech cannot be written.
+        """
+
+        def ended() -> bool:
+            return self._closed or cancelled()
+
+        self.spoken = Spoken(None, 0, 0.0, False)
+        try:
+            self._sink.open()
+            for sentence in sentences:
+                self._say_one(sentence, ended)
+                if ended():
+                    break
+            self._sink.wait(ended)
+        except Exception as error:
+            self._sink.stop()
+            if not (self._closed and isinstance(error, AfterwordError)):
+                raise  # else it failed because we are closing
+        finally:
+            self._report(ended())
+        if ended():
+            self._sink.stop()
+
+    def close(self) -> None:
+        """Fall silent at once and free the device and the child process."""
+        self._closed = True
+        self._sink.close()
+        self._engine.close()
+
+    def _say_one(self, sentence: str, ended: Cancelled) -> None:
+        """Render and queue one sentence and the pause after it; a very long one in pieces."""
+        length = 0
+        for piece in split_text(clean_text(sentence)):
+            if ended():
+                return
+            samples = self._engine.render(piece)
+            self._sink.play(samples, ended)
+            length += len(samples)
+        if length == 0 or ended():
+            return
+        self._sink.play(self._pause, ended)
+        seconds = self.spoken.seconds + (length + len(self._pause)) / self._engine.rate
+        self.spoken = Spoken(None, self.spoken.sentences + 1, seconds, False)
+
+    def _report(self, cancelled: bool) -> None:
+        last = self.spoken
+        self.spoken = Spoken(self._sink.started_at, last.sentences, last.seconds, cancelled)
