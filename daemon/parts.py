@@ -37,10 +37,18 @@ def open_generator(settings: Settings) -> Generator:
         ConfigError: there is no such device.
     """
     from model.checkpoint import find_weights
-    from model.generator import load_generator
+    from model.generator import GeneratorOptions, load_generator
+    from model.sampler import SamplingOptions
 
-    weights = find_weights(settings.language, settings.model.weights)
-    return load_generator(weights, settings.model)
+    chosen = settings.model
+    sampling = SamplingOptions(
+        chosen.temperature, chosen.top_k, chosen.top_p, chosen.repetition_penalty
+    )
+    options = GeneratorOptions(
+        sampling, chosen.max_sentences, chosen.max_new_tokens, chosen.random_seed
+    )
+    weights = find_weights(settings.language, chosen.weights)
+    return load_generator(weights, options, chosen.device, chosen.threads)
 
 
 def open_speaker(settings: Settings, out: Path | None) -> Speaker:
@@ -57,7 +65,8 @@ def open_speaker(settings: Settings, out: Path | None) -> Speaker:
     from audio.speech import SpeechEngine
 
     voice = settings.voice
-    sink = WavFilePlayer(out) if out else StreamPlayer(settings.audio.output)
     engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
-    engine.start()
-    return SentenceSpeaker(engine, sink, voice.pause_seconds)
+    sink = WavFilePlayer(out) if out else StreamPlayer(settings.audio.output)
+    speaker = SentenceSpeaker(engine, sink, voice.pause_seconds)
+    speaker.start()
+    return speaker
