@@ -1,0 +1,127 @@
+"""Hear a trigger phrase, then the seed after it: sound in, events out.
+
+A grammar recogniser listens always and decides on final results. By then the user may be half
+through the seed, so the last seconds of sound are kept, and a fresh open-vocabulary recogniser
+hears them again from the phrase's end, catches up, and goes on live.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from audio.capture import Capture
+from audio.chunk import AudioChunk
+from audio.events import Armed, Event, Nothing, Seed, Triggered
+from audio.phrases import parse_phrases
+from audio.trigger import Hit, TriggerListener
+from audio.vosk_engine import RATE, VoskEngine
+from config.settings import SeedSettings, TriggerSettings
+
+_KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a phrase, may last 20
+_UTTERANCE_END = 0.2  # seconds; the model's own 0.5 only makes the trigger later
+_REPLAY_BLOCK = RATE // 10 * 2  # bytes
+
+
+def open_hearing(
+    folder: Path, trigger: TriggerSettings, seed: SeedSettings, language: str
+) -> "Hearing":
+    """Load the Vosk model in `folder` and get ready to listen; takes half a second.
+
+    Raises:
+        HearingModelError: the model is missing, incomplete or damaged.
+        ConfigError: a trigger phrase has a word the model does not know.
+    """
+    engine = VoskEngine(folder, _UTTERANCE_END)
+    phrases = parse_phrases(trigger.phrases, engine.knows, engine.vocabulary)
+    listener = TriggerListener(engine, phrases)
+    return Hearing(engine, listener, trigger.cooldown_seconds, seed, language)
+
+
+class Hearing:
+    """Fulfils the daemon's Hearing. For one thread."""
+
+    def __init__(
+        self,
+        engine: VoskEngine,
+        listener: TriggerListener,
+        cooldown_seconds: float,
+        seed: SeedSettings,
+        language: str,
+    ) -> None:
+        self._engine = engine
+        self._listener = listener
+        self._cooldown = cooldown_seconds
+        self._settings = seed
+        self._joiner = "" if language == "zh" else " "
+        self._kept = bytearray()  # the latest sound
+        self._heard = 0  # samples since we were made
+        self._offset = 0.0  # seconds from our count to the source's
+        self._capture: Capture | None = None
+        self._began = 0.0  # when the capture did, by our count
+        self._last_hit = float("-inf")
+
+    def feed(self, chunk: AudioChunk) -> list[Event]:
+        """Hear one more chunk, which must be at 16 kHz."""
+        if chunk.rate != RATE:
+            raise ValueError(f"hearing needs {RATE} Hz, not {chunk.rate}")
+        self._keep(chunk)
+        armed, hit = self._listener.accept(chunk.pcm)
+        if hit is not None and self._is_new(hit):
+            return self._begin(hit)
+        events: list[Event] = [] if armed is None else [Armed(armed.text)]
+        if self._capture is not None:
+            events += self._go_on([chunk.pcm])
+        return events
+
+    def finish(self) -> list[Event]:
+        """The sound has ended: report what a capture holds so far."""
+        events: list[Event] = []
+        hit = self._listener.finish()
+        if hit is not None and self._is_new(hit):
+            events += self._begin(hit)
+        if self._capture is not None:
+            events.append(self._placed(self._capture.finish(empty="end of audio")))
+            self._capture = None
+        return events
+
+    def cancel(self) -> None:
+        """Drop a capture that has begun and listen for the trigger again."""
+        self._capture = None
+
+    def _keep(self, chunk: AudioChunk) -> None:
+        self._kept += chunk.pcm
+        excess = len(self._kept) - 2 * RATE * _KEPT_SECONDS
+        if excess > 2 * RATE:  # trim now and then, not at every chunk
+            del self._kept[:excess]
+        self._heard += len(chunk.pcm) // 2
+        self._offset = chunk.end_seconds - self._heard / RATE
+
+    def _is_new(self, hit: Hit) -> bool:
+        return hit.end - self._last_hit >= self._cooldown
+
+    def _begin(self, hit: Hit) -> list[Event]:
+        """Start a capture at the phrase's end; one that was going on is dropped."""
+        self._last_hit = self._began = hit.end
+        self._capture = Capture(self._engine, self._settings, self._joiner)
+        since = min(2 * (self._heard - round(hit.end * RATE)), len(self._kept))
+        missed = bytes(self._kept[len(self._kept) - since :])
+        blocks = (missed[at : at + _REPLAY_BLOCK] for at in range(0, since, _REPLAY_BLOCK))
+        return [Triggered(hit.phrase.text, self._offset + hit.end), *self._go_on(blocks)]
+
+    def _go_on(self, blocks: Iterable[bytes]) -> list[Event]:
+        """Let the capture hear the blocks until it is over."""
+        events: list[Event] = []
+        assert self._capture is not None  # noqa: S101
+        for block in blocks:
+            for event in self._capture.accept(block):
+                events.append(self._placed(event))
+                if isinstance(event, Seed | Nothing):
+                    self._capture = None
+                    return events
+        return events
+
+    def _placed(self, event: Event) -> Event:
+        """The event with its time by the source's count."""
+        if isinstance(event, Seed):
+            return replace(event, end_seconds=self._offset + self._began + event.end_seconds)
+        return event

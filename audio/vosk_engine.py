@@ -1,0 +1,151 @@
+"""Vosk behind a small door: what makes it crash, download or fall silent is kept outside.
+
+Of vosk 0.3.45: `Model()` without a folder downloads and exits the process, a grammar that is not a
+list of strings is a segmentation fault, `SetGrammar` after audio aborts, a truncated graph loads
+and fails only when a recogniser is built, a wrong sample rate gives silent garbage.
+"""
+
+import contextlib
+import json
+import struct
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.errors import HearingModelError
+
+RATE = 16000
+UNKNOWN = "[unk]"
+_SYMBOL_TABLE_MAGIC = struct.pack("<i", 0x7EB2FB74)  # OpenFst, symbol-table.cc
+
+
+@dataclass(frozen=True)
+class Word:
+    """A heard word; times in seconds since its recogniser was made."""
+
+    text: str
+    start: float
+    end: float
+
+
+class Recognizer:
+    """One Vosk recogniser, for one thread."""
+
+    def __init__(self, raw: Any) -> None:
+        raw.SetWords(True)
+        self._raw = raw
+
+    def accept(self, pcm: bytes) -> list[Word] | None:
+        """Hear 16-bit samples; the words of an utterance when the engine finds its end, else None.
+
+        Times of the words go on counting over utterances.
+        """
+        return _words(self._raw.Result()) if self._raw.AcceptWaveform(pcm) else None
+
+    def partial(self) -> str:
+        """The words of the current utterance so far; they may still change."""
+        return str(json.loads(self._raw.PartialResult()).get("partial", ""))
+
+    def finish(self) -> list[Word]:
+        """End the current utterance now, without waiting for silence."""
+        return _words(self._raw.FinalResult())
+
+
+def _words(result: str) -> list[Word]:
+    return [Word(w["word"], w["start"], w["end"]) for w in json.loads(result).get("result", [])]
+
+
+class VoskEngine:
+    """A loaded model. Loading takes half a second and 120 MB."""
+
+    def __init__(self, folder: Path, end_seconds: float | None = None) -> None:
+        """Load the model in `folder`.
+
+        Args:
+            folder: a Vosk model.
+            end_seconds: how much silence ends an utterance that is complete; None leaves it to the
+                model's own rules.
+
+        Raises:
+            HearingModelError: it is missing, incomplete or damaged.
+        """
+        import vosk
+
+        vosk.SetLogLevel(-1)
+        self._folder = folder
+        self._recognizer = vosk.KaldiRecognizer
+        try:
+            with _with_endpoint_rules(folder, end_seconds) as loadable:
+                self._model = vosk.Model(str(loadable))
+            self.grammar([UNKNOWN])  # a truncated graph shows only now
+        except Exception as error:  # vosk raises nothing narrower
+            raise HearingModelError(
+                f"The Vosk model at {folder} cannot be loaded; "
+                f"run `afterword models fetch` to replace it."
+            ) from error
+
+    def grammar(self, entries: Sequence[str]) -> Recognizer:
+        """A recogniser that hears only these; all their words must be known."""
+        return Recognizer(self._recognizer(self._model, RATE, json.dumps(list(entries))))
+
+    def open_vocabulary(self) -> Recognizer:
+        """A recogniser that hears any words."""
+        return Recognizer(self._recognizer(self._model, RATE))
+
+    def knows(self, word: str) -> bool:
+        """Whether a word is in the model's vocabulary; capitals never are."""
+        return int(self._model.vosk_model_find_word(word)) >= 0
+
+    def vocabulary(self) -> list[str]:
+        """The model's words, or none where its graph does not carry them."""
+        graph = self._folder / "graph" / "Gr.fst"
+        try:
+            return list(_symbols(graph.read_bytes()))
+        except (OSError, struct.error, UnicodeDecodeError):
+            return []
+
+
+@contextlib.contextmanager
+def _with_endpoint_rules(folder: Path, end_seconds: float | None) -> Iterator[Path]:
+    """A folder that links to the model's files but has the endpoint rules we want.
+
+    Vosk 0.3.45 has no call for them. Rule 2 ends an utterance that is surely complete, rule 3 a
+    likely one, rule 4 any.
+    """
+    own = folder / "conf" / "model.conf"
+    if end_seconds is None or not own.is_file():
+        yield folder
+        return
+    kept = [line for line in own.read_text().splitlines() if "min-trailing-silence" not in line]
+    rules = [
+        f"--endpoint.rule{rule}.min-trailing-silence={end_seconds + extra:.2f}"
+        for rule, extra in ((2, 0.0), (3, 0.1), (4, 0.3))
+    ]
+    with tempfile.TemporaryDirectory(prefix="afterword-") as name:
+        links = Path(name)
+        for part in folder.resolve().iterdir():
+            if part.name != "conf":
+                (links / part.name).symlink_to(part)
+        (links / "conf").mkdir()
+        for part in (folder / "conf").iterdir():
+            if part.name != "model.conf":
+                (links / "conf" / part.name).symlink_to(part.resolve())
+        (links / "conf" / "model.conf").write_text("\n".join([*kept, *rules, ""]))
+        yield links
+
+
+def _symbols(graph: bytes) -> Iterator[str]:
+    """The words of the OpenFst symbol table inside a graph file."""
+    at = graph.find(_SYMBOL_TABLE_MAGIC)
+    if at < 0:
+        return
+    (length,) = struct.unpack_from("<i", graph, at + 4)
+    at += 8 + length
+    _, count = struct.unpack_from("<qq", graph, at)
+    at += 16
+    for _ in range(count):
+        (length,) = struct.unpack_from("<i", graph, at)
+        yield graph[at + 4 : at + 4 + length].decode()
+        at += 4 + length + 8
