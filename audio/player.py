@@ -3,9 +3,9 @@
 Both players take mono 16-bit samples at `rate` and have the methods of audio/speaker.py's Sink.
 """
 
+import struct
 import threading
 import time
-import wave
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +28,7 @@ AHEAD_SECONDS = 8.0  # how much sound may wait: `play` takes more only when some
 POLL_SECONDS = 0.01  # how often a waiting thread looks around
 STALL_SECONDS = 2.0  # a device that asked for nothing for so long is dead
 CLOSE_SECONDS = 0.3  # closing takes 1 ms, but never ends while the sound server hangs
+WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
 class Feed:
@@ -286,18 +287,17 @@ class WavFilePlayer:
         self.started_at: float | None = None
         self._path = path
         self._lock = threading.Lock()  # `close` may come from another thread
+        self._bytes = 0  # of sound
         try:
-            self._file = path.open("wb")
+            # Unbuffered: what a full disk refuses must not come back when the file is closed.
+            self._file = path.open("wb", buffering=0)
         except OSError as error:
             raise self._problem(error) from error
-        if not self._file.seekable():
+        try:
+            self._write(b"")
+        except OutputError:
             self._file.close()
-            raise OutputError(f"the speech cannot be written to {path}: it is no regular file")
-        self._wav = wave.open(self._file, "wb")  # noqa: SIM115
-        self._wav.setnchannels(1)
-        self._wav.setsampwidth(2)
-        self._wav.setframerate(RATE)
-        self._write(np.zeros(0, np.int16))
+            raise
 
     def open(self) -> None:
         """Forget `started_at`."""
@@ -311,7 +311,7 @@ class WavFilePlayer:
         """
         if cancelled() or len(samples) == 0:
             return
-        self._write(samples)
+        self._write(samples.tobytes())
         if self.started_at is None:
             self.started_at = time.monotonic()
 
@@ -324,19 +324,40 @@ class WavFilePlayer:
     def close(self) -> None:
         """End the file."""
         with self._lock, suppress(OSError):
-            self._wav.close()
             self._file.close()
 
-    def _write(self, samples: Samples) -> None:
+    def _write(self, sound: bytes) -> None:
+        """Append, then bring the header up to date: it never promises what is not there."""
         with self._lock:
             if self._file.closed:
                 return
             try:
-                self._wav.writeframes(samples.tobytes())  # brings the header up to date, too
-                self._file.flush()
+                self._write_at(WAV_HEADER.size + self._bytes, sound)
+                self._bytes += len(sound)
+                self._write_at(0, wav_header(self._bytes))
             except OSError as error:
                 raise self._problem(error) from error
 
+    def _write_at(self, position: int, data: bytes) -> None:
+        self._file.seek(position)
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) :]
+
     def _problem(self, error: OSError) -> OutputError:
         reason = error.strerror or str(error)
-        return OutputError(f"the speech cannot be written to {self._path}: {reason}")
+        return OutputError(
+            f"the speech cannot be written to {self._path}: {reason}; "
+            "name a file in a folder that exists and that you may write to"
+        )
+
+
+def wav_header(size: int) -> bytes:
+    """The first 44 bytes of a mono 16-bit WAV file at `RATE` with `size` bytes of sound.
+
+    http://soundfile.sapp.org/doc/WaveFormat/
+    """
+    size = min(size, 2**32 - WAV_HEADER.size)  # after 27 hours the field is full
+    fields = (b"RIFF", size + WAV_HEADER.size - 8, b"WAVE", b"fmt ", 16)
+    layout = (1, 1, RATE, 2 * RATE, 2, 16)  # PCM, channels, rate, bytes a second, a frame; bits
+    return WAV_HEADER.pack(*fields, *layout, b"data", size)

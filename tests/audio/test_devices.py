@@ -1,0 +1,65 @@
+"""A device is found by number, name or part of a name."""
+
+import builtins
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from audio import devices
+from audio.devices import Device, choose_device, find_device, import_sounddevice
+from config.errors import AudioDeviceError, ConfigError
+from tests.sound_server import SoundServer
+
+USB = Device(2, "USB Headset: Audio (hw:1,0)")
+DEVICES = [Device(0, "pulse"), USB, Device(5, "pulse monitor"), Device(7, "USB Webcam")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "number"),
+    [(None, None), (5, 5), ("5", 5), ("pulse", 0), ("PULSE", 0), ("headset", 2), ("webcam", 7)],
+)
+def test_every_way_to_name_a_device_finds_it(wanted: int | str | None, number: int | None) -> None:
+    assert choose_device("input", wanted, DEVICES) == number
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ("usb", "audio.output: 'usb' is the name of more than one loudspeaker; choose one of: 2"),
+        ("hdmi", "audio.output: 'hdmi' is not the name of a loudspeaker; choose one of: 0 'pulse'"),
+        (1, "audio.output: 1 is not the name of a loudspeaker"),
+    ],
+)
+def test_an_unclear_name_is_refused_with_the_candidates(wanted: int | str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        choose_device("output", wanted, DEVICES)
+    assert sentence in str(caught.value)
+    assert "7 'USB Webcam'" in str(caught.value)
+
+
+def test_a_machine_without_devices_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "devices", lambda _: [])
+    with pytest.raises(AudioDeviceError, match="no microphone was found"):
+        find_device("input", None)
+
+
+def test_without_portaudio_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real_import = builtins.__import__
+
+    def without(name: str, *rest: Any) -> ModuleType:
+        if name == "sounddevice":
+            raise OSError("PortAudio library not found")
+        return real_import(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(AudioDeviceError, match="apt-get install libportaudio2"):
+        import_sounddevice()
+
+
+def test_the_devices_of_a_real_sound_server_are_found(sound_server: SoundServer) -> None:
+    assert find_device("output", None) is None
+    names = {device.number: device.name for device in devices.devices("input")}
+    number = find_device("input", "pulse")
+    assert number is not None
+    assert names[number] == "pulse"
