@@ -1,0 +1,246 @@
+"""Files of a model: weights for use (safetensors, no code in them) and the trainer's full state.
+
+A weights file holds the tensors in half precision, the kept cl100k_base ids as the tensor
+`vocabulary` (int32) and, as metadata of text, the format's version, the configuration, the
+language, the licence and where the model comes from.
+"""
+
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from config import paths
+from config.errors import OutputError, WeightsError
+from model.transformer import Transformer, TransformerConfig
+from model.vocabulary import Vocabulary
+
+WEIGHTS_FORMAT = 1
+STATE_FORMAT = 1
+_KIND = "afterword"
+_TRAIN = "train some with `python -m model.train --corpus FILE --out FOLDER`"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model ready for use, as read from a file.
+
+    Attributes:
+        model: in float32 on the CPU, not in training mode.
+        vocabulary: what its ids stand for.
+        language: "en" or "zh".
+        licence: of the weights.
+        provenance: where the model comes from, in a sentence or two.
+    """
+
+    model: Transformer
+    vocabulary: Vocabulary
+    language: str
+    licence: str
+    provenance: str
+
+
+def shipped_weights(language: str) -> Path:
+    """The weights that come with this package.
+
+    Raises:
+        WeightsError: none come for this language.
+    """
+    path = Path(str(resources.files("model").joinpath("weights", f"{language}.safetensors")))
+    if not path.is_file():
+        raise WeightsError(
+            f'No weights come with afterword for the language "{language}"; {_TRAIN}.'
+        )
+    return path
+
+
+def find_weights(language: str, configured: str | None) -> Path:
+    """The weights to use: the configured file, else the user's own, else the shipped ones.
+
+    Raises:
+        WeightsError: the configured file is missing, or there are none for this language.
+    """
+    if configured is not None:
+        path = Path(configured).expanduser()
+        if not path.is_file():
+            raise WeightsError(
+                f"The weights file {path} is missing; check model.weights or {_TRAIN}."
+            )
+        return path
+    own = paths.data_folder() / "weights" / f"{language}.safetensors"
+    return own if own.is_file() else shipped_weights(language)
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place in one step.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+        raise OutputError(f"{path} cannot be written: {error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_weights(path: Path, weights: Weights) -> None:
+    """Write a weights file, atomically, in float16.
+
+    Raises:
+        OutputError: the file cannot be written.
+        WeightsError: a weight is not a finite number in float16.
+    """
+    tensors = {name: t.detach().cpu().half() for name, t in weights.model.state_dict().items()}
+    _refuse_non_finite(tensors, "the model")
+    tensors["vocabulary"] = torch.from_numpy(weights.vocabulary.kept.astype("int32"))
+    metadata = {
+        "kind": _KIND,
+        "format": str(WEIGHTS_FORMAT),
+        "config": json.dumps(asdict(weights.model.config)),
+        "language": weights.language,
+        "licence": weights.licence,
+        "provenance": weights.provenance,
+    }
+    data = save(tensors, metadata)
+    write_atomically(path, lambda temporary: _write_bytes(temporary, data))
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def load_weights(path: Path) -> Weights:
+    """Read a weights file.
+
+    Raises:
+        WeightsError: it is missing, damaged, of another program, newer than this one, or its
+            tensors do not fit its configuration.
+    """
+    metadata, tensors = _read_safetensors(path)
+    if metadata.get("kind") != _KIND:
+        raise WeightsError(f"{path} holds no weights of afterword.")
+    _refuse_newer(metadata.get("format", ""), WEIGHTS_FORMAT, path)
+    config = _read_config(metadata.get("config", ""), path)
+    vocabulary = Vocabulary(int(i) for i in tensors.pop("vocabulary", torch.empty(0)))
+    if vocabulary.size != config.vocabulary_size:
+        raise WeightsError(
+            f"{path} is damaged: it lists {vocabulary.size} ids for {config.vocabulary_size}."
+        )
+    _refuse_non_finite(tensors, str(path))
+    return Weights(
+        model=build_model(config, tensors, path),
+        vocabulary=vocabulary,
+        language=metadata.get("language", ""),
+        licence=metadata.get("licence", ""),
+        provenance=metadata.get("provenance", ""),
+    )
+
+
+def build_model(config: TransformerConfig, tensors: dict[str, Tensor], path: Path) -> Transformer:
+    """A model of this shape with these weights, in float32, not in training mode.
+
+    Raises:
+        WeightsError: the tensors do not fit the shape; `path` names their origin.
+    """
+    with torch.device("meta"):  # the random weights would be overwritten at once
+        expected = {name: t.shape for name, t in Transformer(config).state_dict().items()}
+    found = {name: t.shape for name, t in tensors.items()}
+    if found != expected:
+        wrong = next(n for n in {**expected, **found} if expected.get(n) != found.get(n))
+        raise WeightsError(f'{path} does not fit its own configuration in the tensor "{wrong}".')
+    with torch.random.fork_rng(devices=[]):  # loading must not disturb the caller's random numbers
+        model = Transformer(config)
+    model.load_state_dict({name: t.float() for name, t in tensors.items()})
+    return model.eval()
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise WeightsError(f"The weights file {path} is missing; {_TRAIN}.") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is no complete weights file (safetensors); fetch or train it again."
+        ) from error
+
+
+def _refuse_newer(found: object, known: int, path: Path) -> None:
+    try:
+        version = int(str(found))
+    except ValueError as error:
+        raise WeightsError(f"{path} does not tell its format's version.") from error
+    if version != known:
+        raise WeightsError(
+            f"{path} has format {version}, this version of afterword reads {known}; "
+            f"{'update afterword' if version > known else 'train it again'}."
+        )
+
+
+def _read_config(text: str, path: Path) -> TransformerConfig:
+    names = {field.name for field in fields(TransformerConfig)}
+    try:
+        values = json.loads(text)
+        if values.keys() != names or not all(type(value) is int for value in values.values()):
+            raise ValueError(text)
+        return TransformerConfig(**values)
+    except (ValueError, AttributeError) as error:
+        raise WeightsError(f"{path} is damaged: its configuration cannot be read.") from error
+
+
+def _refuse_non_finite(tensors: dict[str, Tensor], origin: str) -> None:
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f'{origin} has numbers that are not finite in the tensor "{name}".')
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write the trainer's state (tensors, numbers, text, lists and dicts), atomically.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    content = {"kind": _KIND, "format": STATE_FORMAT, **state}
+    write_atomically(path, lambda temporary: torch.save(content, temporary))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a trainer's state; code in the file is refused, not run.
+
+    Raises:
+        WeightsError: it is missing, damaged, of another program or of another version.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"There is nothing to resume: {path} is missing.") from error
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path} is no complete trainer state; begin anew.") from error
+    if not isinstance(state, dict) or state.get("kind") != _KIND:
+        raise WeightsError(f"{path} is no trainer state of afterword.")
+    _refuse_newer(state.get("format"), STATE_FORMAT, path)
+    return state

@@ -1,0 +1,131 @@
+"""How well a model predicts texts: `python -m model.evaluate FILE…`, in bits per byte.
+
+Bits per byte compare models of different vocabularies. Documents are parted by lines
+`<|endoftext|>`, and each is scored from its own start; its end is not scored.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import torch
+import torch.nn.functional as F
+
+from config.errors import InputError
+from model.checkpoint import find_weights, load_weights
+from model.command import report_errors
+from model.corpus import read_documents
+from model.device import choose_device
+from model.transformer import Transformer
+from model.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Score:
+    """A sum over documents.
+
+    Attributes:
+        nats: negative log likelihood.
+        tokens: compact ids.
+        size: bytes of UTF-8.
+    """
+
+    nats: float
+    tokens: int
+    size: int
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Lower is better; random bytes have 8."""
+        return self.nats / math.log(2) / self.size
+
+    @property
+    def nats_per_token(self) -> float:
+        """Depends on the vocabulary: rarer tokens are harder."""
+        return self.nats / self.tokens
+
+
+def score(
+    model: Transformer, vocabulary: Vocabulary, documents: Sequence[str], device: torch.device
+) -> Score:
+    """Score documents that hold text, each from its own start."""
+    nats, tokens, size = 0.0, 0, 0
+    for document in documents:
+        ids = torch.tensor([vocabulary.end, *vocabulary.encode(document)], device=device)
+        nats += _nats(model, ids)
+        tokens += len(ids) - 1
+        size += len(document.encode())
+    return Score(nats, tokens, size)
+
+
+@torch.inference_mode()
+def _nats(model: Transformer, ids: torch.Tensor) -> float:
+    """Negative log likelihood of ids[1:].
+
+    Where they exceed the context, windows overlap by half, so that later ids see half a context.
+    """
+    context = model.config.context_length
+    step = max(1, context // 2)
+    total, scored = 0.0, 0
+    for begin in range(0, len(ids) - 1, step):
+        window = ids[begin : begin + context + 1]  # (T + 1,)
+        new = begin + len(window) - 1 - scored
+        if new > 0:
+            logits = model(window[None, :-1])[0, -new:].float()  # (new, V)
+            total += F.cross_entropy(logits, window[-new:], reduction="sum").item()
+            scored += new
+    return total
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--weights", help="Weights file; default: those that afterword would use.")
+@click.option("--language", default="en", show_default=True, help="Whose default weights.")
+@click.option("--limit-documents", type=click.IntRange(1), help="Score this many of each file.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="Default: torch's choice.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each file.")
+@report_errors
+def main(
+    files: tuple[Path, ...],
+    weights: str | None,
+    language: str,
+    limit_documents: int | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Print how well a model predicts texts, in bits per byte and nats a token."""
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = choose_device(device)
+    path = find_weights(language, weights)
+    loaded = load_weights(path)
+    for file in files:
+        if not file.exists():
+            raise InputError(f"The file {file} is missing.")
+        documents = read_documents(file)[:limit_documents]
+        result = score(loaded.model.to(chosen), loaded.vocabulary, documents, chosen)
+        values = {
+            "file": str(file),
+            "weights": str(path),
+            "documents": len(documents),
+            "tokens": result.tokens,
+            "bytes": result.size,
+            "bits_per_byte": round(result.bits_per_byte, 4),
+            "nats_per_token": round(result.nats_per_token, 4),
+        }
+        if as_json:
+            click.echo(json.dumps(values))
+        else:
+            click.echo(
+                f"{file}: {result.bits_per_byte:.4f} bits/byte, {result.nats_per_token:.4f} nats a "
+                f"token, {result.tokens} tokens in {len(documents)} documents"
+            )
+
+
+if __name__ == "__main__":
+    main()

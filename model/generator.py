@@ -1,0 +1,130 @@
+"""A seed to its continuation, sentence by sentence.
+
+Prefill and decoding of one token are apart, with keys and values kept (as in gpt-fast). A full
+context keeps its newest three quarters, which are read once more, and goes on.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.checkpoint import Weights, load_weights
+from model.device import choose_device
+from model.sampler import SamplingOptions, sample
+from model.sentences import SentenceSplitter
+from model.spoken import prepare_seed
+from model.transformer import Cache
+from model.vocabulary import TextDecoder
+
+Cancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class GeneratorOptions:
+    """What to say and when to stop.
+
+    Attributes:
+        sampling: how the next token is chosen.
+        max_sentences: stop at the end of this sentence.
+        max_new_tokens: stop after so many tokens, whatever has come until then.
+        random_seed: the same seeds give the same words; none is a new start each time.
+    """
+
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    max_sentences: int = 5
+    max_new_tokens: int = 200
+    random_seed: int | None = None
+
+
+class TextGenerator:
+    """Continues texts with one model; one caller at a time."""
+
+    def __init__(self, weights: Weights, options: GeneratorOptions, device: torch.device) -> None:
+        self._model = weights.model.to(device)
+        self._vocabulary = weights.vocabulary
+        self._options = options
+        self._device = device
+        self._cache = Cache(self._model.config, device=device)
+        self._random = torch.Generator(device=device)
+        if options.random_seed is None:
+            self._random.seed()
+        else:
+            self._random.manual_seed(options.random_seed)
+
+    def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
+        """Yield each sentence as soon as it is complete; looks at `cancelled` at every token.
+
+        The first carries on the seed, often in the middle of a sentence. None is empty, and there
+        may be none at all.
+
+        Raises:
+            GenerationError: the model computed numbers that are not finite.
+        """
+        decoder = TextDecoder(self._vocabulary.pieces)
+        splitter = SentenceSplitter()
+        count = 0
+        ended = False
+        for token in self._tokens(seed):
+            if cancelled():
+                return
+            ended = token == self._vocabulary.end
+            for sentence in splitter.feed(decoder.feed(token)):
+                yield sentence
+                count += 1
+                if count == self._options.max_sentences:
+                    return
+        if ended:
+            rest = splitter.rest()
+        else:  # an unfinished sentence is better than silence, but only than silence
+            rest = splitter.finished_rest() if count else splitter.whole_words_of_rest()
+        if rest:
+            yield rest
+
+    def _tokens(self, seed: str) -> Iterator[int]:
+        """The ids that continue the seed, at most `max_new_tokens`; `<|endoftext|>` is the last."""
+        end = self._vocabulary.end
+        ids = [end, *self._vocabulary.encode(prepare_seed(seed))]
+        begin = len(ids)
+        logits = self._prefill(ids)  # (V,)
+        while True:
+            token = sample(logits, ids[begin:], self._options.sampling, self._random)
+            yield token
+            ids.append(token)
+            if token == end or len(ids) - begin == self._options.max_new_tokens:
+                return
+            full = self._cache.length == self._model.config.context_length
+            logits = self._prefill(ids) if full else self._step(token)  # (V,)
+
+    def _prefill(self, ids: list[int]) -> Tensor:
+        """Logits (V,) after the newest of the ids; what fits three quarters of the context."""
+        keep = max(1, self._model.config.context_length * 3 // 4)
+        self._cache.length = 0
+        return self._forward(ids[-keep:])
+
+    def _step(self, token: int) -> Tensor:
+        """Logits (V,) after one more id."""
+        return self._forward([token])
+
+    @torch.inference_mode()
+    def _forward(self, ids: list[int]) -> Tensor:
+        tokens = torch.tensor([ids], device=self._device)  # (1, T)
+        return self._model(tokens, self._cache, last_only=True)[0]  # type: ignore[no-any-return]
+
+
+def load_generator(
+    path: Path, options: GeneratorOptions, device: str = "auto", threads: int = 1
+) -> TextGenerator:
+    """Read weights and make them ready; `threads` holds for all of torch in this process.
+
+    One thread is the right number beside a recogniser that is always running.
+
+    Raises:
+        WeightsError: the file cannot be used.
+        ConfigError: there is no such device.
+    """
+    chosen = choose_device(device)
+    torch.set_num_threads(threads)
+    return TextGenerator(load_weights(path), options, chosen)

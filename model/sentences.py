@@ -1,0 +1,60 @@
+"""A stream of characters to sentences, each as soon as it is complete, English and Chinese."""
+
+import re
+
+_BOUNDARY = re.compile(
+    r"""
+    (?P<han>[。！？；]+[”’」』"]*)(?=[^。！？；”’」』"])  # no quote follows
+    | (?P<latin>[.!?…]+["'”’)]*)\s+(?=\S)
+    | (?P<line>\n)
+    """,
+    re.VERBOSE,
+)
+_ABBREVIATION = re.compile(r"(?:^|[\s\"“(])(?:Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|Mt|vs|etc|[A-HJ-Z])\.$")
+_COMPLETE = re.compile(r"[.!?…。！？；][\"'”’)」』]*$")
+_LEADING_MARKS = re.compile(r"^[\s,;:.!?…)\]，、；：。！？”’»-]+(?:\"\s+)?")
+
+
+class SentenceSplitter:
+    """Feed it text; it hands out sentences and keeps the unfinished rest."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def feed(self, text: str) -> list[str]:
+        """The sentences that this text completes; those without a word are left out."""
+        self._rest += text
+        sentences = []
+        while (end := self._find_end()) is not None:
+            sentences.append(self._rest[:end])
+            self._rest = self._rest[end:]
+        return [s for s in map(_tidy, sentences) if s]
+
+    def _find_end(self) -> int | None:
+        """Where the first complete sentence of the rest ends."""
+        for match in _BOUNDARY.finditer(self._rest):
+            if match["latin"] is None:
+                return match.end()
+            goes_on = self._rest[match.end()].islower()  # "Why?" asked the fox.
+            if not goes_on and not _ABBREVIATION.search(self._rest[: match.end("latin")]):
+                return match.end()
+        return None
+
+    def rest(self) -> str:
+        """What has not been handed out: the text has ended here."""
+        return _tidy(self._rest)
+
+    def finished_rest(self) -> str:
+        """The same where it is a whole sentence that only lacked a successor, else nothing."""
+        return self.rest() if _COMPLETE.search(self._rest.rstrip()) else ""
+
+    def whole_words_of_rest(self) -> str:
+        """The same without the last word, which may be unfinished; Chinese has no such words."""
+        head, space, _ = self._rest.rstrip().rpartition(" ")
+        return _tidy(head) if space and head.strip() else self.rest()
+
+
+def _tidy(sentence: str) -> str:
+    """Without outer spaces and marks that belong to what came before; empty without a word."""
+    text = " ".join(_LEADING_MARKS.sub("", sentence).split())
+    return text if any(character.isalnum() for character in text) else ""

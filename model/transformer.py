@@ -1,0 +1,199 @@
+"""The whole model: a decoder-only Transformer in the shape of Llama, small enough for a CPU.
+
+RMSNorm before each part, rotary positions, SwiGLU, no biases, one matrix for embedding and head.
+The shape equals that of the story models of llama2.c (https://github.com/karpathy/llama2.c), so
+that one of them can be the start of training; the manner is that of nanoGPT. Letters in shapes:
+B sequences, T new tokens, S tokens seen so far with the new ones, V vocabulary, C width, H heads,
+D = C / H, F hidden.
+
+Sources: Vaswani et al. 2017 (Transformer), Zhang & Sennrich 2019 (RMSNorm), Shazeer 2020 (SwiGLU),
+Su et al. 2021 (rotary positions), Touvron et al. 2023 (Llama).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NORM_EPSILON = 1e-5
+ROTARY_BASE = 10_000.0
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The shape of a model.
+
+    Attributes:
+        vocabulary_size: V, the number of ids.
+        context_length: how many tokens it can look at.
+        layers: blocks one after another.
+        heads: attention heads in each block; they share the width.
+        width: C, numbers that describe a token between blocks; an even multiple of `heads`.
+        hidden: F, the inner width of each block's MLP.
+    """
+
+    vocabulary_size: int
+    context_length: int
+    layers: int
+    heads: int
+    width: int
+    hidden: int
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that cannot be built."""
+        sizes = vars(self)
+        if any(size < 1 for size in sizes.values()) or self.width % (2 * self.heads):
+            raise ValueError(f"no Transformer has the shape {sizes}")
+
+
+class Cache:
+    """Keys and values of the tokens seen so far, in buffers made once.
+
+    Attributes:
+        keys, values: (layers, B, H, context_length, D).
+        length: how many positions are filled.
+    """
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        batch: int = 1,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        head = config.width // config.heads
+        shape = (config.layers, batch, config.heads, config.context_length, head)
+        self.keys = torch.zeros(shape, device=device, dtype=dtype)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        self.length = 0
+
+    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store keys and values (B, H, T, D) of new tokens; return all so far (B, H, S, D)."""
+        end = self.length + keys.size(2)
+        self.keys[layer, :, :, self.length : end] = keys
+        self.values[layer, :, :, self.length : end] = values
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+
+def rotary_table(config: TransformerConfig) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of each position's angles, both (context_length, D / 2)."""
+    head = config.width // config.heads
+    frequencies = ROTARY_BASE ** (-torch.arange(0, head, 2).float() / head)  # (D/2,)
+    angles = torch.outer(torch.arange(config.context_length).float(), frequencies)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn each pair of neighbours in x (B, H, T, D) by its angle; cos and sin are (T, D / 2)."""
+    even, odd = x[..., 0::2], x[..., 1::2]  # (B, H, T, D/2) each
+    turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+    return turned.flatten(-2).to(x.dtype)  # (B, H, T, D)
+
+
+class Attention(nn.Module):
+    """Causal self-attention: each token gathers from itself and those before it."""
+
+    def __init__(self, config: TransformerConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.heads = config.heads
+        self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
+        self.out = nn.Linear(config.width, config.width, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None) -> Tensor:
+        """Mix x (B, T, C) across positions; the T tokens are appended to `cache`."""
+        b, t, c = x.shape
+        qkv = self.qkv(x).view(b, t, 3, self.heads, c // self.heads)  # (B, T, 3, H, D)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        mask = None
+        if cache is not None:
+            k, v = cache.append(self.layer, k, v)  # (B, H, S, D) each
+            if t > 1 and cache.length:  # new token i sees the cached ones and the new up to itself
+                s = k.size(2)
+                mask = torch.ones(t, s, dtype=torch.bool, device=x.device).tril(s - t)  # (T, S)
+        causal = t > 1 and mask is None
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        return self.out(y.transpose(1, 2).reshape(b, t, c))  # type: ignore[no-any-return]
+
+
+class Mlp(nn.Module):
+    """SwiGLU: a gated hidden layer for each position by itself."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.width, 2 * config.hidden, bias=False)
+        self.down = nn.Linear(config.hidden, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform x (B, T, C)."""
+        gate, up = self.gate_up(x).chunk(2, dim=-1)  # (B, T, F) each
+        return self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """Pre-norm residual block: attention mixes across positions, the MLP within each."""
+
+    def __init__(self, config: TransformerConfig, layer: int) -> None:
+        super().__init__()
+        self.norm1 = nn.RMSNorm(config.width, eps=NORM_EPSILON)
+        self.attention = Attention(config, layer)
+        self.norm2 = nn.RMSNorm(config.width, eps=NORM_EPSILON)
+        self.mlp = Mlp(config)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None) -> Tensor:
+        """Transform x (B, T, C); keys and values of the T tokens are appended to `cache`."""
+        x = x + self.attention(self.norm1(x), cos, sin, cache)  # (B, T, C)
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+
+class Transformer(nn.Module):
+    """Token ids to logits of the next token."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        """Build a model with random weights, drawn from torch's global generator."""
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocabulary_size, config.width)  # also the head
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.norm = nn.RMSNorm(config.width, eps=NORM_EPSILON)
+        cos, sin = rotary_table(config)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """GPT-2's initialisation: what adds to the residual stream starts smaller."""
+        for name, weight in self.named_parameters():
+            if weight.dim() == 2:
+                residual = name.endswith(("out.weight", "down.weight"))
+                scale = 1 / math.sqrt(2 * self.config.layers) if residual else 1.0
+                nn.init.normal_(weight, std=0.02 * scale)
+
+    def states(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """What the head reads, (B, T, C), after each of ids (B, T)."""
+        begin = cache.length if cache is not None else 0
+        end = begin + ids.size(1)
+        if end > self.config.context_length:
+            raise ValueError(f"{end} tokens exceed the context of {self.config.context_length}")
+        cos = self.get_buffer("cos")[begin:end]  # (T, D/2)
+        sin = self.get_buffer("sin")[begin:end]  # (T, D/2)
+        x = self.embedding(ids)  # (B, T, C)
+        for block in self.blocks:
+            x = block(x, cos, sin, cache)  # (B, T, C)
+        if cache is not None:
+            cache.length = end
+        return self.norm(x)  # type: ignore[no-any-return]
+
+    def forward(self, ids: Tensor, cache: Cache | None = None, last_only: bool = False) -> Tensor:
+        """Logits (B, T, V) of the token after each of ids (B, T); (B, V) if `last_only`.
+
+        With a cache the ids continue what it holds, and it grows by T. Together they must not be
+        longer than the context.
+        """
+        x = self.states(ids, cache)  # (B, T, C)
+        if last_only:
+            x = x[:, -1]  # (B, C)
+        return F.linear(x, self.embedding.weight)  # (B, T, V) or (B, V)
