@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from audio.near_words import near_words
+from audio.near_words import decoys
 from audio.phrases import Phrase
 from audio.vosk_engine import RATE, UNKNOWN, VoskEngine, Word
 
@@ -82,10 +82,9 @@ class TriggerListener:
 
 
 def _grammar(engine: VoskEngine, phrases: Sequence[Phrase]) -> list[str]:
-    vocabulary = engine.vocabulary()
     entries = [" ".join(phrase.words) for phrase in phrases]
     for phrase in phrases:
-        entries += near_words(phrase.words, vocabulary)
+        entries += decoys(phrase.words, engine.knows)
     return [*dict.fromkeys(entries), UNKNOWN]
 
 
