@@ -93,8 +93,12 @@ class Speaker:
             SpeechError: there is no speech engine.
             AudioDeviceError: there is no loudspeaker.
         """
-        self._engine.start()
-        self._sink.open()
+        try:
+            self._engine.start()
+            self._sink.open()
+        except Exception:
+            self.close()
+            raise
 
     def say(self, sentences: Iterable[str], cancelled: Cancelled) -> None:
         """Speak the sentences as they come; return when the last has sounded.

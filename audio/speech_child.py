@@ -31,6 +31,7 @@ REFUSED = b"C"  # a setting is wrong; the body is the sentence to show
 FAILED = b"F"  # the engine cannot work; the body is the sentence to show
 
 SLOWEST_WPM, FASTEST_WPM = 80, 450  # espeak clamps below 80 by itself
+SETTING_ATTEMPTS = 20  # espeak loses about one setting in 200 to a race with its own thread
 
 
 def frame(kind: bytes, body: bytes) -> bytes:
@@ -102,19 +103,18 @@ class Engine:
         name = resolve_voice(voice, list_voices(espeak))
         rate = min(max(int(rate_wpm), SLOWEST_WPM), FASTEST_WPM)
         percent = round(min(max(volume, 0.0), 1.0) * 100)  # espeak distorts above 100
-        self._engine.setProperty("voice", name)
-        self._engine.setProperty("rate", rate)
-        self._engine.setProperty("volume", percent / 100)
-        self._engine.runAndWait()  # the first one returns at once; it must not be a sentence
-        espeak.Synchronize()
-        # pyttsx3's getProperty reports defaults, so ask espeak for the values in force (1).
-        ask = espeak.dll.espeak_GetParameter
-        current = espeak.GetCurrentVoice().contents.identifier.decode()
-        in_force = (current, ask(espeak.RATE, 1), ask(espeak.VOLUME, 1))
-        if in_force != (name, rate, percent):
-            raise SpeechError(
-                f"the speech engine was asked for {(name, rate, percent)}, took {in_force}"
-            )
+        wanted = (name, rate, percent)
+        for _ in range(SETTING_ATTEMPTS):
+            self._engine.setProperty("voice", name)
+            self._engine.setProperty("rate", rate)
+            self._engine.setProperty("volume", percent / 100)
+            self._engine.runAndWait()  # the first one returns at once; it must not be a sentence
+            espeak.Synchronize()
+            if _in_force(espeak) == wanted:
+                return
+        raise SpeechError(
+            f"the speech engine was asked for {wanted} but keeps to {_in_force(espeak)}"
+        )
 
     def render(self, text: str) -> bytes:
         """The spoken text as a WAV file; `text` holds more than blanks."""
@@ -125,6 +125,14 @@ class Engine:
         sound = os.pread(self._file, os.fstat(self._file).st_size, 0)
         os.ftruncate(self._file, 0)
         return sound
+
+
+def _in_force(espeak: Any) -> tuple[str, int, int]:
+    """Voice, words per minute and volume in percent; pyttsx3's getProperty tells the defaults."""
+    current = 1  # as opposed to default
+    voice = espeak.GetCurrentVoice().contents.identifier.decode()
+    ask = espeak.dll.espeak_GetParameter
+    return voice, ask(espeak.RATE, current), ask(espeak.VOLUME, current)
 
 
 def serve(engine: Engine, requests: BinaryIO, answers: BinaryIO) -> None:

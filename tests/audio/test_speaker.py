@@ -138,6 +138,17 @@ class TestOrder:
         speaker.say(sentences(), never)
         assert "sound 0.03" not in sink.orders
 
+    def test_a_failing_start_leaves_nothing_open(self) -> None:
+        class Broken(LoudEngine):
+            def start(self) -> None:
+                raise SpeechError("failed")
+
+        engine, sink = Broken(), ListSink()
+        with pytest.raises(SpeechError):
+            Speaker(engine, sink, 0.5).start()
+        assert engine.closed
+        assert sink.orders == ["close"]
+
 
 class TestAloud:
     def test_a_slow_writer_leaves_no_gaps_but_the_pauses(
