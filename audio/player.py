@@ -3,6 +3,7 @@
 Both players take mono 16-bit samples at `rate` and have the methods of audio/speaker.py's Sink.
 """
 
+import atexit
 import struct
 import threading
 import time
@@ -269,6 +270,9 @@ def _dispose(stream: Any) -> None:
     closing = threading.Thread(target=close, name="close-stream", daemon=True)
     closing.start()
     closing.join(CLOSE_SECONDS)
+    if closing.is_alive():
+        # sounddevice closes PortAudio when the process ends, and would wait for ever like we here.
+        atexit.unregister(import_sounddevice()._exit_handler)
 
 
 class WavFilePlayer:

@@ -1,5 +1,8 @@
 """The loudspeaker and the file that stands in for it."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 import wave
@@ -159,6 +162,25 @@ class TestStreamPlayer:
         sound_server.kill()  # lets PortAudio's own thread end
         time.sleep(0.2)
 
+    def test_a_hanging_server_does_not_keep_the_process_from_ending(
+        self, sound_server: SoundServer
+    ) -> None:
+        program = (
+            "from audio.player import StreamPlayer; p = StreamPlayer(); p.open();"
+            "print('open', flush=True); input(); p.close()"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"open\n"
+            sound_server.freeze()
+            process.communicate(b"\n", timeout=5)
+        finally:
+            process.kill()
+        assert process.returncode == 0
+
     def test_closing_from_another_thread_ends_the_wait(self, speaker: StreamPlayer) -> None:
         speaker.play(tone(10), never)
         threading.Timer(0.2, speaker.close).start()
@@ -252,8 +274,6 @@ class TestWavFilePlayer:
             self.open_pipe()
 
     def open_pipe(self) -> None:
-        import os
-
         read_end, write_end = os.pipe()
         try:
             WavFilePlayer(Path(f"/dev/fd/{write_end}"))
