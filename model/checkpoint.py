@@ -144,7 +144,7 @@ def load_weights(path: Path) -> Weights:
         raise WeightsError(f"{path} holds no weights of afterword.")
     _refuse_newer(metadata.get("format", ""), WEIGHTS_FORMAT, path)
     config = _read_config(metadata.get("config", ""), path)
-    vocabulary = Vocabulary(int(i) for i in tensors.pop("vocabulary", torch.empty(0)))
+    vocabulary = _read_vocabulary(tensors.pop("vocabulary", None), path)
     if vocabulary.size != config.vocabulary_size:
         raise WeightsError(
             f"{path} is damaged: it lists {vocabulary.size} ids for {config.vocabulary_size}."
@@ -210,6 +210,15 @@ def _read_config(text: str, path: Path) -> TransformerConfig:
         return TransformerConfig(**values)
     except (ValueError, AttributeError) as error:
         raise WeightsError(f"{path} is damaged: its configuration cannot be read.") from error
+
+
+def _read_vocabulary(kept: Tensor | None, path: Path) -> Vocabulary:
+    if kept is None or kept.dtype != torch.int32 or kept.dim() != 1:
+        raise WeightsError(f"{path} is damaged: its vocabulary cannot be read.")
+    try:
+        return Vocabulary(kept.tolist())
+    except WeightsError as error:
+        raise WeightsError(f"{path} is damaged: {error}") from error
 
 
 def _refuse_non_finite(tensors: dict[str, Tensor], origin: str) -> None:

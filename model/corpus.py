@@ -105,11 +105,11 @@ def read_text(path: Path) -> str:
     try:
         data = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError(f"The corpus file {path} is missing.") from error
+        raise InputError(f"The text file {path} is missing.") from error
     except lzma.LZMAError as error:
         raise InputError(f"{path} is not a complete .xz file: {error}.") from error
     except OSError as error:
-        raise InputError(f"The corpus file {path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"The text file {path} cannot be read: {error.strerror}.") from error
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -132,7 +132,7 @@ def read_documents(path: Path) -> list[str]:
         longest = min(longest, max(500, len(whole[0]) // _SOLE_DOCUMENT_PIECES))
     documents = [piece for document in whole for piece in _cut(document, longest)]
     if not documents:
-        raise InputError(f"The corpus file {path} holds no text.")
+        raise InputError(f"The text file {path} holds no text.")
     return documents
 
 

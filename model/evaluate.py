@@ -14,7 +14,6 @@ import click
 import torch
 import torch.nn.functional as F
 
-from config.errors import InputError
 from model.checkpoint import find_weights, load_weights
 from model.command import report_errors
 from model.corpus import read_documents
@@ -105,8 +104,6 @@ def main(
     path = find_weights(language, weights)
     loaded = load_weights(path)
     for file in files:
-        if not file.exists():
-            raise InputError(f"The file {file} is missing.")
         documents = read_documents(file)[:limit_documents]
         result = score(loaded.model.to(chosen), loaded.vocabulary, documents, chosen)
         values = {

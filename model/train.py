@@ -5,39 +5,25 @@ is needed to go on; `log.jsonl`, one line for each step and validation.
 """
 
 import contextlib
-import ctypes
 import json
-import math
-import resource
 import signal
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from config.errors import OutputError, WeightsError
 from model import corpus as corpora
-from model.checkpoint import (
-    Weights,
-    build_model,
-    load_state,
-    load_weights,
-    save_state,
-    save_weights,
-)
+from model.checkpoint import build_model, load_state, load_weights
 from model.command import report_errors
-from model.device import choose_device, faster_with_bfloat16
-from model.evaluate import score
-from model.generator import GeneratorOptions, TextGenerator
 from model.llama2c import start_from_story_model
-from model.sampler import SamplingOptions
+from model.memory import keep_freed_memory
+from model.trainer import Trainer, TrainOptions
 from model.transformer import Transformer, TransformerConfig
 from model.vocabulary import Vocabulary
 
@@ -47,277 +33,9 @@ PRESETS = {  # width, layers, heads, hidden
     "story": (288, 6, 6, 768),
     "large": (512, 8, 8, 1408),
 }
-SAMPLE_SEEDS = {"en": "the old sailor", "zh": "春"}
 DEFAULT_MINUTES = 30.0
 
-_WARM_UP = 0.02  # part of the training in which the learning rate rises
-_FRESH_RATE, _CONTINUED_RATE = 2e-3, 1e-4
-_WEIGHT_DECAY = 0.1  # of the matrices; rare rows of the embedding would only shrink
-_NEW_EMBEDDING_SCALE = 4.0  # a body that has learned wants small steps, its new embedding not
-_BETAS = (0.9, 0.95)
-_GRADIENT_NORM = 1.0
-_LOSS_ROWS = 512  # tokens whose logits exist at a time
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What the command was asked for; see its --help.
-
-    Exactly one of `steps` and `minutes` is given.
-    """
-
-    corpus: tuple[corpora.CorpusFile, ...]
-    out: Path
-    init_from: Path | None
-    resume: bool
-    minutes: float | None
-    steps: int | None
-    preset: str | None
-    context: int
-    language: str
-    licence: str
-    provenance: str
-    vocabulary_minimum: int | None  # none keeps all of cl100k_base
-    spoken_openings: float
-    batch: int
-    learning_rate: float | None
-    validate_every: int
-    precision: str
-    device: str
-    seed: int
-
-    @property
-    def weights_path(self) -> Path:
-        """Where the best weights go."""
-        return self.out if self._out_is_file else self.out / f"{self.language}.safetensors"
-
-    @property
-    def folder(self) -> Path:
-        """Where state and log go."""
-        return self.out.parent if self._out_is_file else self.out
-
-    @property
-    def state_path(self) -> Path:
-        """Where all that is needed to go on is kept."""
-        return self.folder / "last.pt"
-
-    @property
-    def _out_is_file(self) -> bool:
-        return self.out.suffix == ".safetensors"
-
-
-class Trainer:
-    """One training run: the model, its optimizer, and how far it is.
-
-    Attributes:
-        step: optimizer steps done.
-        seconds: training time so far, those of earlier starts included.
-        best: lowest bits per byte of the held-out texts so far.
-    """
-
-    def __init__(
-        self,
-        options: TrainOptions,
-        corpus: corpora.Corpus,
-        vocabulary: Vocabulary,
-        model: Transformer,
-        state: dict[str, Any] | None,
-    ) -> None:
-        self.options = options
-        self.vocabulary = vocabulary
-        self.corpus = corpus
-        self.device = choose_device(options.device)
-        self.model = model.to(self.device).train()
-        scale = _NEW_EMBEDDING_SCALE if options.init_from else 1.0
-        self.optimizer = _make_optimizer(self.model, scale)
-        self.step, self.seconds, self.best = 0, 0.0, math.inf
-        if state:
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
-        self.rate = options.learning_rate or (_CONTINUED_RATE if options.init_from else _FRESH_RATE)
-        number, position = state["data"] if state else (0, 0)
-        self.batches = corpora.Batches(
-            lambda n: corpora.render_pass(
-                corpus, vocabulary, options.spoken_openings, options.seed, n
-            ),
-            options.batch,
-            model.config.context_length,
-            options.seed,
-            number,
-            position,
-        )
-        bf16 = options.precision == "auto" and faster_with_bfloat16(self.device)
-        self.bfloat16 = bf16 or options.precision == "bf16"
-        self._resumed_at = time.monotonic() - self.seconds
-
-    def progress(self) -> float:
-        """How much of the training is done, 0 to 1."""
-        if self.options.steps is not None:
-            return min(1.0, self.step / self.options.steps)
-        assert self.options.minutes is not None  # noqa: S101 - see TrainOptions
-        return min(1.0, (time.monotonic() - self._resumed_at) / (60 * self.options.minutes))
-
-    def train_step(self) -> dict[str, float]:
-        """One optimizer step; returns what to log of it."""
-        begin = time.perf_counter()
-        rate = self.rate * rate_factor(self.progress())
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["rate_scale"]
-        rows = torch.from_numpy(self.batches.next()).to(self.device)  # (B, T + 1)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            loss = batch_loss(self.model, rows)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.step += 1
-        self.seconds = time.monotonic() - self._resumed_at
-        return {
-            "step": self.step,
-            "loss": loss.item(),
-            "rate": rate,
-            "gradient_norm": norm.item(),
-            "tokens_per_second": (rows.numel() - len(rows)) / (time.perf_counter() - begin),
-            "seconds": self.seconds,
-        }
-
-    def validate(self) -> dict[str, Any]:
-        """Score the held-out texts, keep the weights if they are the best; what to log of it."""
-        self.model.eval()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            result = score(self.model, self.vocabulary, self.corpus.held_out, self.device)
-        bits = result.bits_per_byte
-        if bits < self.best:
-            self.best = bits
-            save_weights(self.options.weights_path, self.weights())
-        sample = self._sample()
-        self.model.train()
-        self.seconds = time.monotonic() - self._resumed_at
-        return {
-            "step": self.step,
-            "bits_per_byte": bits,
-            "best": self.best,
-            "seconds": self.seconds,
-            "pass": self.batches.number,
-            "peak_memory_mb": peak_memory_mb(),
-            "sample": sample,
-        }
-
-    def _sample(self) -> str:
-        """A seed and its continuation, the same seed each time."""
-        seed = SAMPLE_SEEDS[self.options.language]
-        options = GeneratorOptions(SamplingOptions(), 3, 80, random_seed=self.options.seed)
-        generator = TextGenerator(self.weights(), options, self.device)
-        return " ".join([seed, *generator.continue_text(seed, lambda: False)])
-
-    def weights(self) -> Weights:
-        """The model as it is, for use."""
-        o = self.options
-        return Weights(self.model, self.vocabulary, o.language, o.licence, o.provenance)
-
-    def save(self) -> None:
-        """Write all that is needed to go on exactly from here."""
-        state = {
-            "config": asdict(self.model.config),
-            "vocabulary": torch.from_numpy(self.vocabulary.kept.astype("int32")),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "best": self.best,
-            "rate": self.rate,
-            "data": [self.batches.number, self.batches.position],
-            "corpus": self.corpus.fingerprint,
-            "language": self.options.language,
-        }
-        save_state(self.options.state_path, state)
-
-
-def batch_loss(model: Transformer, rows: Tensor) -> Tensor:
-    """Mean negative log likelihood, in nats, of rows[:, 1:]; rows is (B, T + 1)."""
-    states = model.states(rows[:, :-1]).flatten(0, 1)  # (B·T, C)
-    targets = rows[:, 1:].flatten()  # (B·T,)
-    head = model.embedding.weight  # (V, C)
-    return LinearCrossEntropy.apply(states, head, targets)  # type: ignore[no-any-return, no-untyped-call]
-
-
-class LinearCrossEntropy(torch.autograd.Function):
-    """Head and mean cross entropy in one, a few rows at a time.
-
-    All logits of a batch at once would be its largest tensor by far, written and read again and
-    again. The gradients are computed on the way forward, while a part's logits are at hand.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, states: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-        """The loss of states (N, C) under head (V, C) and targets (N,)."""
-        dtype = torch.get_autocast_dtype(states.device.type)
-        dtype = dtype if torch.is_autocast_enabled(states.device.type) else states.dtype
-        with torch.autocast(states.device.type, enabled=False):
-            x, weight = states.to(dtype), head.to(dtype)
-            x_gradient, head_gradient = torch.empty_like(x), torch.zeros_like(head)
-            loss = torch.zeros((), device=x.device)
-            for begin in range(0, len(x), _LOSS_ROWS):
-                part = slice(begin, begin + _LOSS_ROWS)
-                logits = (x[part] @ weight.T).float()  # (R, V)
-                at = targets[part, None]  # (R, 1)
-                log_sum = logits.logsumexp(dim=-1, keepdim=True)  # (R, 1)
-                loss += (log_sum - logits.gather(1, at)).sum()
-                gradient = logits.sub_(log_sum).exp_()  # (R, V) probabilities
-                gradient.scatter_add_(1, at, torch.full_like(log_sum, -1.0))
-                gradient = gradient.to(dtype)
-                x_gradient[part] = gradient @ weight
-                head_gradient += gradient.T @ x[part]
-        ctx.save_for_backward(x_gradient.to(states.dtype), head_gradient)
-        return loss / len(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Hand on what `forward` has computed."""
-        x_gradient, head_gradient = ctx.saved_tensors
-        scale = gradients[0] / len(x_gradient)
-        return x_gradient * scale, head_gradient * scale, None
-
-
-def rate_factor(progress: float) -> float:
-    """The learning rate as a part of its peak: up within the warm-up, then straight to 0.
-
-    Straight to zero was the best of the simple schedules in Bergsma et al. 2025.
-    """
-    return min(progress / _WARM_UP + 0.05, (1 - progress) / (1 - _WARM_UP), 1.0)
-
-
-def _make_optimizer(model: Transformer, embedding_scale: float) -> torch.optim.AdamW:
-    """AdamW; only the matrices decay, and the embedding may learn at its own rate."""
-    named = list(model.named_parameters())
-    embedding = [w for n, w in named if "embedding" in n]
-    matrices = [w for n, w in named if w.dim() == 2 and "embedding" not in n]
-    norms = [w for _, w in named if w.dim() < 2]
-    groups = [
-        {"params": embedding, "weight_decay": 0.0, "rate_scale": embedding_scale},
-        {"params": matrices, "weight_decay": _WEIGHT_DECAY, "rate_scale": 1.0},
-        {"params": norms, "weight_decay": 0.0, "rate_scale": 1.0},
-    ]
-    return torch.optim.AdamW(groups, lr=0.0, betas=_BETAS, fused=True)
-
-
-def keep_freed_memory() -> None:
-    """Ask the C library to keep freed memory for the next step instead of giving it back.
-
-    Each step frees and takes hundreds of megabytes; without this, new pages cost a third of its
-    time (measured on Linux with glibc). Where there is no mallopt, nothing changes.
-    """
-    trim_threshold, mmap_max = -1, -4  # malloc.h
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(mmap_max, 0)
-
-
-def peak_memory_mb() -> int:
-    """The most memory this process has had at a time."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (2**20 if sys.platform == "darwin" else 2**10)
+_BAR = "{percentage:5.1f}% |{bar}| {elapsed} < {remaining}{postfix}"
 
 
 def prepare(options: TrainOptions) -> Trainer:
@@ -429,9 +147,6 @@ def train(trainer: Trainer) -> bool:
     return trainer.progress() >= 1
 
 
-_BAR = "{percentage:5.1f}% |{bar}| {elapsed} < {remaining}, {postfix}"
-
-
 @contextlib.contextmanager
 def _stop_requested() -> Iterator[list[int]]:
     """A list that is empty until SIGINT or SIGTERM comes; the step in hand is finished first."""
@@ -463,10 +178,6 @@ def _describe(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def _corpus_files(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> Any:
-    return tuple(corpora.parse_corpus_file(value) for value in values)
-
-
 def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     if value == "full":
         return None
@@ -482,7 +193,6 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     multiple=True,
     required=True,
     metavar="FILE[@SHARE]",
-    callback=_corpus_files,
     help="Text in UTF-8 (.txt, .md, .txt.xz), documents parted by lines <|endoftext|>; with @0.2 "
     "each pass draws a fifth of the documents. May be given several times.",
 )
@@ -520,7 +230,9 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
 @click.option("--threads", type=click.IntRange(1), help="Default: torch's choice.")
 @click.option("--seed", type=click.IntRange(0), default=1, help="Of all that is random.")
 @report_errors
-def main(threads: int | None, spoken_openings: float | None, **given: Any) -> None:
+def main(
+    corpus: tuple[str, ...], threads: int | None, spoken_openings: float | None, **given: Any
+) -> None:
     """Train a model on texts, or go on with it."""
     if given["steps"] is not None and given["minutes"] is not None:
         raise click.UsageError("Give --steps or --minutes, not both.")
@@ -531,7 +243,8 @@ def main(threads: int | None, spoken_openings: float | None, **given: Any) -> No
         torch.set_num_threads(threads)
     if spoken_openings is None:
         spoken_openings = 0.35 if given["language"] == "en" else 0.0
-    options = TrainOptions(spoken_openings=spoken_openings, **given)
+    files = tuple(corpora.parse_corpus_file(argument) for argument in corpus)
+    options = TrainOptions(corpus=files, spoken_openings=spoken_openings, **given)
     if options.state_path.exists() and not options.resume:
         raise OutputError(
             f"{options.folder} holds a training already; add --resume to go on with it, or choose "

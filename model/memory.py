@@ -1,0 +1,25 @@
+"""What the trainer asks of the operating system about memory."""
+
+import contextlib
+import ctypes
+import resource
+import sys
+
+
+def keep_freed_memory() -> None:
+    """Ask the C library to keep freed memory for the next step instead of giving it back.
+
+    Each step frees and takes hundreds of megabytes; without this, new pages cost a third of its
+    time (measured on Linux with glibc). Where there is no mallopt, nothing changes.
+    """
+    trim_threshold, mmap_max = -1, -4  # malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_max, 0)
+
+
+def peak_memory_mb() -> int:
+    """The most memory this process has had at a time."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (2**20 if sys.platform == "darwin" else 2**10)

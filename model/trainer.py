@@ -1,0 +1,236 @@
+"""One training run: its options, its steps, its validation, its state."""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from config.errors import ConfigError
+from model import corpus as corpora
+from model.checkpoint import Weights, save_state, save_weights
+from model.device import choose_device, faster_with_bfloat16
+from model.evaluate import score
+from model.generator import GeneratorOptions, TextGenerator
+from model.loss import batch_loss
+from model.memory import peak_memory_mb
+from model.sampler import SamplingOptions
+from model.transformer import Transformer
+from model.vocabulary import Vocabulary
+
+SAMPLE_SEEDS = {"en": "the old sailor", "zh": "春"}
+
+_WARM_UP = 0.02  # part of the training in which the learning rate rises
+_FRESH_RATE, _CONTINUED_RATE = 2e-3, 1e-4
+_WEIGHT_DECAY = 0.1  # of the matrices; rare rows of the embedding would only shrink
+_NEW_EMBEDDING_SCALE = 4.0  # a body that has learned wants small steps, its new embedding not
+_BETAS = (0.9, 0.95)
+_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the command was asked for; see its --help.
+
+    Exactly one of `steps` and `minutes` is given.
+    """
+
+    corpus: tuple[corpora.CorpusFile, ...]
+    out: Path
+    init_from: Path | None
+    resume: bool
+    minutes: float | None
+    steps: int | None
+    preset: str | None
+    context: int
+    language: str
+    licence: str
+    provenance: str
+    vocabulary_minimum: int | None  # none keeps all of cl100k_base
+    spoken_openings: float
+    batch: int
+    learning_rate: float | None
+    validate_every: int
+    precision: str
+    device: str
+    seed: int
+
+    @property
+    def weights_path(self) -> Path:
+        """Where the best weights go."""
+        return self.out if self._out_is_file else self.out / f"{self.language}.safetensors"
+
+    @property
+    def folder(self) -> Path:
+        """Where state and log go."""
+        return self.out.parent if self._out_is_file else self.out
+
+    @property
+    def state_path(self) -> Path:
+        """Where all that is needed to go on is kept."""
+        return self.folder / "last.pt"
+
+    @property
+    def _out_is_file(self) -> bool:
+        return self.out.suffix == ".safetensors"
+
+
+class Trainer:
+    """One training run: the model, its optimizer, and how far it is.
+
+    Attributes:
+        step: optimizer steps done.
+        seconds: training time so far, those of earlier starts included.
+        best: lowest bits per byte of the held-out texts so far.
+    """
+
+    def __init__(
+        self,
+        options: TrainOptions,
+        corpus: corpora.Corpus,
+        vocabulary: Vocabulary,
+        model: Transformer,
+        state: dict[str, Any] | None,
+    ) -> None:
+        self.options = options
+        self.vocabulary = vocabulary
+        self.corpus = corpus
+        self.device = choose_device(options.device)
+        self.model = model.to(self.device).train()
+        made_anew = options.init_from is not None and options.init_from.suffix != ".safetensors"
+        scale = _NEW_EMBEDDING_SCALE if made_anew else 1.0
+        self.optimizer = _make_optimizer(self.model, scale)
+        self.step, self.seconds, self.best = 0, 0.0, math.inf
+        if state:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+        self.rate = options.learning_rate or (_CONTINUED_RATE if options.init_from else _FRESH_RATE)
+        number, position = state["data"] if state else (0, 0)
+        self.batches = corpora.Batches(
+            lambda n: corpora.render_pass(
+                corpus, vocabulary, options.spoken_openings, options.seed, n
+            ),
+            options.batch,
+            model.config.context_length,
+            options.seed,
+            number,
+            position,
+        )
+        bf16 = options.precision == "auto" and faster_with_bfloat16(self.device)
+        self.bfloat16 = bf16 or options.precision == "bf16"
+        self._resumed_at = time.monotonic() - self.seconds
+
+    def progress(self) -> float:
+        """How much of the training is done, 0 to 1."""
+        if self.options.steps is not None:
+            return min(1.0, self.step / self.options.steps)
+        seconds = 60 * (self.options.minutes or 0.0)
+        return min(1.0, (time.monotonic() - self._resumed_at) / seconds) if seconds else 1.0
+
+    def train_step(self) -> dict[str, float]:
+        """One optimizer step; returns what to log of it.
+
+        Raises:
+            ConfigError: the loss is no longer a finite number.
+        """
+        begin = time.perf_counter()
+        rate = self.rate * rate_factor(self.progress())
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["rate_scale"]
+        rows = torch.from_numpy(self.batches.next()).to(self.device)  # (B, T + 1)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            loss = batch_loss(self.model, rows)
+        if not torch.isfinite(loss):
+            raise ConfigError(
+                f"Training has diverged at step {self.step}: the loss is {loss.item()}; "
+                "use a smaller --learning-rate."
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        self.seconds = time.monotonic() - self._resumed_at
+        return {
+            "step": self.step,
+            "loss": loss.item(),
+            "rate": rate,
+            "gradient_norm": norm.item(),
+            "tokens_per_second": (rows.numel() - len(rows)) / (time.perf_counter() - begin),
+            "seconds": self.seconds,
+        }
+
+    def validate(self) -> dict[str, Any]:
+        """Score the held-out texts, keep the weights if they are the best; what to log of it."""
+        self.model.eval()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            result = score(self.model, self.vocabulary, self.corpus.held_out, self.device)
+        bits = result.bits_per_byte
+        if bits < self.best:
+            self.best = bits
+            save_weights(self.options.weights_path, self.weights())
+        sample = self._sample()
+        self.model.train()
+        self.seconds = time.monotonic() - self._resumed_at
+        return {
+            "step": self.step,
+            "bits_per_byte": bits,
+            "best": self.best,
+            "seconds": self.seconds,
+            "pass": self.batches.number,
+            "peak_memory_mb": peak_memory_mb(),
+            "sample": sample,
+        }
+
+    def _sample(self) -> str:
+        """A seed and its continuation, the same seed each time."""
+        seed = SAMPLE_SEEDS[self.options.language]
+        options = GeneratorOptions(SamplingOptions(), 3, 80, random_seed=self.options.seed)
+        generator = TextGenerator(self.weights(), options, self.device)
+        return " ".join([seed, *generator.continue_text(seed, lambda: False)])
+
+    def weights(self) -> Weights:
+        """The model as it is, for use."""
+        o = self.options
+        return Weights(self.model, self.vocabulary, o.language, o.licence, o.provenance)
+
+    def save(self) -> None:
+        """Write all that is needed to go on exactly from here."""
+        state = {
+            "config": asdict(self.model.config),
+            "vocabulary": torch.from_numpy(self.vocabulary.kept.astype("int32")),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "rate": self.rate,
+            "data": [self.batches.number, self.batches.position],
+            "corpus": self.corpus.fingerprint,
+            "language": self.options.language,
+        }
+        save_state(self.options.state_path, state)
+
+
+def rate_factor(progress: float) -> float:
+    """The learning rate as a part of its peak: up within the warm-up, then straight to 0.
+
+    Straight to zero was the best of the simple schedules in Bergsma et al. 2025.
+    """
+    return min(progress / _WARM_UP + 0.05, (1 - progress) / (1 - _WARM_UP), 1.0)
+
+
+def _make_optimizer(model: Transformer, embedding_scale: float) -> torch.optim.AdamW:
+    """AdamW; only the matrices decay, and the embedding may learn at its own rate."""
+    named = list(model.named_parameters())
+    embedding = [w for n, w in named if "embedding" in n]
+    matrices = [w for n, w in named if w.dim() == 2 and "embedding" not in n]
+    norms = [w for _, w in named if w.dim() < 2]
+    groups = [
+        {"params": embedding, "weight_decay": 0.0, "rate_scale": embedding_scale},
+        {"params": matrices, "weight_decay": _WEIGHT_DECAY, "rate_scale": 1.0},
+        {"params": norms, "weight_decay": 0.0, "rate_scale": 1.0},
+    ]
+    return torch.optim.AdamW(groups, lr=0.0, betas=_BETAS, fused=True)

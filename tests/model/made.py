@@ -1,0 +1,58 @@
+"""Small models and texts for the tests."""
+
+import random
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from model.checkpoint import Weights
+from model.transformer import Cache, Transformer, TransformerConfig
+from model.vocabulary import Vocabulary
+
+_WORDS = ["fox", "hen", "bear", "tree", "cake", "boat", "moon", "happy", "old", "red", "ran", "saw"]
+
+
+def small_model(vocabulary_size: int = 300, context: int = 32, seed: int = 1) -> Transformer:
+    """A model of two layers with random weights, larger than usual so that logits differ."""
+    torch.manual_seed(seed)
+    model = Transformer(TransformerConfig(vocabulary_size, context, 2, 2, 16, 24))
+    for weight in model.parameters():
+        if weight.dim() == 2:
+            nn.init.normal_(weight, std=0.4)
+    return model.eval()
+
+
+def small_weights(language: str = "en", seed: int = 1) -> Weights:
+    """Weights for use whose vocabulary is the single bytes and a few words."""
+    vocabulary = Vocabulary([7086, 279])  # " named", " the" and what is always kept
+    model = small_model(vocabulary.size, seed=seed)
+    return Weights(model, vocabulary, language, "MIT", "made by a test")
+
+
+def story_text(documents: int = 60, seed: int = 1) -> str:
+    """Documents of simple sentences, parted as corpora are."""
+    rng = random.Random(seed)
+
+    def sentence() -> str:
+        return "The " + " ".join(rng.choice(_WORDS) for _ in range(rng.randint(4, 8))) + "."
+
+    stories = (" ".join(sentence() for _ in range(rng.randint(5, 12))) for _ in range(documents))
+    return "\n<|endoftext|>\n".join(stories)
+
+
+class ScriptedModel(nn.Module):
+    """Says the ids of a script one after another, whatever it is given."""
+
+    def __init__(self, script: Sequence[int], vocabulary_size: int, context: int = 32) -> None:
+        super().__init__()
+        self.config = TransformerConfig(vocabulary_size, context, 1, 1, 2, 2)
+        self._script = iter(script)
+        self.calls = 0
+
+    def forward(self, ids: Tensor, cache: Cache, last_only: bool) -> Tensor:
+        self.calls += 1
+        cache.length += ids.size(1)
+        logits = torch.zeros(1, self.config.vocabulary_size)
+        logits[0, next(self._script)] = 100.0
+        return logits

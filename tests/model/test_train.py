@@ -1,0 +1,176 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from model.checkpoint import load_weights, save_weights
+from model.train import main
+from tests.model.made import small_weights, story_text
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--preset", "tiny", "--context", "32", "--batch", "4", "--precision", "fp32"]
+SMALL += ["--threads", "1", "--device", "cpu", "--validate-every", "1000"]
+
+
+@pytest.fixture
+def stories(tmp_path: Path) -> Path:
+    path = tmp_path / "stories.txt"
+    path.write_text(story_text())
+    return path
+
+
+def train(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def losses(folder: Path) -> list[float]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def test_loss_falls_and_the_weights_are_usable(stories: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    result = train("--corpus", stories, "--out", out, *SMALL, "--steps", 25, "--licence", "CC0-1.0")
+    assert result.exit_code == 0, result.output
+    assert "Done: " in result.output
+    found = losses(out)
+    assert len(found) == 25
+    assert sum(found[-5:]) < 0.7 * sum(found[:5])
+    weights = load_weights(out / "en.safetensors")
+    assert weights.licence == "CC0-1.0"
+    assert b" fox" in weights.vocabulary.pieces
+    validation = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
+    assert 0.2 < validation["bits_per_byte"] < 4
+    assert validation["sample"].startswith("the old sailor")
+
+
+def test_resuming_is_exact(stories: Path, tmp_path: Path):
+    def run(out: str, steps: int, *more: str) -> None:
+        result = train(
+            "--corpus", stories, "--out", tmp_path / out, *SMALL, "--steps", steps, *more
+        )
+        assert result.exit_code == 0, result.output
+
+    run("whole", 12)
+    process = stopped_after(5, stories, tmp_path / "parts", steps=12)
+    assert "with --resume goes on" in process
+    run("parts", 12, "--resume")
+    assert len(losses(tmp_path / "whole")) == 12
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+
+
+def stopped_after(count: int, stories: Path, out: Path, steps: int) -> str:
+    """Train in a process that gets SIGINT after so many steps; what it prints."""
+    program = (
+        "import os, signal\n"
+        "from model.trainer import Trainer\n"
+        "from model.train import main\n"
+        "step = Trainer.train_step\n"
+        "def stopping(self):\n"
+        f"    if self.step == {count - 1}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return step(self)\n"
+        "Trainer.train_step = stopping\n"
+        "main()"
+    )
+    arguments = ["--corpus", str(stories), "--out", str(out), *SMALL, "--steps", str(steps)]
+    result = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(losses(out)) == count
+    return result.stdout
+
+
+def test_training_goes_on_from_weights(stories: Path, tmp_path: Path):
+    first, second = tmp_path / "first", tmp_path / "second" / "mine.safetensors"
+    train("--corpus", stories, "--out", first, *SMALL, "--steps", 25)
+    start = ("--init-from", first / "en.safetensors")
+    result = train("--corpus", stories, "--out", second, *SMALL, "--steps", 2, *start)
+    assert result.exit_code == 0, result.output
+    assert losses(second.parent)[0] < 0.8 * losses(first)[0]
+    assert load_weights(second).model.config == load_weights(first / "en.safetensors").model.config
+
+
+def test_minutes_end_the_training(stories: Path, tmp_path: Path):
+    begin = time.monotonic()
+    result = train("--corpus", stories, "--out", tmp_path / "o", *SMALL, "--minutes", 0.02)
+    assert result.exit_code == 0, result.output
+    assert 1.2 <= time.monotonic() - begin < 20
+    log = [json.loads(line) for line in (tmp_path / "o" / "log.jsonl").read_text().splitlines()]
+    assert [line["rate"] for line in log if "rate" in line][-1] < 1e-4
+
+
+def test_the_full_vocabulary_works(stories: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    arguments = ("--vocabulary-min-count", "full", "--steps", 1)
+    assert train("--corpus", stories, "--out", out, *SMALL, *arguments).exit_code == 0
+    assert load_weights(out / "en.safetensors").model.config.vocabulary_size == 100_257
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--corpus", "none.txt"], 66, "The text file none.txt is missing."),
+        (["--corpus", "latin.txt"], 66, "latin.txt is not UTF-8 at byte 1;"),
+        (["--corpus", "tiny.txt"], 66, "is too small"),
+        (["--corpus", "stories.txt@2"], 66, "must be above 0 and at most 1"),
+        (["--corpus", "stories.txt", "--out", "stories.txt/x"], 73, "cannot be written"),
+        (["--corpus", "stories.txt", "--init-from", "none"], 65, "none cannot be read"),
+        (["--corpus", "stories.txt", "--init-from", "stories.txt"], 65, "is no llama2.c model"),
+        (["--corpus", "stories.txt", "--init-from", "text.safetensors"], 65, "no complete weights"),
+        (
+            ["--corpus", "stories.txt", "--init-from", "other.safetensors"],
+            65,
+            "not the preset tiny",
+        ),
+        (["--corpus", "stories.txt", "--resume"], 65, "There is nothing to resume"),
+        (["--corpus", "stories.txt", "--device", "quantum"], 78, 'The device "quantum"'),
+        (["--corpus", "stories.txt", "--minutes", "1"], 2, "not both"),
+        (["--corpus", "stories.txt", "--vocabulary-min-count", "many"], 2, "or full"),
+        ([], 2, "--corpus"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_a_sentence(
+    stories: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    message: str,
+):
+    monkeypatch.chdir(tmp_path)
+    Path("latin.txt").write_bytes("Märchen".encode("latin-1"))
+    Path("tiny.txt").write_text("The end.")
+    Path("text.safetensors").write_text("Once upon a time there was a fox.")
+    save_weights(Path("other.safetensors"), small_weights())
+    result = train("--out", "out", *SMALL, "--steps", 1, *arguments)
+    assert (result.exit_code, message in result.stderr) == (code, True), result.output
+
+
+def test_a_training_of_another_shape_or_language_is_not_resumed(stories: Path, tmp_path: Path):
+    base = ["--corpus", stories, "--out", tmp_path / "out", *SMALL, "--steps", 1]
+    assert train(*base).exit_code == 0
+    again = train(*base)
+    assert (again.exit_code, "add --resume" in again.stderr) == (73, True)
+    shape = train(*base, "--resume", "--preset", "small")
+    assert (shape.exit_code, "not the preset small" in shape.stderr) == (65, True)
+    language = train(*base, "--resume", "--language", "zh")
+    assert (language.exit_code, 'of the language "en"' in language.stderr) == (65, True)
+
+
+def test_an_error_is_one_line_and_no_traceback(tmp_path: Path):
+    command = [sys.executable, "-m", "model.train", "--corpus", "none.txt", "--out", tmp_path / "o"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 66
+    assert result.stderr == "Error: The text file none.txt is missing.\n"
+
+
+def test_the_signals_are_given_back(stories: Path, tmp_path: Path):
+    before = signal.getsignal(signal.SIGINT)
+    train("--corpus", stories, "--out", tmp_path / "out", *SMALL, "--steps", 1)
+    assert signal.getsignal(signal.SIGINT) is before

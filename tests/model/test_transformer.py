@@ -1,0 +1,93 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from model.loss import batch_loss
+from model.transformer import Cache, TransformerConfig, rotary_table, rotate
+from tests.model.made import small_model
+
+IDS = torch.randint(0, 300, (3, 30), generator=torch.Generator().manual_seed(1))
+
+
+def test_no_position_sees_a_later_token():
+    model = small_model()
+    changed = IDS.clone()
+    changed[:, 20:] = (changed[:, 20:] + 1) % 300
+    before, after = model(IDS), model(changed)
+    torch.testing.assert_close(before[:, :20], after[:, :20])
+    assert (before[:, 20:] - after[:, 20:]).abs().amax(dim=-1).min() > 1e-3
+
+
+@pytest.mark.parametrize("cuts", [[10], [1, 2, 3], [15, 16], [29], list(range(1, 30))])
+def test_the_cache_gives_the_same_logits(cuts: list[int]):
+    model = small_model()
+    cache = Cache(model.config, batch=3)
+    parts = torch.tensor_split(IDS, cuts, dim=1)
+    logits = torch.cat([model(part, cache) for part in parts], dim=1)
+    torch.testing.assert_close(logits, model(IDS), rtol=1e-4, atol=1e-4)
+
+
+def test_last_only_is_the_last_position():
+    model = small_model()
+    torch.testing.assert_close(model(IDS, last_only=True), model(IDS)[:, -1])
+
+
+def test_more_tokens_than_the_context_are_refused():
+    model = small_model(context=32)
+    cache = Cache(model.config, batch=3)
+    model(IDS, cache)
+    with pytest.raises(ValueError, match="33 tokens exceed the context of 32"):
+        model(IDS[:, :3], cache)
+
+
+def test_rotated_products_depend_on_the_distance_only():
+    cos, sin = rotary_table(TransformerConfig(1, 64, 1, 1, 8, 1))
+    q, k = torch.randn(2, 1, 1, 1, 8, generator=torch.Generator().manual_seed(1))
+
+    def product(at_q: int, at_k: int) -> float:
+        a = rotate(q, cos[at_q : at_q + 1], sin[at_q : at_q + 1])
+        return float((a * rotate(k, cos[at_k : at_k + 1], sin[at_k : at_k + 1])).sum())
+
+    assert product(5, 2) == pytest.approx(product(60, 57), abs=1e-5)
+    assert product(5, 2) != pytest.approx(product(5, 3), abs=1e-3)
+
+
+@pytest.mark.parametrize(("field", "value"), [("layers", 0), ("width", 17), ("heads", 3)])
+def test_impossible_shapes_are_refused(field: str, value: int):
+    shape = {
+        "vocabulary_size": 9,
+        "context_length": 8,
+        "layers": 1,
+        "heads": 2,
+        "width": 16,
+        "hidden": 8,
+    }
+    TransformerConfig(**shape)
+    with pytest.raises(ValueError, match="no Transformer has the shape"):
+        TransformerConfig(**{**shape, field: value})
+
+
+def test_the_loss_in_parts_equals_that_of_all_logits_at_once():
+    model = small_model()
+    rows = torch.randint(0, 300, (40, 20), generator=torch.Generator().manual_seed(2))
+    loss = batch_loss(model, rows)
+    (3 * loss).backward()
+    found = [weight.grad.clone() for weight in model.parameters()]
+    model.zero_grad()
+    expected = F.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
+    (3 * expected).backward()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(found, [weight.grad for weight in model.parameters()])
+
+
+def test_one_batch_can_be_learned_by_heart():
+    torch.manual_seed(1)
+    model = small_model(vocabulary_size=50).train()
+    rows = torch.randint(0, 50, (4, 17), generator=torch.Generator().manual_seed(3))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = batch_loss(model, rows)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.1
