@@ -165,14 +165,16 @@ def build_model(config: TransformerConfig, tensors: dict[str, Tensor], path: Pat
     Raises:
         WeightsError: the tensors do not fit the shape; `path` names their origin.
     """
-    with torch.device("meta"):  # the random weights would be overwritten at once
-        expected = {name: t.shape for name, t in Transformer(config).state_dict().items()}
+    try:
+        with torch.random.fork_rng(devices=[]):  # loading must not use up the caller's numbers
+            model = Transformer(config)
+    except (RuntimeError, MemoryError) as error:
+        raise WeightsError(f"{path} describes a model too large for this machine.") from error
+    expected = {name: t.shape for name, t in model.state_dict().items()}
     found = {name: t.shape for name, t in tensors.items()}
     if found != expected:
         wrong = next(n for n in {**expected, **found} if expected.get(n) != found.get(n))
         raise WeightsError(f'{path} does not fit its own configuration in the tensor "{wrong}".')
-    with torch.random.fork_rng(devices=[]):  # loading must not disturb the caller's random numbers
-        model = Transformer(config)
     model.load_state_dict({name: t.float() for name, t in tensors.items()})
     return model.eval()
 

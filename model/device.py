@@ -21,10 +21,10 @@ def choose_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(
-            f'The device "{name}" is not available on this machine; use "auto" or "cpu".'
+            f'The device "{name}" (model.device) is not available here; use "auto" or "cpu".'
         ) from error
     if device.type == "meta":  # torch's placeholder, which computes nothing
-        raise ConfigError(f'The device "{name}" cannot compute; use "auto" or "cpu".')
+        raise ConfigError(f'The device "{name}" (model.device) cannot compute; use "auto" or "cpu".')
     return device
 
 

@@ -118,6 +118,7 @@ SHAPE = {
         ({"config": json.dumps({**SHAPE, "heads": "2"})}, "configuration cannot be read"),
         ({"config": json.dumps({**SHAPE, "layers": 3})}, 'in the tensor "blocks.2'),
         ({"config": json.dumps({**SHAPE, "hidden": 25})}, 'in the tensor "blocks.0.mlp'),
+        ({"config": json.dumps({**SHAPE, "context_length": 10**15})}, "too large for this machine"),
         ({"config": json.dumps({**SHAPE, "vocabulary_size": 9})}, "lists 259 ids for 9"),
     ],
 )
