@@ -24,7 +24,9 @@ def choose_device(name: str) -> torch.device:
             f'The device "{name}" (model.device) is not available here; use "auto" or "cpu".'
         ) from error
     if device.type == "meta":  # torch's placeholder, which computes nothing
-        raise ConfigError(f'The device "{name}" (model.device) cannot compute; use "auto" or "cpu".')
+        raise ConfigError(
+            f'The device "{name}" (model.device) computes nothing; use "auto" or "cpu".'
+        )
     return device
 
 
