@@ -14,6 +14,10 @@ Kind = Literal["input", "output"]
 
 _MUTING = threading.Lock()
 _NOUN = {"input": "microphone", "output": "loudspeaker"}
+_WITHOUT = {
+    "input": "play a recording into it with --wav",
+    "output": "write the speech to a file with --out",
+}
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,11 @@ def import_sounddevice() -> ModuleType:
         module: ModuleType = sounddevice
     except OSError as error:
         raise AudioDeviceError(
-            "the PortAudio library, through which sound is recorded and played, was not found: "
-            "install it (Debian and Ubuntu: `sudo apt-get install libportaudio2`)"
+            "The PortAudio library, through which sound is recorded and played, was not found; "
+            "install it (Debian and Ubuntu: `sudo apt-get install libportaudio2`)."
         ) from error
     except Exception as error:  # sounddevice.PortAudioError cannot be named if its import fails
-        raise AudioDeviceError(f"PortAudio does not start: {error}") from error
+        raise AudioDeviceError(f"PortAudio does not start: {error}.") from error
     return module
 
 
@@ -91,7 +95,7 @@ def devices(kind: Kind) -> list[Device]:
             sounddevice._terminate()
             sounddevice._initialize()
         except sounddevice.PortAudioError as error:
-            raise AudioDeviceError(f"PortAudio does not start: {error}") from error
+            raise AudioDeviceError(f"PortAudio does not start: {error}.") from error
     return [
         Device(number, str(device["name"]))
         for number, device in enumerate(sounddevice.query_devices())
@@ -109,7 +113,8 @@ def find_device(kind: Kind, wanted: int | str | None) -> int | None:
     candidates = devices(kind)
     if not candidates:
         raise AudioDeviceError(
-            f"no {_NOUN[kind]} was found: connect one, or start the sound server of your session"
+            f"No {_NOUN[kind]} was found; connect one, or start the sound server of your session, "
+            f"or {_WITHOUT[kind]}."
         )
     return choose_device(kind, wanted, candidates)
 
@@ -134,4 +139,4 @@ def choose_device(kind: Kind, wanted: int | str | None, candidates: Sequence[Dev
         return matches[0].number
     problem = "is not the name of a" if not matches else "is the name of more than one"
     listed = ", ".join(f"{device.number} {device.name!r}" for device in matches or candidates)
-    raise ConfigError(f"audio.{kind}: {wanted!r} {problem} {_NOUN[kind]}; choose one of: {listed}")
+    raise ConfigError(f"audio.{kind}: {wanted!r} {problem} {_NOUN[kind]}; choose one of: {listed}.")

@@ -128,7 +128,7 @@ class StreamPlayer:
         self.started_at = None
         with self._lock:
             if self._closed:
-                raise AudioDeviceError("the loudspeaker is closed")
+                raise AudioDeviceError("The loudspeaker is closed.")
             if self._is_alive():
                 return
             dead, self._stream = self._stream, None
@@ -139,7 +139,7 @@ class StreamPlayer:
                 self._stream = stream
                 return
         _dispose(stream)
-        raise AudioDeviceError("the loudspeaker is closed")
+        raise AudioDeviceError("The loudspeaker is closed.")
 
     def play(self, samples: Samples, cancelled: Cancelled) -> None:
         """Queue samples; waits while AHEAD_SECONDS of sound are queued, or until `cancelled`.
@@ -150,7 +150,7 @@ class StreamPlayer:
         most = int(AHEAD_SECONDS * self._device_rate)
         self._wait_while(lambda: self._feed.pending > most, cancelled)
         if self._closed:
-            raise AudioDeviceError("the loudspeaker is closed")
+            raise AudioDeviceError("The loudspeaker is closed.")
         if not cancelled():
             self._feed.put(self._resampled(samples))
 
@@ -200,8 +200,8 @@ class StreamPlayer:
         except (sounddevice.PortAudioError, ValueError) as error:
             name = "the default one" if self._wanted is None else repr(self._wanted)
             raise AudioDeviceError(
-                f"the loudspeaker ({name}) cannot be opened; is it free, and does the sound "
-                f"server of your session run? ({error})"
+                f"The loudspeaker ({name}) cannot be opened ({error}); see whether your session's "
+                f"sound server runs, or write the speech to a file with --out."
             ) from error
 
     def _start_stream(self, sounddevice: Any, device: int | None, rate: int) -> Any:
@@ -241,7 +241,7 @@ class StreamPlayer:
         while condition() and not cancelled():
             if not self._alive():
                 raise AudioDeviceError(
-                    "the loudspeaker is gone: it was unplugged, or the sound server has ended"
+                    "The loudspeaker is gone: it was unplugged, or the sound server has ended."
                 )
             time.sleep(POLL_SECONDS)
 
@@ -351,8 +351,8 @@ class WavFilePlayer:
     def _problem(self, error: OSError) -> OutputError:
         reason = error.strerror or str(error)
         return OutputError(
-            f"the speech cannot be written to {self._path}: {reason}; "
-            "name a file in a folder that exists and that you may write to"
+            f"The speech cannot be written to {self._path}: {reason}; "
+            "name a file in a folder that exists and that you may write to."
         )
 
 

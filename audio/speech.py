@@ -118,7 +118,7 @@ class SpeechEngine:
                 self._drop_child()
                 if not first:
                     raise SpeechError(
-                        f"the speech engine failed twice in a row: {reason}"
+                        f"The speech engine failed twice in a row: {reason}."
                     ) from error
             except AfterwordError:  # another try would end the same way
                 self._drop_child()
@@ -130,7 +130,7 @@ class SpeechEngine:
             return self._child
         with self._swapping:
             if self._closed:
-                raise SpeechError("the speech engine is closed")
+                raise SpeechError("The speech engine is closed.")
             self._child = _Child(self._command)
         self._child.wait_until_ready()
         return self._child
@@ -163,7 +163,7 @@ class _Child:
             )
         except OSError as error:
             os.close(self._errors)
-            raise SpeechError(f"the speech engine's process does not start: {error}") from error
+            raise SpeechError(f"The speech engine's process does not start: {error}.") from error
         self._input = cast(IO[bytes], self._process.stdin)
         self._output = cast(IO[bytes], self._process.stdout)
 

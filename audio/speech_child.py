@@ -61,8 +61,8 @@ def load_espeak(bundled: bool) -> None:
         ctypes.CDLL(espeakng_loader.get_library_path())
     except (ImportError, OSError, RuntimeError) as error:
         raise SpeechError(
-            "no speech engine was found: install the Python package espeakng-loader, or "
-            f"libespeak-ng (Debian and Ubuntu: `sudo apt-get install libespeak-ng1`) ({error})"
+            "No speech engine was found; install the Python package espeakng-loader, or "
+            f"libespeak-ng (Debian and Ubuntu: `sudo apt-get install libespeak-ng1`) ({error})."
         ) from error
 
 
@@ -113,7 +113,7 @@ class Engine:
             if _in_force(espeak) == wanted:
                 return
         raise SpeechError(
-            f"the speech engine was asked for {wanted} but keeps to {_in_force(espeak)}"
+            f"The speech engine was asked for {wanted} but keeps to {_in_force(espeak)}."
         )
 
     def render(self, text: str) -> bytes:

@@ -4,6 +4,7 @@ import faulthandler
 import logging
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -63,14 +64,12 @@ def _tell_what_was_missing(summary: Summary, wav: Path, phrases: str) -> None:
 
 def say(settings: Settings, seed: str, out: Path | None, *, speech: bool) -> None:
     """Continue a typed seed: each sentence is printed as it comes, and spoken."""
-    if not speech:
-        generator = parts.open_generator(settings)
-        for _ in _printed(generator.continue_text(seed, _never)):
-            pass
-        return
-    with closing(parts.open_speaker(settings, out)) as speaker:
-        generator = parts.open_generator(settings)
-        speaker.say(_printed(generator.continue_text(seed, _never)), _never)
+    sentences = _printed(parts.open_generator(settings).continue_text(seed, _never))
+    if speech:
+        with closing(parts.open_speaker(settings, out)) as speaker:
+            speaker.say(sentences, _never)
+    else:
+        deque(sentences, maxlen=0)  # printing is all that happens
 
 
 def _printed(sentences: Iterable[str]) -> Iterator[str]:

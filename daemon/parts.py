@@ -10,10 +10,22 @@ from daemon.ports import AudioSource, Generator, Hearing, Speaker
 
 
 def open_source(settings: Settings, wav: Path | None) -> AudioSource:
-    """The recording where one is given, else the microphone."""
+    """The recording where one is given, else the microphone.
+
+    Raises:
+        InputError: the recording is missing or is no sound; better told before seconds of loading.
+        AudioDeviceError: there is no microphone.
+    """
     from audio.source import Microphone, WavFile
 
-    return WavFile(wav) if wav else Microphone(settings.audio.input)
+    if wav is not None:
+        recording = WavFile(wav)
+        with recording.open():
+            return recording
+    from audio.devices import find_device
+
+    find_device("input", settings.audio.input)
+    return Microphone(settings.audio.input)
 
 
 def open_hearing(settings: Settings) -> Hearing:
@@ -66,6 +78,7 @@ def open_speaker(settings: Settings, out: Path | None) -> Speaker:
 
     voice = settings.voice
     engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
+    engine.start()  # before the file is made: a wrong voice must not empty an older one
     sink = WavFilePlayer(out) if out else StreamPlayer(settings.audio.output)
     speaker = SentenceSpeaker(engine, sink, voice.pause_seconds)
     speaker.start()

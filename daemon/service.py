@@ -155,6 +155,7 @@ class Service:
             return
         match event:
             case Sentence(text=text):
+                log.debug("sentence: %s", text)
                 if self._console:
                     self._console.spoken(text)
             case Ended(error=error):

@@ -71,3 +71,24 @@ def sound_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundS
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fetched(variable: str, folder: Path) -> Path:
+    folder = Path(os.environ.get(variable, folder))
+    if not (folder / "am" / "final.mdl").is_file():
+        pytest.skip(f"no Vosk model at {folder}: run scripts/setup, or `afterword models fetch`")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vosk_en(real_data_folder: Path) -> Path:
+    """The English Vosk model of whoever runs the tests."""
+    folder = real_data_folder / "vosk" / "vosk-model-small-en-us-0.15"
+    return _fetched("AFTERWORD_TEST_VOSK_EN", folder)
+
+
+@pytest.fixture(scope="session")
+def vosk_zh(real_data_folder: Path) -> Path:
+    """The Mandarin one."""
+    folder = real_data_folder / "vosk" / "vosk-model-small-cn-0.22"
+    return _fetched("AFTERWORD_TEST_VOSK_ZH", folder)

@@ -40,7 +40,7 @@ def test_an_unclear_name_is_refused_with_the_candidates(wanted: int | str, sente
 
 def test_a_machine_without_devices_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "devices", lambda _: [])
-    with pytest.raises(AudioDeviceError, match="no microphone was found"):
+    with pytest.raises(AudioDeviceError, match="No microphone was found"):
         find_device("input", None)
 
 

@@ -135,7 +135,7 @@ class TestStreamPlayer:
         speaker.play(tone(10), never)
         sound_server.kill()
         begin = time.monotonic()
-        with pytest.raises(AudioDeviceError, match="the loudspeaker is gone"):
+        with pytest.raises(AudioDeviceError, match="The loudspeaker is gone"):
             speaker.wait(never)
         assert time.monotonic() - begin < 4
         speaker.stop()
@@ -154,7 +154,7 @@ class TestStreamPlayer:
     ) -> None:
         speaker.play(tone(10), never)
         sound_server.freeze()
-        with pytest.raises(AudioDeviceError, match="the loudspeaker is gone"):
+        with pytest.raises(AudioDeviceError, match="The loudspeaker is gone"):
             speaker.wait(never)
         begin = time.monotonic()
         speaker.close()

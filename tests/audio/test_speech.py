@@ -171,7 +171,7 @@ class TestChildInTrouble:
         engine.close()
         thread.join(5)
         assert time.monotonic() - begin < 1
-        assert [str(error) for error in raised] == ["the speech engine is closed"]
+        assert [str(error) for error in raised] == ["The speech engine is closed."]
         assert children() == []
 
     def test_it_ends_when_the_parent_is_killed(self, tmp_path: Path) -> None:
