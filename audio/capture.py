@@ -63,21 +63,22 @@ class Capture:
         spoken = _is_speech([word.text for word in self._words] + self._partial.split())
         if not spoken:
             return self.seconds >= self._settings.timeout_seconds
-        silence = self._silence()
         needed = self._settings.silence_seconds
-        return silence >= needed + _PATIENCE or (
-            silence >= needed and self._quiet >= min(needed, _VOICE_VETO)
-        )
+        if self._is_between_utterances():
+            silence, quiet = self.seconds - self._words[-1].end, min(needed, _VOICE_VETO)
+        else:  # words come late: the unchanged text proves little while there is a voice
+            silence, quiet = self.seconds - self._changed, needed
+        return silence >= needed + _PATIENCE or (silence >= needed and self._quiet >= quiet)
 
-    def _silence(self) -> float:
-        """Seconds since the last word.
+    def _is_between_utterances(self) -> bool:
+        """Whether the engine has ended one, and thus knows when its last word did.
 
-        Once an utterance has ended, the engine says exactly when its last word did. Before that,
-        the best there is is how long the words have stayed the same.
+        What sounds like a hesitation counts as a new one only while there is a voice.
         """
-        if set(self._partial.split()) - _NOISE or not self._words:
-            return self.seconds - self._changed
-        return self.seconds - self._words[-1].end
+        begun = set(self._partial.split())
+        if begun and self._quiet < _VOICE_VETO:
+            return False
+        return bool(self._words) and not begun - _NOISE
 
     def _text(self) -> str:
         words = [word.text for word in self._words] + self._partial.split()

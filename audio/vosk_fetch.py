@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 
 _CONNECT_SECONDS = 5  # the second source is waiting
 _READ_SECONDS = 30
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
 
 
 class _SourceError(Exception):
