@@ -30,6 +30,7 @@ from model.vocabulary import Vocabulary
 PRESETS = {  # width, layers, heads, hidden
     "tiny": (64, 2, 2, 192),
     "small": (192, 4, 4, 512),
+    "medium": (256, 4, 4, 704),
     "story": (288, 6, 6, 768),
     "large": (512, 8, 8, 1408),
 }
@@ -187,6 +188,7 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
 
 
 @click.command(context_settings={"show_default": True})
+@click.argument("more_corpus", nargs=-1, metavar="[FILE[@SHARE]]...")
 @click.option(
     "--corpus",
     "corpus",
@@ -194,7 +196,7 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     required=True,
     metavar="FILE[@SHARE]",
     help="Text in UTF-8 (.txt, .md, .txt.xz), documents parted by lines <|endoftext|>; with @0.2 "
-    "each pass draws a fifth of the documents. May be given several times.",
+    "each pass draws a fifth of the documents. More files may follow: --corpus *.txt.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option(
@@ -231,7 +233,11 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
 @click.option("--seed", type=click.IntRange(0), default=1, help="Of all that is random.")
 @report_errors
 def main(
-    corpus: tuple[str, ...], threads: int | None, spoken_openings: float | None, **given: Any
+    corpus: tuple[str, ...],
+    more_corpus: tuple[str, ...],
+    threads: int | None,
+    spoken_openings: float | None,
+    **given: Any,
 ) -> None:
     """Train a model on texts, or go on with it."""
     if given["steps"] is not None and given["minutes"] is not None:
@@ -243,7 +249,7 @@ def main(
         torch.set_num_threads(threads)
     if spoken_openings is None:
         spoken_openings = 0.35 if given["language"] == "en" else 0.0
-    files = tuple(corpora.parse_corpus_file(argument) for argument in corpus)
+    files = tuple(corpora.parse_corpus_file(argument) for argument in (*corpus, *more_corpus))
     options = TrainOptions(corpus=files, spoken_openings=spoken_openings, **given)
     if options.state_path.exists() and not options.resume:
         raise OutputError(

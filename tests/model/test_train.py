@@ -174,3 +174,16 @@ def test_the_signals_are_given_back(stories: Path, tmp_path: Path):
     before = signal.getsignal(signal.SIGINT)
     train("--corpus", stories, "--out", tmp_path / "out", *SMALL, "--steps", 1)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_several_files_may_follow_one_option(stories: Path, tmp_path: Path):
+    other = tmp_path / "other.txt"
+    other.write_text(story_text())
+
+    def corpus_tokens(out: str, *files: Path) -> int:
+        result = train("--corpus", *files, "--out", tmp_path / out, *SMALL, "--steps", 1)
+        assert result.exit_code == 0, result.output
+        first = (tmp_path / out / "log.jsonl").read_text().splitlines()[0]
+        return int(json.loads(first)["start"]["corpus_tokens"])
+
+    assert corpus_tokens("two", stories, other) == 2 * corpus_tokens("one", stories)
