@@ -180,7 +180,8 @@ class Microphone:
 
     def _start(self) -> None:
         """Open the stream at 16 kHz, or else at the device's own rate."""
-        from audio.devices import find_device, import_sounddevice, quiet_stderr
+        from audio.devices import find_device, import_sounddevice
+        from audio.quiet import quiet_stderr
 
         sounddevice = import_sounddevice()
         number = find_device("input", self._device)
@@ -250,12 +251,11 @@ class Microphone:
 
     def _close(self) -> None:
         """Close the stream, whatever state it is in."""
+        from audio.closing import close_stream
+
         stream, self._stream = self._stream, None
         if stream is not None:
-            try:
-                stream.close(ignore_errors=True)
-            except Exception as error:  # a vanished server fails in its own ways
-                log.debug("closing the microphone: %s", error)
+            close_stream(stream)
         self.flush()
 
     def _name(self) -> str:
