@@ -1,9 +1,6 @@
 """Find microphones and loudspeakers by number, name or part of a name."""
 
-import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
@@ -12,7 +9,6 @@ from config.errors import AudioDeviceError, ConfigError
 
 Kind = Literal["input", "output"]
 
-_MUTING = threading.Lock()
 _NOUN = {"input": "microphone", "output": "loudspeaker"}
 _WITHOUT = {
     "input": "play a recording into it with --wav",
@@ -31,33 +27,6 @@ class Device:
 
     number: int
     name: str
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Keep C libraries from writing to standard error: ALSA tells of every device it lacks.
-
-    This holds for the whole process, so keep what happens inside short. The lock keeps a second
-    thread from taking the muted standard error for the real one.
-    """
-    with _MUTING:
-        yield from _muted()
-
-
-def _muted() -> Iterator[None]:
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no standard error to keep quiet
-        yield
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def import_sounddevice() -> ModuleType:

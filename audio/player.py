@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audio.devices import find_device, import_sounddevice, quiet_stderr
+from audio.devices import find_device, import_sounddevice
+from audio.quiet import quiet_stderr
 from audio.speech import RATE
 from config.errors import AudioDeviceError, OutputError
 

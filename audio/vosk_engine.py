@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audio.quiet import quiet_stderr
 from config.errors import HearingModelError
 
 RATE = 16000
@@ -77,9 +78,10 @@ class VoskEngine:
         self._folder = folder
         self._recognizer = vosk.KaldiRecognizer
         try:
-            with _with_endpoint_rules(folder, end_seconds) as loadable:
+            with _with_endpoint_rules(folder, end_seconds) as loadable, quiet_stderr():
                 self._model = vosk.Model(str(loadable))
-            self.open_vocabulary()  # a truncated graph shows only now; a grammar would crash on it
+                # A truncated graph shows only now; a grammar would crash on it.
+                self.open_vocabulary()
         except Exception as error:  # vosk raises nothing narrower
             raise HearingModelError(
                 f"The Vosk model at {folder} cannot be loaded; "
