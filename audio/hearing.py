@@ -64,6 +64,8 @@ class Hearing:
         """Hear one more chunk, which must be at 16 kHz."""
         if chunk.rate != RATE:
             raise ValueError(f"hearing needs {RATE} Hz, not {chunk.rate}")
+        if not chunk.pcm:  # a microphone that is away for the moment
+            return []
         self._keep(chunk)
         armed, hit = self._listener.accept(chunk.pcm)
         if hit is not None and self._is_new(hit):

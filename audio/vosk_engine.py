@@ -90,7 +90,9 @@ class VoskEngine:
 
     def grammar(self, entries: Sequence[str]) -> Recognizer:
         """A recogniser that hears only these; all their words must be known."""
-        return Recognizer(self._recognizer(self._model, RATE, json.dumps(list(entries))))
+        # Vosk reads no JSON escapes; Chinese words must come as they are.
+        grammar = json.dumps(list(entries), ensure_ascii=False)
+        return Recognizer(self._recognizer(self._model, RATE, grammar))
 
     def open_vocabulary(self) -> Recognizer:
         """A recogniser that hears any words."""

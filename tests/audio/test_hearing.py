@@ -196,6 +196,12 @@ def test_silence_and_noise_trigger_nothing(vosk_en: Path) -> None:
     assert hear(make(vosk_en), np.concatenate([quiet(10), noise])) == []
 
 
+def test_an_empty_chunk_is_nothing(vosk_en: Path) -> None:
+    hearing = make(vosk_en)
+    assert hearing.feed(AudioChunk(b"", RATE, 0.0)) == []
+    assert seeds(hear(hearing, samples("one-breath.wav"))) == EXPECTED["one-breath.wav"]
+
+
 def test_another_rate_is_refused(vosk_en: Path) -> None:
     with pytest.raises(ValueError, match="16000 Hz, not 44100"):
         make(vosk_en).feed(AudioChunk(b"\0\0", 44100, 0.1))
@@ -220,9 +226,11 @@ def test_chinese_phrases_are_cut_into_known_words() -> None:
     assert [phrase.words for phrase in phrases] == [("你好", "电脑"), ("你好", "好", "电脑")]
 
 
-def test_the_chinese_model_takes_a_chinese_phrase(vosk_zh: Path) -> None:
+def test_the_chinese_model_hears_a_chinese_phrase(vosk_zh: Path) -> None:
     hearing = make(vosk_zh, phrases=["你好电脑"], language="zh")
     assert of(Triggered, hear(hearing, samples("one-breath.wav"))) == []
+    events = hear(hearing, samples("chinese-trigger.wav"))
+    assert [event.phrase for _, event in events if isinstance(event, Triggered)] == ["你好电脑"]
     with pytest.raises(ConfigError, match="computer"):
         make(vosk_zh, phrases=["hey computer"], language="zh")
 
@@ -356,7 +364,8 @@ def test_real_voices_are_heard(
     phrase: str, most_missed: int, vosk_en: Path, real_voices: Path
 ) -> None:
     hearing = make(vosk_en, phrases=[phrase], cooldown=0.0)
-    clips = sorted((real_voices / "phrases" / phrase.replace(" ", "-")).glob("*.flac"))[::5]
+    clips = sorted((real_voices / "phrases" / phrase.replace(" ", "-")).glob("*.flac"))
+    clips = clips if len(clips) < 10 else clips[::8]
     missed = [clip.name for clip in clips if triggers(hearing, clip) == 0]
     assert len(missed) <= most_missed, missed
 
@@ -364,7 +373,7 @@ def test_real_voices_are_heard(
 def test_other_speech_does_not_trigger(vosk_en: Path, real_voices: Path) -> None:
     hearing = make(vosk_en, cooldown=0.0)
     others = sorted(real_voices.glob("other-speech/*.flac"))
-    others += sorted(real_voices.glob("sentences/*.flac"))[::4]
+    others += sorted(real_voices.glob("sentences/*.flac"))[::8]
     others += sorted(real_voices.glob("phrases/[js]*/*.flac"))[::10]
     assert [file.name for file in others if triggers(hearing, file)] == []
 
@@ -385,13 +394,12 @@ def test_seeds_of_real_voices(pause: float, vosk_en: Path, real_voices: Path) ->
     clip = flac(real_voices / "phrases" / "hey-computer" / "000.flac")[: round(1.55 * RATE)]
     lines = (real_voices / "sentences" / "transcripts.tsv").read_text().splitlines()
     wrong = count = 0
-    for name, text in (line.split("\t") for line in lines):
-        if not 8 <= len(text.split()) <= 12:
-            continue
+    pairs = [line.split("\t") for line in lines]
+    for name, text in [(name, text) for name, text in pairs if 8 <= len(text.split()) <= 12][::3]:
         sentence = flac(real_voices / "sentences" / f"{name}.flac")
         sentence = sentence[max(0, int(np.argmax(np.abs(sentence) > 700)) - 800) :]
         found = seeds(hear(hearing, np.concatenate([clip, room(pause), sentence, room(2)])))
         wrong += errors(text.split(), found[0].split() if found else [])
         count += len(text.split())
-    assert count > 50
+    assert count > 40
     assert wrong / count < 0.35
