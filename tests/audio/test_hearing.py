@@ -395,11 +395,11 @@ def test_seeds_of_real_voices(pause: float, vosk_en: Path, real_voices: Path) ->
     lines = (real_voices / "sentences" / "transcripts.tsv").read_text().splitlines()
     wrong = count = 0
     pairs = [line.split("\t") for line in lines]
-    for name, text in [(name, text) for name, text in pairs if 8 <= len(text.split()) <= 12][::3]:
+    for name, text in [(name, text) for name, text in pairs if 8 <= len(text.split()) <= 12][::2]:
         sentence = flac(real_voices / "sentences" / f"{name}.flac")
         sentence = sentence[max(0, int(np.argmax(np.abs(sentence) > 700)) - 800) :]
         found = seeds(hear(hearing, np.concatenate([clip, room(pause), sentence, room(2)])))
         wrong += errors(text.split(), found[0].split() if found else [])
         count += len(text.split())
-    assert count > 40
+    assert count > 60
     assert wrong / count < 0.35
