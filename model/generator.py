@@ -1,7 +1,7 @@
 """A seed to its continuation, sentence by sentence.
 
-Prefill and decoding of one token are apart, with keys and values kept (as in gpt-fast). A full
-context keeps its newest three quarters, which are read once more, and goes on.
+The decoder reads the seed and then a token at a time; each is sampled, and what they spell leaves
+as soon as a sentence is complete.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from model.checkpoint import Weights, load_weights
+from model.checkpoint import load_weights
+from model.decoder import Decoder
 from model.device import choose_device
 from model.sampler import SamplingOptions, sample
 from model.sentences import SentenceSplitter
 from model.spoken import prepare_seed
-from model.transformer import Cache
-from model.vocabulary import TextDecoder
+from model.vocabulary import TextDecoder, Vocabulary
 
 Cancelled = Callable[[], bool]
 
@@ -42,13 +41,11 @@ class GeneratorOptions:
 class TextGenerator:
     """Continues texts with one model; one caller at a time."""
 
-    def __init__(self, weights: Weights, options: GeneratorOptions, device: torch.device) -> None:
-        self._model = weights.model.to(device)
-        self._vocabulary = weights.vocabulary
+    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, options: GeneratorOptions) -> None:
+        self._decoder = decoder
+        self._vocabulary = vocabulary
         self._options = options
-        self._device = device
-        self._cache = Cache(self._model.config, device=device)
-        self._random = torch.Generator(device=device)
+        self._random = torch.Generator()
         if options.random_seed is None:
             self._random.seed()
         else:
@@ -88,30 +85,14 @@ class TextGenerator:
         end = self._vocabulary.end
         ids = [end, *self._vocabulary.encode(prepare_seed(seed))]
         begin = len(ids)
-        logits = self._prefill(ids)  # (V,)
+        logits = self._decoder.prefill(ids)  # (V,)
         while True:
             token = sample(logits, ids[begin:], self._options.sampling, self._random)
             yield token
             ids.append(token)
             if token == end or len(ids) - begin == self._options.max_new_tokens:
                 return
-            full = self._cache.length == self._model.config.context_length
-            logits = self._prefill(ids) if full else self._step(token)  # (V,)
-
-    def _prefill(self, ids: list[int]) -> Tensor:
-        """Logits (V,) after the newest of the ids; what fits three quarters of the context."""
-        keep = max(1, self._model.config.context_length * 3 // 4)
-        self._cache.length = 0
-        return self._forward(ids[-keep:])
-
-    def _step(self, token: int) -> Tensor:
-        """Logits (V,) after one more id."""
-        return self._forward([token])
-
-    @torch.inference_mode()
-    def _forward(self, ids: list[int]) -> Tensor:
-        tokens = torch.tensor([ids], device=self._device)  # (1, T)
-        return self._model(tokens, self._cache, last_only=True)[0]  # type: ignore[no-any-return]
+            logits = self._decoder.step(token)  # (V,)
 
 
 def load_generator(
@@ -127,4 +108,8 @@ def load_generator(
     """
     chosen = choose_device(device)
     torch.set_num_threads(threads)
-    return TextGenerator(load_weights(path), options, chosen)
+    weights = load_weights(path)
+    decoder = Decoder(weights.model.to(chosen))
+    decoder.prefill([weights.vocabulary.end])  # the first of each is slow, and here nobody waits
+    decoder.step(weights.vocabulary.end)
+    return TextGenerator(decoder, weights.vocabulary, options)

@@ -11,6 +11,7 @@ import torch
 from config.errors import ConfigError
 from model import corpus as corpora
 from model.checkpoint import Weights, save_state, save_weights
+from model.decoder import Decoder
 from model.device import choose_device, faster_with_bfloat16
 from model.evaluate import score
 from model.generator import GeneratorOptions, TextGenerator
@@ -188,7 +189,7 @@ class Trainer:
         """A seed and its continuation, the same seed each time."""
         seed = SAMPLE_SEEDS[self.options.language]
         options = GeneratorOptions(SamplingOptions(), 3, 80, random_seed=self.options.seed)
-        generator = TextGenerator(self.weights(), options, self.device)
+        generator = TextGenerator(Decoder(self.model), self.vocabulary, options)
         return " ".join([seed, *generator.continue_text(seed, lambda: False)])
 
     def weights(self) -> Weights:

@@ -52,7 +52,8 @@ class Cache:
     """Keys and values of the tokens seen so far, in buffers made once.
 
     Attributes:
-        keys, values: (layers, B, H, context_length, D).
+        both: (layers, 2, B, H, context_length, D), keys and values in one.
+        keys, values: its two halves, (layers, B, H, context_length, D).
         length: how many positions are filled.
     """
 
@@ -64,9 +65,9 @@ class Cache:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         head = config.width // config.heads
-        shape = (config.layers, batch, config.heads, config.context_length, head)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        shape = (config.layers, 2, batch, config.heads, config.context_length, head)
+        self.both = torch.zeros(shape, device=device, dtype=dtype)
+        self.keys, self.values = self.both[:, 0], self.both[:, 1]
         self.length = 0
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

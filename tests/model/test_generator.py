@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from config.errors import ConfigError, GenerationError, WeightsError
-from model.checkpoint import Weights, save_weights
+from model.checkpoint import save_weights
+from model.decoder import Decoder
 from model.generator import GeneratorOptions, TextGenerator, load_generator
 from model.sampler import SamplingOptions
 from model.vocabulary import Vocabulary
-from tests.model.made import ScriptedModel, small_weights
+from tests.model.made import ScriptedDecoder, small_weights
 
 BYTES = Vocabulary([])
-CPU = torch.device("cpu")
 NEVER = lambda: False  # noqa: E731
 GREEDY = SamplingOptions(0.0, 0, 1.0, 1.0)
 
@@ -19,8 +19,14 @@ GREEDY = SamplingOptions(0.0, 0, 1.0, 1.0)
 def scripted(text: str, end: bool = True, **options: int) -> TextGenerator:
     """A generator that says this text byte by byte, then ends it or goes on with "x"."""
     script = BYTES.encode(text) + ([BYTES.end] if end else BYTES.encode("x") * 500)
-    weights = Weights(ScriptedModel(script, BYTES.size), BYTES, "en", "", "")
-    return TextGenerator(weights, GeneratorOptions(GREEDY, **options), CPU)
+    return TextGenerator(
+        ScriptedDecoder(script, BYTES.size), BYTES, GeneratorOptions(GREEDY, **options)
+    )
+
+
+def small_generator(options: GeneratorOptions) -> TextGenerator:
+    weights = small_weights()
+    return TextGenerator(Decoder(weights.model, "float32"), weights.vocabulary, options)
 
 
 def test_the_first_sentence_carries_on_the_seed():
@@ -72,24 +78,21 @@ def after(calls: int) -> Callable[[], bool]:
     ("calls", "said"), [(1, []), (6, []), (7, ["One."]), (12, ["One.", "Two."])]
 )
 def test_cancelling_is_noticed_at_the_next_token(calls: int, said: list[str]):
-    weights = Weights(
-        ScriptedModel(BYTES.encode("One. Two. Three."), BYTES.size), BYTES, "", "", ""
-    )
-    generator = TextGenerator(weights, GeneratorOptions(GREEDY), CPU)
+    generator = scripted("One. Two. Three.")
     assert list(generator.continue_text("a", after(calls))) == said
-    assert weights.model.calls <= calls
+    assert generator._decoder.calls <= calls
 
 
 def test_a_sentence_comes_before_the_next_one_is_made():
     generator = scripted("One. Two. Three.")
     sentences = generator.continue_text("a", NEVER)
     assert next(sentences) == "One."
-    assert generator._model.calls == len("One. T")
+    assert generator._decoder.calls == len("One. T")
 
 
 def greedy_tokens(seed: str, count: int) -> list[int]:
     options = GeneratorOptions(GREEDY, max_new_tokens=count)
-    return list(TextGenerator(small_weights(), options, CPU)._tokens(seed))
+    return list(small_generator(options)._tokens(seed))
 
 
 def test_with_the_cache_the_likeliest_ids_are_those_without_it():
@@ -101,21 +104,6 @@ def test_with_the_cache_the_likeliest_ids_are_those_without_it():
         ids.append(token)
 
 
-def test_a_full_context_keeps_its_newest_three_quarters():
-    weights = small_weights()  # its context is 32 tokens
-    seen: list[list[int]] = []
-    generator = TextGenerator(weights, GeneratorOptions(GREEDY, max_new_tokens=100), CPU)
-    forward = generator._forward
-    generator._forward = lambda ids: (seen.append(ids), forward(ids))[1]
-    tokens = list(generator._tokens("a fox"))
-    prefills = [ids for ids in seen if len(ids) > 1]
-    assert len(tokens) == 100
-    assert [len(ids) for ids in prefills[1:]] == [24] * len(prefills[1:])
-    assert len(prefills) == 10
-    whole = [weights.vocabulary.end, *weights.vocabulary.encode(" a fox"), *tokens]
-    assert prefills[1] == whole[9:33]
-
-
 def test_a_long_seed_is_cropped_to_its_end():
     long = "the fox and the hen went out to see the sea and the moon and the stars"
     assert greedy_tokens(long, 5) == greedy_tokens(long[10:], 5)
@@ -124,14 +112,14 @@ def test_a_long_seed_is_cropped_to_its_end():
 @pytest.mark.parametrize("seed", ["", "a", "武", "🦊" * 50, "\x00", "a\n\n\nb", "é" * 200])
 def test_any_seed_gives_sentences_with_words(seed: str):
     options = GeneratorOptions(SamplingOptions(), 3, 60, random_seed=1)
-    sentences = list(TextGenerator(small_weights(), options, CPU).continue_text(seed, NEVER))
+    sentences = list(small_generator(options).continue_text(seed, NEVER))
     assert all(any(c.isalnum() for c in sentence) for sentence in sentences)
 
 
 def test_random_seeds_decide_what_is_said():
     def said(random_seed: int | None) -> list[str]:
         options = GeneratorOptions(SamplingOptions(top_k=0), 99, 60, random_seed)
-        generator = TextGenerator(small_weights(), options, CPU)
+        generator = small_generator(options)
         return list(generator.continue_text("a fox", NEVER))
 
     assert said(5) == said(5)
@@ -142,7 +130,8 @@ def test_bad_numbers_are_an_error_and_not_a_word():
     weights = small_weights()
     with torch.no_grad():
         weights.model.norm.weight.fill_(float("nan"))
-    generator = TextGenerator(weights, GeneratorOptions(), CPU)
+    decoder = Decoder(weights.model)
+    generator = TextGenerator(decoder, weights.vocabulary, GeneratorOptions())
     with pytest.raises(GenerationError, match="not finite"):
         list(generator.continue_text("a", NEVER))
 

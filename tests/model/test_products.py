@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from model import products
+from model.products import FORMS, choose_form
+
+
+def matrix(rows: int = 2048, columns: int = 256) -> torch.Tensor:
+    return 0.02 * torch.randn(rows, columns, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    ("form", "largest"), [("float32", 1e-6), ("bfloat16", 0.005), ("int8", 0.01)]
+)
+def test_each_form_computes_the_product(form: str, largest: float):
+    weight, x = matrix(), torch.randn(1, 256, generator=torch.Generator().manual_seed(2))
+    found = FORMS[form](weight)(x)
+    assert found.dtype == torch.float32
+    expected = x.double() @ weight.double().T
+    assert (found - expected).norm() / expected.norm() < largest
+
+
+def test_int8_bears_rows_of_zeros_and_of_any_scale():
+    weight = matrix() * torch.logspace(-4, 4, 2048)[:, None]
+    weight[7] = 0
+    x = torch.ones(1, 256)
+    found, expected = FORMS["int8"](weight)(x)[0], weight.sum(dim=1)
+    assert found[7] == 0
+    errors = (found - expected).abs() / weight.norm(dim=1).clamp(min=1e-9)
+    assert errors.max() < 0.1
+
+
+def refuses(weight: torch.Tensor) -> products.Product:
+    raise RuntimeError("no such operator")
+
+
+def miscomputes(weight: torch.Tensor) -> products.Product:
+    return lambda x: torch.zeros(1, len(weight))
+
+
+def dawdles(weight: torch.Tensor) -> products.Product:
+    def product(x: torch.Tensor) -> torch.Tensor:
+        for _ in range(50):
+            y = x @ weight.T
+        return y
+
+    return product
+
+
+@pytest.mark.parametrize("worse", [refuses, miscomputes, dawdles])
+def test_float32_stays_where_int8_is_no_good(worse, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(products, "int8", worse)
+    assert choose_form(matrix(64)) == "float32"
+
+
+def test_int8_is_chosen_where_it_is_faster(monkeypatch: pytest.MonkeyPatch):
+    seconds = iter([1.0, 2.0])
+    monkeypatch.setattr(products, "_seconds", lambda product, x: next(seconds))
+    assert choose_form(matrix(64)) == "int8"
