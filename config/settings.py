@@ -50,6 +50,7 @@ class ModelSettings:
     temperature: Annotated[Real, Field(ge=0, le=5)]
     top_k: Annotated[Whole, Field(ge=0)]
     top_p: Annotated[Real, Field(gt=0, le=1)]
+    min_p: Annotated[Real, Field(ge=0, lt=1)]
     repetition_penalty: Annotated[Real, Field(ge=1, le=2)]
     max_sentences: Annotated[Whole, Field(ge=1, le=100)]
     max_new_tokens: Annotated[Whole, Field(ge=1, le=4096)]

@@ -54,7 +54,7 @@ def open_generator(settings: Settings) -> Generator:
 
     chosen = settings.model
     sampling = SamplingOptions(
-        chosen.temperature, chosen.top_k, chosen.top_p, chosen.repetition_penalty
+        chosen.temperature, chosen.top_k, chosen.top_p, chosen.repetition_penalty, chosen.min_p
     )
     options = GeneratorOptions(
         sampling, chosen.max_sentences, chosen.max_new_tokens, chosen.random_seed

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from config.errors import GenerationError
-from model.sampler import SamplingOptions, sample
+from model.sampler import SamplingOptions, filter_logits, sample
 
 PLAIN = SamplingOptions(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0)
 DRAWS = 8000
-CHI_SQUARE = {1: 10.83, 3: 16.27}  # exceeded by chance once in a thousand, by degrees of freedom
+CHI_SQUARE = {1: 10.83, 2: 13.82, 3: 16.27, 15: 37.70}
+"""Exceeded by chance once in a thousand, by degrees of freedom."""
 
 
 def options(**changes: float) -> SamplingOptions:
@@ -56,6 +57,47 @@ def test_top_p_keeps_the_fewest_that_reach_it(top_p: float, support: set[int]):
     assert draw(logits, options(top_p=top_p)).keys() == support
 
 
+@pytest.mark.parametrize(("top_k", "top_p"), [(0, 1.0), (4, 1.0), (0, 0.999), (4, 0.999)])
+def test_min_p_keeps_what_is_likely_enough_beside_the_likeliest(top_k: int, top_p: float):
+    found = draw(ONE_TWO_FOUR_EIGHT, options(min_p=0.2, top_k=top_k, top_p=top_p))
+    assert chi_square(found, {1: 2, 2: 4, 3: 8}) < CHI_SQUARE[2]
+
+
+def test_min_p_counts_after_temperature():
+    assert draw(ONE_TWO_FOUR_EIGHT, options(min_p=0.2, temperature=0.5)).keys() == {2, 3}
+    assert draw(ONE_TWO_FOUR_EIGHT, options(min_p=0.2, temperature=9.0)).keys() == {0, 1, 2, 3}
+
+
+def test_top_p_is_a_part_of_what_top_k_leaves():
+    found = draw(ONE_TWO_FOUR_EIGHT, options(top_k=2, top_p=0.6))  # 8 / 12 reaches it
+    assert found == {3: DRAWS}
+
+
+@pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.99, 0.9999])
+@pytest.mark.parametrize("spread", [0.01, 1.0, 5.0])
+def test_the_nucleus_is_that_of_sorting_all(top_p: float, spread: float):
+    logits = spread * torch.randn(5000, generator=torch.Generator().manual_seed(3))
+    _, found = filter_logits(logits, options(top_p=top_p))
+    values, ids = logits.double().sort(descending=True)
+    fewest = int((values.softmax(dim=-1).cumsum(dim=-1) < top_p).sum()) + 1
+    assert abs(len(found) - fewest) <= 1  # the sums differ in their last digits
+    assert found.tolist() == ids[: len(found)].tolist()
+
+
+def test_many_ids_are_drawn_in_their_proportion():
+    logits = torch.randn(2000, generator=torch.Generator().manual_seed(5))
+    found = draw(logits, PLAIN)
+    parts = [range(n, n + 125) for n in range(0, 2000, 125)]  # counted together
+    weights = dict(enumerate(logits[list(part)].exp().sum().item() for part in parts))
+    counts = Counter({n: sum(found[i] for i in part) for n, part in enumerate(parts)})
+    assert chi_square(counts, weights) < CHI_SQUARE[15]
+
+
+def test_what_has_no_probability_is_never_drawn():
+    logits = torch.tensor([-1e30, 0.0, -1e30, 0.0, -1e30])
+    assert draw(logits, PLAIN).keys() == {1, 3}
+
+
 def test_a_top_k_beyond_the_vocabulary_is_no_limit():
     assert draw(ONE_TWO_FOUR_EIGHT, options(top_k=99)).keys() == {0, 1, 2, 3}
 
@@ -67,7 +109,7 @@ def test_temperature_zero_is_greedy():
 def test_the_penalty_divides_positive_and_multiplies_negative_logits():
     logits = torch.tensor([math.log(4), -math.log(2), 0.0])
     found = draw(logits, options(repetition_penalty=2.0), recent=(0, 1, 0))
-    assert chi_square(found, {0: 2, 1: 0.25, 2: 1}) < 13.82  # two degrees of freedom
+    assert chi_square(found, {0: 2, 1: 0.25, 2: 1}) < CHI_SQUARE[2]
 
 
 def test_what_was_said_long_ago_is_not_penalised():
