@@ -22,6 +22,7 @@ class WavFile:
     """A WAV, FLAC or other sound file of any rate, width and number of channels."""
 
     live = False
+    drops = 0
 
     def __init__(self, path: Path, chunk_seconds: float = 0.08) -> None:
         self._path = path
@@ -154,24 +155,29 @@ class Microphone:
                 return
 
     def _chunks(self) -> Iterator[AudioChunk]:
+        """A chunk for each block; an empty one where none came, so that the loop keeps turning."""
         done = 0
+        for block in self._blocks_as_they_come():
+            pcm = self._to_16k(block)
+            done += len(pcm) // 2
+            yield AudioChunk(pcm, RATE, done / RATE)
+
+    def _blocks_as_they_come(self) -> Iterator[bytes]:
         last_block = time.monotonic()
         while not self._stopped:
             try:
                 block = self._blocks.get(timeout=self.BLOCK_SECONDS * 3)
             except queue.Empty:
+                yield b""
                 if time.monotonic() - last_block > self.DEAD_SECONDS or not self._is_active():
-                    self._reopen()
+                    yield from self._reopen()
                     last_block = time.monotonic()
                 continue
             last_block = time.monotonic()
-            pcm = self._to_16k(block)
-            done += len(pcm) // 2
-            if pcm:
-                yield AudioChunk(pcm, RATE, done / RATE)
+            yield block
 
     def _to_16k(self, block: bytes) -> bytes:
-        if self._resampler is None:
+        if self._resampler is None or not block:
             return block
         import numpy as np
 
@@ -228,12 +234,12 @@ class Microphone:
     def _is_active(self) -> bool:
         return self._stream is not None and bool(self._stream.active)
 
-    def _reopen(self) -> None:
-        """Try again and again until the device is back or we are stopped."""
+    def _reopen(self) -> Iterator[bytes]:
+        """Try again until the device is back or we are stopped; give empty blocks meanwhile."""
         log.warning("The microphone %s is gone; waiting for it.", self._name())
         self._close()
         for attempt in itertools.count():
-            self._wait(self.RETRY_SECONDS[min(attempt, len(self.RETRY_SECONDS) - 1)])
+            yield from self._wait(self.RETRY_SECONDS[min(attempt, len(self.RETRY_SECONDS) - 1)])
             if self._stopped:
                 return
             try:
@@ -244,10 +250,11 @@ class Microphone:
             log.warning("The microphone %s is back.", self._name())
             return
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> Iterator[bytes]:
         end = time.monotonic() + seconds
         while not self._stopped and time.monotonic() < end:
             time.sleep(0.1)
+            yield b""
 
     def _close(self) -> None:
         """Close the stream, whatever state it is in."""

@@ -9,7 +9,11 @@ AfterwordError              1
 ├── DownloadError          75   a download failed; trying again may help
 ├── AudioDeviceError       69   no microphone, speaker or sound server
 ├── SpeechError            70   the speech engine failed
-└── GenerationError        71   the model produced no usable numbers
+├── GenerationError        71   the model produced no usable numbers
+├── NotRunningError         3   no daemon answers
+├── RefusedError           77   the daemon, or a second one, will not do that
+├── ControlError           76   the daemon gave no answer that makes sense
+└── UnitError              74   systemd did not do what was asked
 
 The exit codes follow BSD's sysexits.h where it has a fitting one. The message is one sentence that
 names the thing, the place and the remedy; it is all the user sees.
@@ -74,3 +78,27 @@ class GenerationError(AfterwordError):
     """The model produced no usable numbers."""
 
     exit_code = 71
+
+
+class NotRunningError(AfterwordError):
+    """No daemon answers."""
+
+    exit_code = 3  # as in the Linux Standard Base: the program is not running
+
+
+class RefusedError(AfterwordError):
+    """The daemon will not do that; or another one is running already."""
+
+    exit_code = 77
+
+
+class ControlError(AfterwordError):
+    """The daemon gave no answer, or none that makes sense."""
+
+    exit_code = 76
+
+
+class UnitError(AfterwordError):
+    """Systemd did not do what was asked."""
+
+    exit_code = 74

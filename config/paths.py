@@ -30,3 +30,21 @@ def data_folder() -> Path:
 def cache_folder() -> Path:
     """What can be made again: token files, downloads, `$XDG_CACHE_HOME/afterword`."""
     return _base("XDG_CACHE_HOME", ".cache") / APP
+
+
+def state_folder() -> Path:
+    """What must outlast a restart, such as being muted: `$XDG_STATE_HOME/afterword`."""
+    return _base("XDG_STATE_HOME", ".local", "state") / APP
+
+
+def runtime_folder() -> Path:
+    """The control socket, `$XDG_RUNTIME_DIR/afterword`.
+
+    Where the variable is missing (cron, `su`), the session's folder is taken all the same if there
+    is one, so that all find the same socket; else a folder in the cache.
+    """
+    named = os.environ.get("XDG_RUNTIME_DIR", "")
+    if named.startswith("/"):
+        return Path(named) / APP
+    session = Path(f"/run/user/{os.getuid()}")
+    return session / APP if os.access(session, os.W_OK) else cache_folder() / "run"

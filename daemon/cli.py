@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from config.errors import AfterwordError
+from daemon.cli_control import COMMANDS
 
 FILE = click.Path(path_type=Path)
 
@@ -48,17 +49,25 @@ def cli() -> None:
 @settings_options
 @click.option("--wav", type=FILE, help="Hear this recording (WAV, FLAC) instead of the microphone.")
 @click.option("--out", type=FILE, help="Write the speech to this WAV file instead of playing it.")
+@click.option("--wait-for-microphone", is_flag=True, help="Start without one, and wait for it.")
 def run(
     config_file: Path | None,
     flags: tuple[str, ...],
     language: str | None,
     wav: Path | None,
     out: Path | None,
+    wait_for_microphone: bool,
 ) -> None:
     """Listen, and carry on what is said, until stopped or until the recording ends."""
     from daemon import commands
 
-    commands.run(commands.load_settings(config_file, flags, language).settings, wav, out)
+    if wav and wait_for_microphone:
+        raise click.UsageError("--wav and --wait-for-microphone exclude each other.")
+    settings = commands.load_settings(config_file, flags, language).settings
+    if wav:
+        commands.run_recording(settings, wav, out)
+    else:
+        commands.run_microphone(settings, out, patient=wait_for_microphone)
 
 
 @cli.command()
@@ -66,6 +75,7 @@ def run(
 @click.argument("seed")
 @click.option("--out", type=FILE, help="Write the speech to this WAV file instead of playing it.")
 @click.option("--no-speech", is_flag=True, help="Only print the continuation.")
+@click.option("--daemon", is_flag=True, help="Let the running daemon speak, with its settings.")
 def say(
     seed: str,
     config_file: Path | None,
@@ -73,8 +83,19 @@ def say(
     language: str | None,
     out: Path | None,
     no_speech: bool,
+    daemon: bool,
 ) -> None:
-    """Continue SEED: print the continuation as it comes, and speak it."""
+    """Continue SEED: print the continuation as it comes, and speak it.
+
+    With --daemon nothing is printed, and the command returns at once.
+    """
+    if daemon:
+        if config_file or flags or language or out or no_speech:
+            raise click.UsageError("--daemon goes with no other option.")
+        from daemon import client
+
+        client.ask("say", seed=seed)
+        return
     from daemon import commands
 
     if no_speech and out:
@@ -129,6 +150,10 @@ def verify_models(language: str) -> None:
     commands.verify_models(language)
 
 
+for _command in COMMANDS:
+    cli.add_command(_command)
+
+
 def main() -> None:
     """Run the command line; what the user can mend is told in one sentence, with its exit code.
 
@@ -146,7 +171,9 @@ def _run() -> int:
     try:
         cli(prog_name="afterword")
     except AfterwordError as error:
-        click.echo(f"afterword: {error}", err=True)
+        from daemon.logs import last_words
+
+        click.echo(last_words(str(error)), err=True)
         return error.exit_code
     except SystemExit as end:  # how click tells its exit code
         return end.code if isinstance(end.code, int) else 1

@@ -1,7 +1,7 @@
 """What each command of the command line does."""
 
 import faulthandler
-import logging
+import os
 import signal
 import sys
 from collections import deque
@@ -14,9 +14,12 @@ import yaml
 
 from config.load import Loaded, load
 from config.settings import Settings
-from daemon import parts
+from daemon import logs, mute, parts
 from daemon.console import Console
-from daemon.service import Service, Summary
+from daemon.control import ControlServer, hold
+from daemon.notify import Notifier
+from daemon.protocol import socket_path
+from daemon.service import Household, Service, Summary
 
 
 def load_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> Loaded:
@@ -27,32 +30,56 @@ def load_settings(config_file: Path | None, flags: Iterable[str], language: str 
     """
     flags = [*flags, *([f"language={language}"] if language else [])]
     loaded = load(config_file, flags)
-    level = loaded.settings.log.level.upper()
-    logging.basicConfig(level=level, format="afterword: %(message)s", stream=sys.stderr)
+    logs.set_up(loaded.settings.log.level)
     return loaded
 
 
-def run(settings: Settings, wav: Path | None, out: Path | None) -> None:
-    """Serve a microphone until SIGINT or SIGTERM, or a recording to its end.
-
-    The exchange is printed for a recording or on a terminal; a service that logs its standard
-    output thus keeps the words to itself.
-    """
+def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
+    """Serve a recording to its end, and print the exchange."""
     source = parts.open_source(settings, wav)
     hearing = parts.open_hearing(settings)
     generator = parts.open_generator(settings)
     speaker = parts.open_speaker(settings, out)
-    console = Console(sys.stdout) if wav or sys.stdout.isatty() else None
-    service = Service(source, hearing, generator, speaker, console)
+    service = Service(source, hearing, generator, speaker, Console(sys.stdout))
+    _obey_signals(service)
+    _tell_what_was_missing(service.run(), wav, _phrases(settings))
+
+
+def run_microphone(settings: Settings, out: Path | None, *, patient: bool) -> None:
+    """Serve the microphone, and the control socket, until told to stop.
+
+    The exchange is printed on a terminal only; a service that logs its standard output thus keeps
+    the words to itself. If we are patient, the microphone may come later.
+    """
+    with hold(socket_path()):
+        source = parts.open_source(settings, None, patient=patient)
+        hearing = parts.open_hearing(settings)
+        generator = parts.open_generator(settings)
+        speaker = parts.open_speaker(settings, out, patient=patient)
+        console = Console(sys.stdout) if sys.stdout.isatty() else None
+        about = {"pid": os.getpid(), **parts.describe(settings)}
+        muted = mute.is_muted()
+        household = Household(patient, muted, mute.remember, about, Notifier())
+        service = Service(source, hearing, generator, speaker, console, household)
+        _obey_signals(service)
+        with closing(ControlServer(socket_path(), service.ask)):
+            if muted:
+                click.echo("Muted. `afterword unmute` opens the microphone.", err=True)
+            else:
+                phrases = _phrases(settings)
+                click.echo(f"Listening. Say {phrases} and a few words of your own.", err=True)
+            service.run()
+
+
+def _phrases(settings: Settings) -> str:
+    return " or ".join(f'"{phrase}"' for phrase in settings.trigger.phrases)
+
+
+def _obey_signals(service: Service) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.stop())
     faulthandler.register(signal.SIGUSR1)
-    phrases = " or ".join(f'"{phrase}"' for phrase in settings.trigger.phrases)
-    if wav is None:
-        click.echo(f"Listening. Say {phrases} and a few words of your own.", err=True)
-    summary = service.run()
-    if wav is not None:
-        _tell_what_was_missing(summary, wav, phrases)
+    faulthandler.enable()  # the watchdog's SIGABRT thus tells where the loop was stuck
 
 
 def _tell_what_was_missing(summary: Summary, wav: Path, phrases: str) -> None:

@@ -3,14 +3,17 @@
 The one place that knows which implementation stands behind each port.
 """
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
+from config.errors import AudioDeviceError
 from config.settings import Settings
 from daemon.ports import AudioSource, Generator, Hearing, Speaker
 
 
-def open_source(settings: Settings, wav: Path | None) -> AudioSource:
-    """The recording where one is given, else the microphone.
+def open_source(settings: Settings, wav: Path | None, *, patient: bool = False) -> AudioSource:
+    """The recording where one is given, else the microphone; it may be missing if we are patient.
 
     Raises:
         InputError: the recording is missing or is no sound; better told before seconds of loading.
@@ -24,7 +27,8 @@ def open_source(settings: Settings, wav: Path | None) -> AudioSource:
             return recording
     from audio.devices import find_device
 
-    find_device("input", settings.audio.input)
+    if not patient:
+        find_device("input", settings.audio.input)
     return Microphone(settings.audio.input)
 
 
@@ -63,8 +67,10 @@ def open_generator(settings: Settings) -> Generator:
     return load_generator(weights, options, chosen.device, chosen.threads)
 
 
-def open_speaker(settings: Settings, out: Path | None) -> Speaker:
+def open_speaker(settings: Settings, out: Path | None, *, patient: bool = False) -> Speaker:
     """Start the speech engine and open the loudspeaker, or the WAV file where one is given.
+
+    If we are patient, the loudspeaker may be missing: each reply looks for it anew.
 
     Raises:
         OutputError: the file cannot be written.
@@ -81,5 +87,35 @@ def open_speaker(settings: Settings, out: Path | None) -> Speaker:
     engine.start()  # before the file is made: a wrong voice must not empty an older one
     sink = WavFilePlayer(out) if out else StreamPlayer(settings.audio.output)
     speaker = SentenceSpeaker(engine, sink, voice.pause_seconds)
-    speaker.start()
+    if patient:
+        with contextlib.suppress(AudioDeviceError):
+            sink.open()
+    else:
+        speaker.start()
     return speaker
+
+
+def describe(settings: Settings) -> Mapping[str, object]:
+    """What `status` tells of devices and models.
+
+    Raises:
+        HearingModelError, WeightsError: there are none.
+    """
+    from audio import vosk_models
+    from model.checkpoint import find_weights
+    from model.device import choose_device
+
+    return {
+        "language": settings.language,
+        "phrases": settings.trigger.phrases,
+        "devices": {
+            "input": settings.audio.input,
+            "output": settings.audio.output,
+            "model": str(choose_device(settings.model.device)),
+        },
+        "models": {
+            "hearing": str(vosk_models.find(settings.language, settings.hearing.model)),
+            "weights": str(find_weights(settings.language, settings.model.weights)),
+        },
+        "voice": settings.voice.name,
+    }

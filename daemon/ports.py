@@ -20,8 +20,14 @@ class AudioSource(Protocol):
     def live(self) -> bool:
         """True where time passes by itself (a microphone), False where it waits (a file)."""
 
+    @property
+    def drops(self) -> int:
+        """Blocks of sound lost because nobody took them in time."""
+
     def open(self) -> AbstractContextManager[Iterator[AudioChunk]]:
-        """Open the source; the iterator ends where the sound ends.
+        """Open the source; the iterator ends where the sound ends. It may be opened again.
+
+        While a live source has no sound to give, it gives empty chunks, several a second.
 
         Raises:
             AudioDeviceError: no such device, or no sound server.

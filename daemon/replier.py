@@ -35,6 +35,11 @@ class Replier:
         self._thread = threading.Thread(target=self._work, name="replier", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs; it should, until `close`."""
+        return self._thread.is_alive()
+
     def start(self, turn: int, seed: str) -> None:
         """Begin a reply, as soon as a cancelled one before it has fallen silent."""
         self._current = _Job(turn, seed, threading.Event())

@@ -1,34 +1,50 @@
 """The daemon's loop: source → hearing → session → orders.
 
-The main thread owns all state, so there are no locks.
+The main thread owns all state, so there are no locks; what other threads have to say goes through
+the inbox.
 """
 
 import logging
 import queue
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
+from audio.chunk import AudioChunk
 from audio.events import Event as HearingEvent
-from audio.events import Nothing, Seed, Triggered
+from config.errors import AudioDeviceError, ConfigError, ControlError, NotRunningError, RefusedError
+from daemon.chronicle import Chronicle
 from daemon.console import Console
+from daemon.control import Follower
+from daemon.notify import Notifier
 from daemon.ports import AudioSource, Generator, Hearing, Speaker
+from daemon.protocol import SEED_CHARACTERS, Request
 from daemon.replier import Replier
 from daemon.session import (
     CancelReply,
     DropCapture,
     Ended,
+    Hushed,
+    Muted,
     Order,
     ReplyEvent,
     Sentence,
     StartReply,
     State,
+    Typed,
+    UserEvent,
     step,
 )
 
 log = logging.getLogger(__name__)
 
-REPLY_POLL_SECONDS = 0.05  # how often a waiting loop looks whether it should stop
+TURN_SECONDS = 0.05  # how often a loop without sound looks whether there is something to do
+ANSWER_SECONDS = 3.0  # a request is answered within a chunk, unless the loop is stuck
+AWAY_SECONDS = 1.5  # without sound the microphone is gone
+RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)  # between attempts to open a microphone that is not there
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,32 @@ class Summary:
 
     triggers: int
     replies: int
+
+
+@dataclass(frozen=True)
+class Household:
+    """What surrounds a service that runs for months; the defaults suit a recording.
+
+    Attributes:
+        patient: wait for a microphone that is not there at the start, instead of giving up.
+        muted: begin with the microphone closed.
+        remember_muted: keeps that over restarts; raises OutputError.
+        about: what `status` tells of settings and models.
+        notifier: tells systemd.
+    """
+
+    patient: bool = False
+    muted: bool = False
+    remember_muted: Callable[[bool], None] = lambda _: None
+    about: Mapping[str, object] = field(default_factory=dict)
+    notifier: Notifier = field(default_factory=lambda: Notifier({}))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    request: Request
+    follower: Follower | None
+    answer: Future[Mapping[str, object]] = field(default_factory=Future)
 
 
 class Service:
@@ -49,21 +91,40 @@ class Service:
         generator: Generator,
         speaker: Speaker,
         console: Console | None = None,
+        household: Household | None = None,
     ) -> None:
         """`console`, where given, is shown the exchange; without it no word leaves the process."""
         self._source = source
         self._hearing = hearing
-        self._console = console
-        self._inbox: queue.Queue[ReplyEvent] = queue.Queue()
+        self._household = household or Household()
+        self._chronicle = Chronicle(console)
+        self._inbox: queue.Queue[ReplyEvent | _Asked] = queue.Queue()
         self._replier = Replier(generator, speaker, self._inbox.put)
         self._state = State()
-        self._triggers = 0
+        self._muted = self._household.muted
+        self._patient = self._household.patient or self._muted
+        self._microphone = ""  # as last told: open, muted, or why it is missing
+        self._sounded = 0.0  # when the last sound came
+        self._began = time.monotonic()
         self._stopping = threading.Event()
 
     def stop(self) -> None:
         """End `run` within a chunk; safe in a signal handler."""
         self._stopping.set()
         self._source.stop()
+
+    def ask(self, request: Request, follower: Follower | None = None) -> Mapping[str, object]:
+        """Let the loop answer a request; for any thread but the loop's.
+
+        Raises:
+            AfterwordError: what the command line shall say and how it shall exit.
+        """
+        asked = _Asked(request, follower)
+        self._inbox.put(asked)
+        try:
+            return asked.answer.result(ANSWER_SECONDS)
+        except TimeoutError as error:
+            raise ControlError("The daemon is too busy to answer; try again.") from error
 
     def run(self) -> Summary:
         """Serve until `stop` is called or the sound ends.
@@ -72,96 +133,191 @@ class Service:
         polite speaker would; a microphone does not, so the trigger can interrupt.
 
         Raises:
-            AudioDeviceError: the microphone is missing.
+            AudioDeviceError: the microphone is missing, and we are not patient.
             InputError: the file holds no sound.
             AfterwordError: a reply to a file failed. A reply to a microphone that fails is logged.
         """
         try:
-            with self._source.open() as chunks:
-                for chunk in chunks:
-                    if self._stopping.is_set():
-                        break
-                    self._hear(self._hearing.feed(chunk))
-                if not self._stopping.is_set():
-                    self._hear(self._hearing.finish())
+            attempt = 0
+            while not self._stopping.is_set():
+                if self._muted:
+                    self._idle("muted", float("inf"))
+                elif problem := self._listen():
+                    if problem != self._microphone:
+                        log.warning("%s Waiting for it.", problem)
+                    seconds = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
+                    self._idle(problem, seconds)
+                    attempt += 1
+                else:
+                    attempt = 0
         finally:
+            self._household.notifier.stopping()
             self._replier.close()  # speech must not outlive us
-            if self._console:
-                self._console.end()
-        return Summary(self._triggers, self._state.turn)
+            self._refuse_the_rest()
+            self._chronicle.close()
+        return Summary(self._chronicle.triggers, self._chronicle.replies)
+
+    def _listen(self) -> str | None:
+        """Hear the source until it ends or is muted; else tell why it cannot be opened."""
+        with ExitStack() as stack:
+            try:
+                chunks = stack.enter_context(self._source.open())
+            except (AudioDeviceError, ConfigError) as error:
+                if not self._patient:
+                    raise
+                return str(error)
+            self._patient = True  # what was there once may come back
+            self._sounded = time.monotonic()
+            self._hear_all(chunks)
+        return None
+
+    def _hear_all(self, chunks: Iterator[AudioChunk]) -> None:
+        for chunk in chunks:
+            if self._stopping.is_set():
+                return
+            if chunk.pcm:
+                self._sounded = time.monotonic()
+                self._hear(self._hearing.feed(chunk))
+            away = not chunk.pcm and time.monotonic() - self._sounded > AWAY_SECONDS
+            self._turn("The microphone gives no sound." if away else "open")
+            if self._muted:
+                return
+        if not self._stopping.is_set():
+            self._hear(self._hearing.finish())
+            self.stop()
+
+    def _idle(self, microphone: str, seconds: float) -> None:
+        """Serve without a microphone for a while, or until being muted changes."""
+        muted, end = self._muted, time.monotonic() + seconds
+        while not self._stopping.is_set() and self._muted is muted and time.monotonic() < end:
+            self._turn(microphone, TURN_SECONDS)
+
+    def _turn(self, microphone: str, patience_seconds: float = 0.0) -> None:
+        """What each turn of the loop does beside hearing.
+
+        Only from here is the watchdog fed: a loop that is stuck, in whatever, is silent.
+        """
+        self._collect(patience_seconds)
+        if microphone != self._microphone:
+            self._microphone = microphone
+            self._chronicle.microphone(microphone)
+        notifier = self._household.notifier
+        notifier.status(self._in_words())
+        notifier.ready()
+        if self._replier.alive:
+            notifier.alive()
+
+    def _in_words(self) -> str:
+        """Our state in a word, or why there is none."""
+        if self._state.replying or self._microphone == "open":
+            return self._state.phase.value
+        return "muted" if self._muted else f"waiting for the microphone: {self._microphone}"
 
     def _hear(self, events: Sequence[HearingEvent]) -> None:
         for event in events:
-            self._note(event)
+            self._chronicle.heard(event)
             self._advance(event)
             if not self._source.live:
                 self._await_reply()
-        self._collect()
 
     def _await_reply(self) -> None:
         """Let the reply that is under way come to its end."""
         while self._state.replying and not self._stopping.is_set():
-            self._collect(REPLY_POLL_SECONDS)
+            self._collect(TURN_SECONDS)
 
     def _collect(self, patience_seconds: float = 0.0) -> None:
-        """Take in what the replier has reported, waiting at most so long for the first report."""
+        """Take in what came from other threads, waiting at most so long for the first of it."""
         try:
             event = self._inbox.get(patience_seconds > 0, patience_seconds)
             while True:
-                self._report(event)
-                self._advance(event)
+                if isinstance(event, _Asked):
+                    self._answer(event)
+                else:
+                    self._report(event)
+                    self._advance(event)
                 event = self._inbox.get_nowait()
         except queue.Empty:
             return
 
-    def _advance(self, event: HearingEvent | ReplyEvent) -> None:
+    def _advance(self, event: HearingEvent | ReplyEvent | UserEvent) -> None:
         before = self._state.phase
         self._state, orders = step(self._state, event)
         if self._state.phase is not before:
-            log.debug("%s -> %s", before.value, self._state.phase.value)
+            self._chronicle.moved(before, self._state.phase)
         for order in orders:
             self._obey(order)
 
     def _obey(self, order: Order) -> None:
         match order:
             case StartReply(turn=turn, seed=seed):
-                if self._console:
-                    self._console.heard(seed)
+                self._chronicle.began(turn, seed)
                 self._replier.start(turn, seed)
             case CancelReply():
                 self._replier.cancel()
-                if self._console:
-                    self._console.end()
+                self._chronicle.cancelled()
             case DropCapture():
                 self._hearing.cancel()
 
-    def _note(self, event: HearingEvent) -> None:
-        """Log what was heard; the words themselves at debug level only."""
-        match event:
-            case Triggered(at_seconds=at):
-                self._triggers += 1
-                log.info("trigger heard at %.1f s", at)
-            case Seed(text=text):
-                log.info("seed of %d characters heard", len(text))
-                log.debug("seed: %s", text)
-            case Nothing(reason=reason):
-                log.info("nothing heard after the trigger (%s)", reason)
-            case _:
-                log.debug("%s", event)
-
     def _report(self, event: ReplyEvent) -> None:
-        """Show what the replier has done; replies of earlier, cancelled turns no longer matter."""
+        """Note what the replier has done; replies of earlier, cancelled turns no longer matter."""
         if event.turn != self._state.turn or not self._state.replying:
             return
         match event:
-            case Sentence(text=text):
-                log.debug("sentence: %s", text)
-                if self._console:
-                    self._console.spoken(text)
+            case Sentence():
+                self._chronicle.spoken(event)
             case Ended(error=error):
-                if self._console:
-                    self._console.end()
                 if error is not None and not self._source.live:
                     raise error
-                if error is not None:
-                    log.error("%s", error)
+                self._chronicle.ended(event)
+
+    def _answer(self, asked: _Asked) -> None:
+        try:
+            asked.answer.set_result(self._do(asked.request, asked.follower))
+        except Exception as error:  # it belongs to whoever asked
+            asked.answer.set_exception(error)
+
+    def _do(self, request: Request, follower: Follower | None) -> Mapping[str, object]:
+        match request.command:
+            case "status":
+                return self._status()
+            case "mute" | "unmute":
+                self._mute(request.command == "mute")
+            case "hush":
+                self._advance(Hushed())
+            case "say":
+                return self._say(request.arguments["seed"])
+            case "stop":
+                self.stop()
+            case "follow" if follower:
+                self._chronicle.follow(follower)
+        return {}
+
+    def _status(self) -> dict[str, object]:
+        return {
+            "state": self._in_words(),
+            "uptime_seconds": round(time.monotonic() - self._began, 1),
+            "microphone": "muted" if self._muted else self._microphone,
+            **self._chronicle.counts(),
+            "drops": self._source.drops,
+            **self._household.about,
+        }
+
+    def _mute(self, muted: bool) -> None:
+        """The loop sees it at the end of this turn, and closes or opens the microphone."""
+        self._muted = muted
+        if muted:
+            self._advance(Muted())
+        self._household.remember_muted(muted)
+
+    def _say(self, seed: str) -> dict[str, object]:
+        if not seed.strip() or len(seed) > SEED_CHARACTERS:
+            raise RefusedError(f"A seed has between 1 and {SEED_CHARACTERS} characters.")
+        self._advance(Typed(seed.strip()))
+        return {"turn": self._state.turn}
+
+    def _refuse_the_rest(self) -> None:
+        """Nobody shall wait for an answer that will not come."""
+        while not self._inbox.empty():
+            event = self._inbox.get_nowait()
+            if isinstance(event, _Asked):
+                event.answer.set_exception(NotRunningError("Afterword is just ending."))

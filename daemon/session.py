@@ -5,6 +5,7 @@ A pure function: it opens nothing, waits for nothing and knows no clock, so that
     LISTENING ─Triggered→ CAPTURING ─Seed→ THINKING ─Sentence→ SPEAKING ─Ended→ LISTENING
     CAPTURING ─Nothing→ LISTENING
     THINKING or SPEAKING ─Triggered→ CAPTURING, and the reply is cancelled (barge-in)
+    THINKING or SPEAKING ─Hushed→ LISTENING, CAPTURING ─Muted→ LISTENING, any ─Typed→ THINKING
 
 Every reply carries the number of its turn, so that the late end of a cancelled reply cannot end the
 next one.
@@ -65,6 +66,26 @@ ReplyEvent = Sentence | Ended
 
 
 @dataclass(frozen=True)
+class Typed:
+    """The user has sent a seed by hand; it goes before whatever is under way."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Hushed:
+    """The user wants the reply to stop."""
+
+
+@dataclass(frozen=True)
+class Muted:
+    """The microphone is closed: a capture under way will get no more words."""
+
+
+UserEvent = Typed | Hushed | Muted
+
+
+@dataclass(frozen=True)
 class StartReply:
     """Order: continue this seed aloud."""
 
@@ -79,13 +100,15 @@ class CancelReply:
 
 @dataclass(frozen=True)
 class DropCapture:
-    """Order: that was no trigger; listen on."""
+    """Order: that was no trigger, or no longer matters; listen on."""
 
 
 Order = StartReply | CancelReply | DropCapture
 
 
-def step(state: State, event: HearingEvent | ReplyEvent) -> tuple[State, tuple[Order, ...]]:
+def step(
+    state: State, event: HearingEvent | ReplyEvent | UserEvent
+) -> tuple[State, tuple[Order, ...]]:
     """The next state and the orders that lead there; an event that does not fit changes nothing."""
     match event:
         case Triggered(phrase=phrase):
@@ -99,8 +122,22 @@ def step(state: State, event: HearingEvent | ReplyEvent) -> tuple[State, tuple[O
             return State(Phase.SPEAKING, state.turn, f"{state.spoken} {text}"), ()
         case Ended(turn=state.turn) if state.replying:
             return State(Phase.LISTENING, state.turn), ()
-        case Armed() | Partial() | Seed() | Nothing() | Sentence() | Ended():
+        case Typed(text=text):
+            turn = state.turn + 1
+            return State(Phase.THINKING, turn), (*_clearing(state), StartReply(turn, text))
+        case Hushed() if state.replying:
+            return State(Phase.LISTENING, state.turn), _clearing(state)
+        case Muted() if state.phase is Phase.CAPTURING:
+            return State(Phase.LISTENING, state.turn), _clearing(state)
+        case Armed() | Partial() | Seed() | Nothing() | Sentence() | Ended() | Hushed() | Muted():
             return state, ()
+
+
+def _clearing(state: State) -> tuple[Order, ...]:
+    """What ends whatever is under way."""
+    if state.replying:
+        return (CancelReply(),)
+    return (DropCapture(),) if state.phase is Phase.CAPTURING else ()
 
 
 def _triggered(state: State, phrase: str) -> tuple[State, tuple[Order, ...]]:

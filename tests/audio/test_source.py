@@ -139,7 +139,8 @@ class Listener:
     def _listen(self) -> None:
         with self.microphone.open() as chunks:
             for chunk in chunks:
-                self.chunks.append(chunk)
+                if chunk.pcm:  # empty ones only say that there is none
+                    self.chunks.append(chunk)
 
     def wait_for_chunks(self, count: int, seconds: float = 20.0) -> None:
         wanted, deadline = len(self.chunks) + count, time.monotonic() + seconds

@@ -15,16 +15,26 @@ SILENCE = b"\0" * 2560
 
 @dataclass
 class Source:
-    """As many chunks of silence as asked for, at full speed or in step with the clock."""
+    """As many chunks of silence as asked for, at full speed or in step with the clock.
+
+    `open` fails with each of `errors` before it succeeds.
+    """
 
     chunks: int
     live: bool = False
     seconds_each: float = 0.0
     closed: bool = False
+    drops: int = 0
+    opened: int = 0
+    errors: list[Exception] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def open(self) -> Iterator[Iterator[AudioChunk]]:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.opened += 1
+        self.closed = False
         try:
             yield self._chunks()
         finally:

@@ -1,0 +1,146 @@
+"""What has happened: logged, shown, told to those who follow, and counted for `status`.
+
+The words themselves go to the terminal, to the followers and, at debug level, to the log.
+"""
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+from audio.events import Armed, Nothing, Partial, Seed, Triggered
+from audio.events import Event as HearingEvent
+from daemon.console import Console
+from daemon.control import Follower
+from daemon.session import Ended, Phase, Sentence
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Turn:
+    """How one reply went, in seconds since its seed was complete; None for what did not come."""
+
+    number: int
+    began: float = field(default_factory=time.monotonic)
+    first_sentence_seconds: float | None = None
+    seconds: float | None = None
+    sentences: int = 0
+    outcome: str = "under way"
+
+    def end(self, outcome: str) -> None:
+        """It is over."""
+        self.outcome = outcome
+        self.seconds = self._since()
+
+    def add_sentence(self) -> None:
+        """One more sentence is about to be spoken."""
+        self.sentences += 1
+        if self.first_sentence_seconds is None:
+            self.first_sentence_seconds = self._since()
+
+    def _since(self) -> float:
+        return round(time.monotonic() - self.began, 2)
+
+
+class Chronicle:
+    """Takes note of everything, in the loop's thread."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        """`console`, where given, is shown the exchange."""
+        self._console = console
+        self._followers: list[Follower] = []
+        self._turn: Turn | None = None
+        self.triggers = 0
+        self.replies = 0
+        self.failures = 0
+
+    def follow(self, follower: Follower) -> None:
+        """Tell this one everything from now on."""
+        self._followers = [old for old in self._followers if not old.gone]
+        self._followers.append(follower)
+
+    def counts(self) -> dict[str, object]:
+        """The part of a status that we know."""
+        turn = self._turn
+        last = turn and {name: value for name, value in vars(turn).items() if name != "began"}
+        return {
+            "triggers": self.triggers,
+            "replies": self.replies,
+            "failures": self.failures,
+            "last_turn": last,
+        }
+
+    def heard(self, event: HearingEvent) -> None:
+        """Note what the hearing reports."""
+        match event:
+            case Triggered(phrase=phrase, at_seconds=at):
+                self.triggers += 1
+                log.info("trigger heard at %.1f s", at)
+                self._publish("triggered", phrase=phrase, audio_seconds=round(at, 2))
+            case Seed(text=text):
+                log.info("seed of %d characters heard", len(text))
+                log.debug("seed: %s", text)
+            case Nothing(reason=reason):
+                log.info("nothing heard after the trigger (%s)", reason)
+                self._publish("nothing", reason=reason)
+            case Partial(text=text):
+                log.debug("%s", event)
+                self._publish("partial", text=text)
+            case Armed():
+                log.debug("%s", event)
+
+    def moved(self, before: Phase, after: Phase) -> None:
+        """Note that the conversation went on."""
+        log.debug("%s -> %s", before.value, after.value)
+        self._publish("state", state=after.value)
+
+    def began(self, turn: int, seed: str) -> None:
+        """Note that a reply begins."""
+        self.replies += 1
+        self._turn = Turn(turn)
+        self._publish("seed", turn=turn, text=seed)
+        if self._console:
+            self._console.heard(seed)
+
+    def spoken(self, sentence: Sentence) -> None:
+        """Note one more sentence of the reply."""
+        log.debug("sentence: %s", sentence.text)
+        if self._turn:
+            self._turn.add_sentence()
+        self._publish("sentence", turn=sentence.turn, text=sentence.text)
+        if self._console:
+            self._console.spoken(sentence.text)
+
+    def ended(self, event: Ended) -> None:
+        """Note the end of the reply."""
+        self._end("completed" if event.error is None else "failed")
+        if event.error is not None:
+            self.failures += 1
+            log.error("%s", event.error)
+
+    def cancelled(self) -> None:
+        """Note that the reply was broken off."""
+        self._end("cancelled")
+
+    def microphone(self, condition: str) -> None:
+        """Note that it was opened, muted or went away."""
+        self._publish("microphone", microphone=condition)
+
+    def close(self) -> None:
+        """Close the line of a reply that was under way."""
+        if self._console:
+            self._console.end()
+
+    def _end(self, outcome: str) -> None:
+        if self._turn:
+            self._turn.end(outcome)
+            self._publish("ended", turn=self._turn.number, outcome=outcome)
+        self.close()
+
+    def _publish(self, name: str, **details: object) -> None:
+        if not self._followers:
+            return
+        event = {"event": name, "time": round(time.time(), 3), **details}
+        for follower in self._followers:
+            follower.tell(event)
+        self._followers = [follower for follower in self._followers if not follower.gone]

@@ -1,0 +1,92 @@
+"""The command line of a daemon that runs: control it, and keep it as a service of systemd."""
+
+import sys
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As one line of JSON.")
+def status(as_json: bool) -> None:
+    """Tell what the daemon is doing."""
+    import json
+
+    from daemon import client
+    from daemon.status import in_lines
+
+    answer = client.ask("status")
+    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else "\n".join(in_lines(answer)))
+
+
+@click.command()
+def mute() -> None:
+    """Close the microphone; it stays so over restarts."""
+    from daemon import client
+
+    client.ask("mute")
+
+
+@click.command()
+def unmute() -> None:
+    """Open the microphone again."""
+    from daemon import client
+
+    client.ask("unmute")
+
+
+@click.command()
+def hush() -> None:
+    """Stop the reply that is being spoken."""
+    from daemon import client
+
+    client.ask("hush")
+
+
+@click.command()
+def stop() -> None:
+    """End the daemon."""
+    from daemon import client
+
+    client.ask("stop")
+
+
+@click.command()
+def follow() -> None:
+    """Print the daemon's events as they happen, one JSON object a line, words included."""
+    from daemon import client
+
+    for line in client.follow():
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+
+
+@click.group()
+def service() -> None:
+    """Keep the daemon as a service of your session (systemd)."""
+
+
+@service.command()
+def install() -> None:
+    """Write the unit, start it now and at every login."""
+    from daemon import unit
+
+    unit.install(click.echo)
+
+
+@service.command()
+def uninstall() -> None:
+    """Stop the service and remove its unit; your settings and weights stay."""
+    from daemon import unit
+
+    unit.uninstall(click.echo)
+
+
+@service.command("status")
+def service_status() -> None:
+    """Tell whether the service is installed and runs."""
+    from daemon import unit
+
+    unit.status(click.echo)
+
+
+COMMANDS = (status, mute, unmute, hush, stop, follow, service)

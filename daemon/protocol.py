@@ -1,0 +1,130 @@
+"""The language of the control socket: JSON, one object a line. docs/control.md describes it."""
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import AfterwordError, ControlError, NotRunningError, RefusedError
+from config.paths import runtime_folder
+
+VERSION = 1
+LINE_BYTES = 16 * 1024  # of a request or an answer
+SEED_CHARACTERS = 2000  # several minutes of speech
+
+# Each command with the arguments it takes, all of them text.
+COMMANDS: Mapping[str, frozenset[str]] = {
+    "status": frozenset(),
+    "mute": frozenset(),
+    "unmute": frozenset(),
+    "hush": frozenset(),
+    "say": frozenset({"seed"}),
+    "stop": frozenset(),
+    "follow": frozenset(),
+}
+
+_KINDS: Mapping[str, type[AfterwordError]] = {
+    "refused": RefusedError,
+    "not running": NotRunningError,
+    "failed": ControlError,
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command and its arguments."""
+
+    command: str
+    arguments: Mapping[str, str]
+
+
+def socket_path() -> Path:
+    """Where the daemon of this user listens."""
+    return runtime_folder() / "control.sock"
+
+
+def request_line(command: str, arguments: Mapping[str, str]) -> bytes:
+    """A request, as the client sends it."""
+    return _line({"version": VERSION, "command": command, **arguments})
+
+
+def read_request(line: bytes) -> Request:
+    """A request, as the daemon reads it.
+
+    Raises:
+        RefusedError: it is not one we know.
+    """
+    content = _object(line)
+    if content is None:
+        raise RefusedError("A request is one line with a JSON object.")
+    version, command = content.pop("version", None), content.pop("command", None)
+    if version != VERSION or isinstance(version, bool):
+        raise RefusedError(f"This daemon speaks version {VERSION} of the protocol.")
+    if not isinstance(command, str) or command not in COMMANDS:
+        raise RefusedError(f"There is no such command; choose one of: {', '.join(COMMANDS)}.")
+    arguments = {name: value for name, value in content.items() if isinstance(value, str)}
+    if content.keys() != COMMANDS[command] or arguments.keys() != content.keys():
+        wanted = " and ".join(sorted(COMMANDS[command])) or "no arguments"
+        raise RefusedError(f"The command {command} takes {wanted}, as text.")
+    return Request(command, arguments)
+
+
+def answer_line(result: Mapping[str, object]) -> bytes:
+    """The answer to a command that was obeyed."""
+    return _line({"version": VERSION, "ok": True, "result": result})
+
+
+def error_line(error: Exception) -> bytes:
+    """The answer to one that was not; faults of ours are not described."""
+    kind = next((kind for kind, of in _KINDS.items() if isinstance(error, of)), "failed")
+    message = str(error) if isinstance(error, AfterwordError) else "The daemon failed; see its log."
+    return _line({"version": VERSION, "ok": False, "error": kind, "message": message})
+
+
+def event_line(event: Mapping[str, object]) -> bytes:
+    """One event, for those who follow."""
+    return _line(event)
+
+
+def read_answer(line: bytes) -> Mapping[str, object]:
+    """The result in an answer, as the client reads it.
+
+    Raises:
+        RefusedError, NotRunningError: the daemon will not do it.
+        ControlError: it failed, or the answer makes no sense.
+    """
+    content = _object(line)
+    result = content.get("result") if content else None
+    if content is None or not (isinstance(result, dict) or "message" in content):
+        raise ControlError("The daemon's answer makes no sense; is it of the same version?")
+    if isinstance(result, dict):
+        return result
+    raise _KINDS.get(str(content.get("error")), ControlError)(str(content["message"]))
+
+
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """Process and user number of the other side, as the kernel vouches for them."""
+    layout = struct.Struct("3i")  # struct ucred: pid, uid, gid
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size)
+    pid, uid, _ = layout.unpack(data)
+    return pid, uid
+
+
+def is_ours(connection: socket.socket) -> bool:
+    """Whether the other side is the same user."""
+    return peer(connection)[1] == os.geteuid()
+
+
+def _line(content: Mapping[str, object]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def _object(line: bytes) -> dict[str, object] | None:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):  # ValueError: of JSON, of UTF-8, or too long a number
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,43 @@
+"""A status as people read it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def in_lines(status: Mapping[str, Any]) -> Iterator[str]:
+    """The answer to `status`, line by line."""
+    phrases = " or ".join(f'"{phrase}"' for phrase in status.get("phrases", []))
+    yield str(status["state"])
+    yield f"  trigger     {phrases}"
+    yield f"  running     {_duration(status['uptime_seconds'])}, process {status.get('pid')}"
+    devices = status.get("devices", {})
+    yield f"  microphone  {_name(devices.get('input'))}: {status['microphone']}"
+    yield f"  speaker     {_name(devices.get('output'))}, voice {status.get('voice')}"
+    for kind, path in status.get("models", {}).items():
+        yield f"  {kind:<10}  {path}"
+    yield f"  device      {devices.get('model')}"
+    yield (
+        f"  so far      {status['triggers']} triggers, {status['replies']} replies, "
+        f"{status['failures']} failed, {status['drops']} blocks of sound dropped"
+    )
+    if turn := status.get("last_turn"):
+        yield f"  last reply  {_reply(turn)}"
+
+
+def _reply(turn: Mapping[str, Any]) -> str:
+    text = f"{turn['outcome']}, {turn['sentences']} sentences"
+    if turn["first_sentence_seconds"] is not None:
+        text += f", the first after {turn['first_sentence_seconds']:g} s"
+    if turn["seconds"] is not None:
+        text += f", over after {turn['seconds']:g} s"
+    return text
+
+
+def _name(device: object) -> str:
+    return "default" if device is None else str(device)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
