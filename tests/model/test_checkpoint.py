@@ -118,7 +118,7 @@ SHAPE = {
         ({"config": json.dumps({**SHAPE, "heads": "2"})}, "configuration cannot be read"),
         ({"config": json.dumps({**SHAPE, "layers": 3})}, 'in the tensor "blocks.2'),
         ({"config": json.dumps({**SHAPE, "hidden": 25})}, 'in the tensor "blocks.0.mlp'),
-        ({"config": json.dumps({**SHAPE, "context_length": 10**15})}, "too large for this machine"),
+        ({"config": json.dumps({**SHAPE, "context_length": 8193})}, "a context of 8193 tokens"),
         ({"config": json.dumps({**SHAPE, "vocabulary_size": 9})}, "lists 259 ids for 9"),
     ],
 )
@@ -126,6 +126,17 @@ def test_metadata_that_does_not_fit_is_refused(path: Path, metadata: dict[str, s
     assert load_weights(path).model.config.vocabulary_size == SHAPE["vocabulary_size"]
     rewrite(path, metadata)
     with pytest.raises(WeightsError, match=message):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("size", [10**5, 10**9, 10**15, 2**63])
+@pytest.mark.parametrize("name", ["context_length", "layers", "width", "hidden"])
+def test_giant_sizes_are_refused_before_anything_is_allocated(
+    path: Path, name: str, size: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(checkpoint, "Transformer", lambda config: pytest.fail("allocates"))
+    rewrite(path, {"config": json.dumps({**SHAPE, name: size})})
+    with pytest.raises(WeightsError, match=r"a context of|does not fit its own"):
         load_weights(path)
 
 
