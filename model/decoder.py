@@ -81,7 +81,7 @@ class Decoder:
         self._context = c.context_length
         device = model.embedding.weight.device
         with torch.inference_mode():
-            self.form = form or choose_form(model.embedding.weight[:4096].float())
+            self.form = form or choose_form(model.embedding.weight)
             self._layers = [self._make_layer(block) for block in cast(list[Block], model.blocks)]
             self._head = FORMS[self.form](model.embedding.weight)
             self._norm = model.norm.weight * math.sqrt(c.width)
