@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.products import FORMS, Product, choose_form
+from model.products import FORMS, WANTED_DTYPES, Product, choose_form
 from model.transformer import (
     NORM_EPSILON,
     ROTARY_BASE,
@@ -46,9 +46,10 @@ class _Buffers:
         qkv: (1, 3C); `q` (H, 1, D), `kv` (2, H, D) and `qk_pairs` (2, H, D / 2), complex, are
             parts of it.
         gate_up: (1, 2F); `gate` and `up`, (1, F) each, are its halves.
+        normed (1, C), gathered (1, C) and hidden (1, F): what the products read, in their dtype.
     """
 
-    def __init__(self, config: TransformerConfig, device: torch.device) -> None:
+    def __init__(self, config: TransformerConfig, device: torch.device, dtype: torch.dtype) -> None:
         c = config
         # The last number makes the vector's length the root of Σx² + C·ε, as RMSNorm wants.
         self._x_and_epsilon = torch.full((1, c.width + 1), math.sqrt(c.width * NORM_EPSILON))
@@ -60,10 +61,14 @@ class _Buffers:
         self.qk_pairs = torch.view_as_complex(heads[:2].view(2, c.heads, -1, 2))
         self.gate_up = torch.zeros(1, 2 * c.hidden, device=device)
         self.gate, self.up = self.gate_up.chunk(2, dim=-1)
+        self.normed = torch.zeros(1, c.width, device=device, dtype=dtype)
+        self.gathered = torch.zeros(1, c.width, device=device, dtype=dtype)
+        self.gathered_heads = self.gathered.view(c.heads, 1, -1)  # (H, 1, D)
+        self.hidden = torch.zeros(1, c.hidden, device=device, dtype=dtype)
 
-    def normed_x(self) -> Tensor:
-        """RMSNorm of x (1, C), less its weight and the factor √C."""
-        return torch.div(self.x, torch.linalg.vector_norm(self._x_and_epsilon))
+    def norm_x(self) -> Tensor:
+        """RMSNorm of x, less its weight and the factor √C, in `normed`."""
+        return torch.div(self.x, torch.linalg.vector_norm(self._x_and_epsilon), out=self.normed)
 
 
 class Decoder:
@@ -86,7 +91,7 @@ class Decoder:
             self._head = FORMS[self.form](model.embedding.weight)
             self._norm = model.norm.weight * math.sqrt(c.width)
             self._cache = Cache(c, device=device)
-            self._buffers = _Buffers(c, device)
+            self._buffers = _Buffers(c, device, WANTED_DTYPES[self.form])
             head = c.width // c.heads
             exponents = torch.arange(0, head, 2, device=device).float() / head
             self._frequencies = ROTARY_BASE**-exponents  # (D/2,)
@@ -118,7 +123,7 @@ class Decoder:
         tokens = torch.tensor([ids], device=self._norm.device)  # (1, T)
         states = self._model.states(tokens, self._cache)  # (1, T, C)
         self._position = len(ids)
-        return self._head(states[:, -1])[0]
+        return self._head(states[:, -1])[0].float()
 
     @torch.inference_mode()
     def step(self, token: int) -> Tensor:
@@ -134,11 +139,13 @@ class Decoder:
         b = self._buffers
         b.x.copy_(self._model.embedding.weight[token])
         for layer, new, k, v in zip(self._layers, places, keys, values, strict=True):
-            b.qkv.copy_(layer.qkv(b.normed_x()))
+            b.qkv.copy_(layer.qkv(b.norm_x()))
             b.qk_pairs.mul_(turn)  # rotates q and k where they are
             new.copy_(b.kv)
             weights = torch.bmm(b.q, k).softmax(dim=-1)  # (H, 1, S)
-            b.x.add_(layer.out(torch.bmm(weights, v).view(1, -1)))
-            b.gate_up.copy_(layer.gate_up(b.normed_x()))
-            b.x.add_(layer.down(F.silu(b.gate).mul_(b.up)))
-        return self._head(b.normed_x().mul_(self._norm))[0]
+            b.gathered_heads.copy_(torch.bmm(weights, v))
+            b.x.add_(layer.out(b.gathered))
+            b.gate_up.copy_(layer.gate_up(b.norm_x()))
+            torch.mul(F.silu(b.gate), b.up, out=b.hidden)
+            b.x.add_(layer.down(b.hidden))
+        return self._head(b.norm_x().mul_(self._norm))[0].float()

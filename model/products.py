@@ -14,7 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Product = Callable[[Tensor], Tensor]
-"""A vector (1, in) to its product (1, out), both float32, with a matrix (out, in) inside."""
+"""A vector (1, in) to its product (1, out) with a matrix (out, in) inside.
+
+The vector may be float32 or what WANTED_DTYPES says; so may the product.
+"""
 
 _TRIALS = 7
 _LARGEST_ERROR = 0.03  # of the product's norm; rounding to 8 bits costs about 0.01
@@ -30,7 +33,7 @@ def float32(weight: Tensor) -> Product:
 def bfloat16(weight: Tensor) -> Product:
     """For GPUs: half the bytes of float32, computed by their matrix units."""
     rounded = weight.bfloat16()
-    return lambda x: F.linear(x.bfloat16(), rounded).float()
+    return lambda x: F.linear(x.bfloat16(), rounded)
 
 
 def int8(weight: Tensor) -> Product:
@@ -38,10 +41,12 @@ def int8(weight: Tensor) -> Product:
     scales = (weight.abs().amax(dim=1).clamp(min=1e-10) / 127).bfloat16()  # (out,)
     whole = (weight / scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
     multiply = torch.ops.aten._weight_int8pack_mm.default
-    return lambda x: multiply(x.bfloat16(), whole, scales).float()
+    return lambda x: multiply(x.bfloat16(), whole, scales)
 
 
 FORMS = {"int8": int8, "float32": float32, "bfloat16": bfloat16}
+WANTED_DTYPES = {"int8": torch.bfloat16, "float32": torch.float32, "bfloat16": torch.bfloat16}
+"""What each form computes with: a vector that is in it already need not be converted."""
 
 
 @torch.inference_mode()
