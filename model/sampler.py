@@ -36,6 +36,7 @@ class SamplingOptions:
     min_p: float = 0.0
 
 
+@torch.inference_mode()
 def sample(
     logits: Tensor, recent: Sequence[int], options: SamplingOptions, generator: torch.Generator
 ) -> int:
