@@ -9,7 +9,12 @@ _CLOSE_SECONDS = 0.3  # closing takes 1 ms, but never ends while the sound serve
 
 
 def close_stream(stream: Any) -> None:
-    """Close it at once, dropping what has not sounded; leave one that does not let itself be."""
+    """Close it at once, dropping what has not sounded; leave one that does not let itself be.
+
+    None is no stream, and closed already.
+    """
+    if stream is None:
+        return
 
     def close() -> None:
         with suppress(Exception):  # dead streams complain in many ways

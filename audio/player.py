@@ -3,7 +3,6 @@
 Both players take mono 16-bit samples at `rate` and have the methods of audio/speaker.py's Sink.
 """
 
-import atexit
 import struct
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from audio.closing import close_stream
 from audio.devices import find_device, import_sounddevice
 from audio.quiet import quiet_stderr
 from audio.speech import RATE
@@ -29,7 +29,6 @@ FADE_SECONDS = 0.02  # a shorter one clicks
 AHEAD_SECONDS = 8.0  # how much sound may wait: `play` takes more only when some has sounded
 POLL_SECONDS = 0.01  # how often a waiting thread looks around
 STALL_SECONDS = 2.0  # a device that asked for nothing for so long is dead
-CLOSE_SECONDS = 0.3  # closing takes 1 ms, but never ends while the sound server hangs
 WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
@@ -133,13 +132,13 @@ class StreamPlayer:
             if self._is_alive():
                 return
             dead, self._stream = self._stream, None
-        _dispose(dead)
+        close_stream(dead)
         stream = self._new_stream()
         with self._lock:
             if not self._closed:
                 self._stream = stream
                 return
-        _dispose(stream)
+        close_stream(stream)
         raise AudioDeviceError("The loudspeaker is closed.")
 
     def play(self, samples: Samples, cancelled: Cancelled) -> None:
@@ -183,7 +182,7 @@ class StreamPlayer:
             stream, self._stream = self._stream, None
         if stream:
             time.sleep(LATENCY_SECONDS)  # closing cuts off what the device holds: let it fade
-            _dispose(stream)
+            close_stream(stream)
 
     def _new_stream(self) -> Any:
         """A running stream, at our rate or, if the device refuses it, at its own."""
@@ -255,25 +254,6 @@ class StreamPlayer:
         if self._stream is None or time.monotonic() - self._called_at > STALL_SECONDS:
             return False
         return bool(self._stream.active)
-
-
-def _dispose(stream: Any) -> None:
-    """Close a PortAudio stream that may be dead; wait for it no longer than CLOSE_SECONDS."""
-    if stream is None:
-        return
-
-    def close() -> None:
-        with suppress(Exception):  # dead streams complain in many ways
-            stream.abort()
-        with suppress(Exception):
-            stream.close()
-
-    closing = threading.Thread(target=close, name="close-stream", daemon=True)
-    closing.start()
-    closing.join(CLOSE_SECONDS)
-    if closing.is_alive():
-        # sounddevice closes PortAudio when the process ends, and would wait for ever like we here.
-        atexit.unregister(import_sounddevice()._exit_handler)
 
 
 class WavFilePlayer:

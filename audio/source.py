@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 RATE = 16000  # samples per second, what the recogniser wants
 _FULL_SCALE = 32768
+_LOWEST_RATE = 4000  # below it is no intelligible speech
 
 
 class WavFile:
@@ -43,7 +44,8 @@ class WavFile:
         import soundfile
 
         if not self._path.is_file():
-            kind = "is a folder" if self._path.is_dir() else "does not exist"
+            kind = "is no regular file" if self._path.exists() else "does not exist"
+            kind = "is a folder" if self._path.is_dir() else kind
             raise InputError(f"The sound file {self._path} {kind}; name a WAV or FLAC file.")
         with contextlib.ExitStack() as stack:
             try:
@@ -58,6 +60,11 @@ class WavFile:
                 raise InputError(
                     f"{self._path} is not a sound file; name a WAV or FLAC file."
                 ) from error
+            if file.samplerate < _LOWEST_RATE:
+                raise InputError(
+                    f"{self._path} has {file.samplerate} samples a second, which is no speech; "
+                    f"name a recording with {_LOWEST_RATE} or more."
+                )
             yield self._chunks(file)
 
     def _chunks(self, file: Any) -> Iterator[AudioChunk]:

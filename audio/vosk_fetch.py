@@ -36,10 +36,12 @@ def fetch(model: VoskModel, say: Say) -> Path:
         DownloadError: neither source could serve it.
         OutputError: no space or no permission.
     """
+    if model.folder.is_dir() and not full_problems(model, model.folder):
+        return model.folder  # nothing to write, so a read-only home will do
     try:
         with _only_one(model):
             if model.folder.is_dir() and not full_problems(model, model.folder):
-                return model.folder
+                return model.folder  # another fetch was faster
             _remove_leftovers(model)
             with tempfile.TemporaryDirectory(
                 prefix=f".{model.name}.", dir=model.folder.parent

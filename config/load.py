@@ -270,4 +270,8 @@ def _words(schema: Mapping[str, typing.Any]) -> str:
         words += f" above {schema['exclusiveMinimum']:g}"
     if "minimum" in schema:
         words += f" from {schema['minimum']:g}"
-    return words + (f" to {schema['maximum']:g}" if "maximum" in schema else "")
+    if "maximum" in schema:
+        words += f" to {schema['maximum']:g}"
+    if "exclusiveMaximum" in schema:
+        words += f" to below {schema['exclusiveMaximum']}"
+    return words

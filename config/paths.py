@@ -6,6 +6,8 @@ https://specifications.freedesktop.org/basedir-spec/latest/
 import os
 from pathlib import Path
 
+from config.errors import ConfigError
+
 APP = "afterword"
 
 
@@ -14,7 +16,10 @@ def _base(variable: str, *default: str) -> Path:
     value = os.environ.get(variable, "")
     if value.startswith("/"):
         return Path(value)
-    return Path.home().joinpath(*default)
+    try:
+        return Path.home().joinpath(*default)
+    except RuntimeError:  # no HOME, and nobody of that number in the list of users
+        raise ConfigError(f"There is no home folder; set HOME or {variable}.") from None
 
 
 def config_file() -> Path:

@@ -4,7 +4,9 @@ Nothing heavy is imported here at the top: `afterword --help` answers in 0.2 s.
 """
 
 import contextlib
+import errno
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import click
 
-from config.errors import AfterwordError
+from config.errors import AfterwordError, OutputError
 from daemon.cli_control import COMMANDS
 
 FILE = click.Path(path_type=Path)
@@ -100,6 +102,8 @@ def say(
 
     if no_speech and out:
         raise click.UsageError("--no-speech and --out exclude each other.")
+    if not any(character.isalnum() for character in seed):
+        raise click.UsageError("SEED holds no word to carry on from.")
     settings = commands.load_settings(config_file, flags, language).settings
     commands.say(settings, seed, out, speech=not no_speech)
 
@@ -160,6 +164,11 @@ def main() -> None:
     Leaves without taking the interpreter apart: with torch loaded that lasts up to a second, in
     which a stopped daemon would seem to hang, and every command has already closed what it opened.
     """
+    _mend_standard_streams()
+    # Until a command has its own handler, SIGTERM leaves as Ctrl-C does: through every `finally`.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Half-loaded libraries complain in their destructors then, which helps nobody.
+    sys.unraisablehook = lambda _: None
     code = _run()
     with contextlib.suppress(OSError):  # the reader of a pipe may have left
         sys.stdout.flush()
@@ -167,14 +176,32 @@ def main() -> None:
     os._exit(code)
 
 
+def _mend_standard_streams() -> None:
+    """Open what the caller has closed, or the next file of ours would take its place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 def _run() -> int:
+    from daemon.logs import last_words
+
     try:
         cli(prog_name="afterword")
     except AfterwordError as error:
-        from daemon.logs import last_words
-
         click.echo(last_words(str(error)), err=True)
         return error.exit_code
     except SystemExit as end:  # how click tells its exit code
         return end.code if isinstance(end.code, int) else 1
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        reason = f"Standard output cannot be written: {error.strerror}."
+        with contextlib.suppress(OSError):
+            click.echo(last_words(reason), err=True)
+        return OutputError.exit_code
     return 0

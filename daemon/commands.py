@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import yaml
 
+from config.errors import OutputError
 from config.load import Loaded, load
 from config.settings import Settings
 from daemon import logs, mute, parts
@@ -36,6 +37,7 @@ def load_settings(config_file: Path | None, flags: Iterable[str], language: str 
 
 def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
     """Serve a recording to its end, and print the exchange."""
+    _refuse_overwriting(wav, out)
     source = parts.open_source(settings, wav)
     hearing = parts.open_hearing(settings)
     generator = parts.open_generator(settings)
@@ -59,15 +61,17 @@ def run_microphone(settings: Settings, out: Path | None, *, patient: bool) -> No
         console = Console(sys.stdout) if sys.stdout.isatty() else None
         about = {"pid": os.getpid(), **parts.describe(settings)}
         muted = mute.is_muted()
-        household = Household(patient, muted, mute.remember, about, Notifier())
+        phrases = _phrases(settings)
+
+        def greet() -> None:
+            click.echo(f"Listening. Say {phrases} and a few words of your own.", err=True)
+
+        household = Household(patient, muted, mute.remember, greet, about, Notifier())
         service = Service(source, hearing, generator, speaker, console, household)
         _obey_signals(service)
         with closing(ControlServer(socket_path(), service.ask)):
             if muted:
                 click.echo("Muted. `afterword unmute` opens the microphone.", err=True)
-            else:
-                phrases = _phrases(settings)
-                click.echo(f"Listening. Say {phrases} and a few words of your own.", err=True)
             service.run()
 
 
@@ -82,7 +86,14 @@ def _obey_signals(service: Service) -> None:
     faulthandler.enable()  # the watchdog's SIGABRT thus tells where the loop was stuck
 
 
+def _refuse_overwriting(wav: Path, out: Path | None) -> None:
+    if out and out.exists() and wav.exists() and out.samefile(wav):
+        raise OutputError(f"--out {out} would overwrite the recording itself; name another file.")
+
+
 def _tell_what_was_missing(summary: Summary, wav: Path, phrases: str) -> None:
+    if summary.interrupted:
+        return
     if not summary.triggers:
         click.echo(f"No trigger phrase was heard in {wav}; it listens for {phrases}.", err=True)
     elif not summary.replies:

@@ -55,7 +55,7 @@ class Replier:
         self.cancel()
         self._jobs.put(None)
         self._speaker.close()
-        self._thread.join(timeout=0.5)  # a token that takes longer ends with the process
+        self._thread.join(timeout=0.2)  # a token that takes longer ends with the process
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

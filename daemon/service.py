@@ -53,6 +53,7 @@ class Summary:
 
     triggers: int
     replies: int
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Household:
         patient: wait for a microphone that is not there at the start, instead of giving up.
         muted: begin with the microphone closed.
         remember_muted: keeps that over restarts; raises OutputError.
+        opened: called when the microphone has been opened.
         about: what `status` tells of settings and models.
         notifier: tells systemd.
     """
@@ -70,6 +72,7 @@ class Household:
     patient: bool = False
     muted: bool = False
     remember_muted: Callable[[bool], None] = lambda _: None
+    opened: Callable[[], None] = lambda: None
     about: Mapping[str, object] = field(default_factory=dict)
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
 
@@ -106,6 +109,7 @@ class Service:
         self._microphone = ""  # as last told: open, muted, or why it is missing
         self._sounded = 0.0  # when the last sound came
         self._began = time.monotonic()
+        self._heard_out = False  # the source has come to its end
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -139,7 +143,7 @@ class Service:
         """
         try:
             attempt = 0
-            while not self._stopping.is_set():
+            while not (self._stopping.is_set() or self._heard_out):
                 if self._muted:
                     self._idle("muted", float("inf"))
                 elif problem := self._listen():
@@ -155,7 +159,8 @@ class Service:
             self._replier.close()  # speech must not outlive us
             self._refuse_the_rest()
             self._chronicle.close()
-        return Summary(self._chronicle.triggers, self._chronicle.replies)
+        interrupted = self._stopping.is_set()
+        return Summary(self._chronicle.triggers, self._chronicle.replies, interrupted)
 
     def _listen(self) -> str | None:
         """Hear the source until it ends or is muted; else tell why it cannot be opened."""
@@ -184,7 +189,7 @@ class Service:
                 return
         if not self._stopping.is_set():
             self._hear(self._hearing.finish())
-            self.stop()
+            self._heard_out = True
 
     def _idle(self, microphone: str, seconds: float) -> None:
         """Serve without a microphone for a while, or until being muted changes."""
@@ -201,6 +206,8 @@ class Service:
         if microphone != self._microphone:
             self._microphone = microphone
             self._chronicle.microphone(microphone)
+            if microphone == "open":
+                self._household.opened()
         notifier = self._household.notifier
         notifier.status(self._in_words())
         notifier.ready()

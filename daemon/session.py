@@ -143,10 +143,17 @@ def _clearing(state: State) -> tuple[Order, ...]:
 def _triggered(state: State, phrase: str) -> tuple[State, tuple[Order, ...]]:
     if state.replying:
         # The microphone hears the loudspeaker: a reply that says the phrase must not wake us.
-        if f" {phrase.casefold()} " in f" {_words(state.spoken)} ":
+        if _says(state.spoken, phrase):
             return state, (DropCapture(),)
         return State(Phase.CAPTURING, state.turn), (CancelReply(),)
     return replace(state, phase=Phase.CAPTURING), ()
+
+
+def _says(text: str, phrase: str) -> bool:
+    """Whether the phrase is spoken in the text; Chinese has no blanks between words."""
+    if phrase.isascii():
+        return f" {_words(phrase)} " in f" {_words(text)} "
+    return _words(phrase).replace(" ", "") in _words(text).replace(" ", "")
 
 
 def _words(text: str) -> str:

@@ -30,6 +30,8 @@ STATE_FORMAT = 1
 LARGEST_CONTEXT = 8192
 """More is no sensible model, and keys and values would take gigabytes."""
 _KIND = "afterword"
+_STATE_KEYS = {"config", "vocabulary", "model", "optimizer", "step", "seconds", "best", "data"}
+_STATE_KEYS |= {"corpus", "language"}
 _TRAIN = "train some with `python -m model.train --corpus FILE --out FOLDER`"
 
 
@@ -273,4 +275,6 @@ def load_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("kind") != _KIND:
         raise WeightsError(f"{path} is no trainer state of afterword.")
     _refuse_newer(state.get("format"), STATE_FORMAT, path)
+    if missing := _STATE_KEYS - state.keys():
+        raise WeightsError(f'{path} is damaged: it lacks "{min(missing)}"; begin anew.')
     return state

@@ -107,7 +107,7 @@ class Trainer:
         if state:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
-        self.rate = options.learning_rate or (_CONTINUED_RATE if options.init_from else _FRESH_RATE)
+        self.rate = options.learning_rate or (state or {}).get("rate") or _usual_rate(options)
         number, position = state["data"] if state else (0, 0)
         self.batches = corpora.Batches(
             lambda n: corpora.render_pass(
@@ -221,6 +221,10 @@ def rate_factor(progress: float) -> float:
     Straight to zero was the best of the simple schedules in Bergsma et al. 2025.
     """
     return min(progress / _WARM_UP + 0.05, (1 - progress) / (1 - _WARM_UP), 1.0)
+
+
+def _usual_rate(options: TrainOptions) -> float:
+    return _CONTINUED_RATE if options.init_from else _FRESH_RATE
 
 
 def _make_optimizer(model: Transformer, embedding_scale: float) -> torch.optim.AdamW:

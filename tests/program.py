@@ -37,11 +37,15 @@ def _environment() -> dict[str, str]:
 
 
 def afterword(
-    *arguments: str | Path, before: tuple[str, ...] = (), module: str = "daemon"
+    *arguments: str | Path,
+    before: tuple[str, ...] = (),
+    module: str = "daemon",
+    program: str | None = None,
 ) -> Outcome:
-    """Run to the end; `before` is a command that runs ours, such as unshare."""
+    """Run to the end; `before` is a command that runs ours, `program` one that stands for it."""
+    ours = [program] if program else [sys.executable, "-m", module]
     done = subprocess.run(
-        [*before, sys.executable, "-m", module, *map(str, arguments)],
+        [*before, *ours, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,12 +40,33 @@ def out(tmp_path: Path) -> Path:
         ("missing.wav", ("missing.wav", "does not exist")),
         ("not-a-wav.wav", ("not-a-wav.wav", "is not a sound file", "WAV or FLAC")),
         (".", ("is a folder",)),
+        ("/dev/zero", ("/dev/zero", "is no regular file")),
     ],
 )
 def test_a_wrong_recording(wav: str, parts: tuple[str, ...], out: Path) -> None:
     done = afterword("run", "--wav", RECORDINGS / wav, "--out", out)
     check(done, errors.InputError, *parts)
     assert out.read_bytes() == b"an earlier reply"
+
+
+def test_a_recording_of_one_sample_a_second_is_no_speech(tmp_path: Path) -> None:
+    slow = tmp_path / "slow.wav"
+    data = bytearray(FOX.read_bytes())
+    data[24:28] = (1).to_bytes(4, "little")  # the header's sample rate
+    slow.write_bytes(data)
+    check(afterword("run", "--wav", slow), errors.InputError, "slow.wav", "1 samples a second")
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_the_reply_does_not_overwrite_the_recording(link: bool, tmp_path: Path) -> None:
+    recording = tmp_path / "seed.wav"
+    shutil.copy(FOX, recording)
+    out = tmp_path / "link.wav" if link else recording
+    if link:
+        out.symlink_to(recording)
+    done = afterword("run", "--wav", recording, "--out", out)
+    check(done, errors.OutputError, "would overwrite the recording")
+    assert recording.read_bytes() == FOX.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -135,3 +158,39 @@ def test_a_wrong_command_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     assert done.code == 2
     assert "Error: " in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("seed", ["", "   ", "…", "🦊"])
+def test_a_seed_without_a_word_is_a_usage_error(seed: str) -> None:
+    done = afterword("say", seed, "--no-speech")
+    assert (done.code, "holds no word" in done.err) == (2, True), done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", ["config", "say fox --no-speech"])
+def test_a_full_standard_output(arguments: str) -> None:
+    done = through_shell(f"{arguments} >/dev/full")
+    check(done, errors.OutputError, "Standard output cannot be written")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(closed: str, tmp_path: Path) -> None:
+    out = tmp_path / "reply.wav"
+    done = through_shell(f"say fox --out {out} --set model.max_sentences=1 {closed}")
+    assert (done.code, done.err) == (0, "")
+    assert out.read_bytes()[:4] == b"RIFF"
+    assert len(out.read_bytes()) > 1000
+
+
+def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger = ("unshare", "--user", "--map-user=12345")
+    if shutil.which("unshare") is None or subprocess.run([*stranger, "true"]).returncode:
+        pytest.skip("no user namespace can be made here")
+    for variable in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(variable)
+    check(afterword("config", before=stranger), errors.ConfigError, "HOME", "XDG_CONFIG_HOME")
+
+
+def through_shell(arguments: str) -> Outcome:
+    """`afterword` with these arguments and redirections."""
+    return afterword("-c", f'"{sys.executable}" -m daemon {arguments}', program="/bin/sh")

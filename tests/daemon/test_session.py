@@ -90,3 +90,18 @@ def test_the_late_end_of_a_cancelled_reply_does_not_end_the_next() -> None:
     state, _ = walk([TRIGGER, Seed("a", 2.0), Sentence(1, "One."), TRIGGER, Seed("b", 5.0)])
     state, orders = walk([Sentence(1, "Two."), Ended(1)], state)
     assert (state.phase, state.turn, orders) == (Phase.THINKING, 2, [])
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text", "dropped"),
+    [
+        ("你好电脑", "它说你好电脑，然后走了。", True),
+        ("你好电脑", "它说你好，电脑。", True),
+        ("你好电脑", "它说电脑你好。", False),
+        ("Hey, Computer!", "He said: hey computer.", True),
+    ],
+)
+def test_phrases_are_compared_by_their_words(phrase: str, text: str, dropped: bool) -> None:
+    trigger = Triggered(phrase, 1.0)
+    _, orders = walk([trigger, Seed("a fox", 2.0), Sentence(1, text), trigger])
+    assert orders[-1] == (DropCapture() if dropped else CancelReply())

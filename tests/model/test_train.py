@@ -86,6 +86,20 @@ def stopped_after(count: int, stories: Path, out: Path, steps: int) -> str:
     return result.stdout
 
 
+def test_resuming_keeps_the_learning_rate(stories: Path, tmp_path: Path):
+    def rates(out: str) -> list[float]:
+        lines = (tmp_path / out / "log.jsonl").read_text().splitlines()
+        starts = [json.loads(line).get("start") for line in lines]
+        return [start["learning_rate"] for start in starts if start]
+
+    train("--corpus", stories, "--out", tmp_path / "first", *SMALL, "--steps", 1)
+    start = ("--init-from", tmp_path / "first" / "en.safetensors")
+    train("--corpus", stories, "--out", tmp_path / "second", *SMALL, "--steps", 1, *start)
+    train("--corpus", stories, "--out", tmp_path / "second", *SMALL, "--steps", 2, "--resume")
+    (fresh,), (continued, resumed) = rates("first"), rates("second")
+    assert resumed == continued != fresh
+
+
 def test_training_goes_on_from_weights(stories: Path, tmp_path: Path):
     first, second = tmp_path / "first", tmp_path / "second" / "mine.safetensors"
     train("--corpus", stories, "--out", first, *SMALL, "--steps", 25)
