@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def install(tell: Tell) -> None:
     _systemctl("reset-failed", NAME, check=False)
     _systemctl("enable", NAME)
     _systemctl("restart", NAME)  # waits until it is ready
-    tell(f"It runs: {_shown('StatusText') or 'ready'}.")
+    tell(f"It runs: {(_shown('StatusText') or 'ready').rstrip('.')}.")
     if not _lingers():
         tell(
             "It ends when you log out; `loginctl enable-linger` lets it start with the machine "
@@ -105,10 +106,10 @@ def render(program: Path, folders: list[Path]) -> str:
 
 
 def _template() -> str:
-    """`systemd/afterword.service`, which a wheel carries beside this file."""
-    carried = Path(__file__).with_name(NAME)
-    file = carried if carried.exists() else Path(__file__).parents[1] / "systemd" / NAME
-    return file.read_text("utf-8")
+    """`systemd/afterword.service` of a checkout, or its copy in an installation."""
+    checkout = Path(__file__).parents[1] / "systemd" / NAME
+    copy = Path(sysconfig.get_path("data")) / "share" / "afterword" / NAME
+    return (checkout if checkout.exists() else copy).read_text("utf-8")
 
 
 def _program() -> Path:
