@@ -170,6 +170,7 @@ def _describe(trainer: Trainer) -> dict[str, Any]:
         "corpus_tokens": sum(len(s.tokens) for s in trainer.corpus.sources),
         "held_out": len(trainer.corpus.held_out),
         "batch": trainer.options.batch,
+        "accumulate": trainer.options.accumulate,
         "learning_rate": trainer.rate,
         "precision": "bf16" if trainer.bfloat16 else "fp32",
         "device": str(trainer.device),
@@ -226,7 +227,13 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     type=click.FloatRange(0, 1),
     help="Part of the documents whose opening looks like a spoken seed.  [default: 0.35; zh: 0]",
 )
-@click.option("--batch", type=click.IntRange(1), default=16, help="Sequences in a step.")
+@click.option("--batch", type=click.IntRange(1), default=16, help="Sequences at a time.")
+@click.option(
+    "--accumulate",
+    type=click.IntRange(1),
+    default=1,
+    help="Batches in a step: a larger step in the same memory.",
+)
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Its peak.")
 @click.option("--validate-every", type=click.IntRange(1), default=100, help="Steps.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto")

@@ -52,6 +52,7 @@ class TrainOptions:
     vocabulary_minimum: int | None  # none keeps all of cl100k_base
     spoken_openings: float
     batch: int
+    accumulate: int
     learning_rate: float | None
     validate_every: int
     precision: str
@@ -140,15 +141,7 @@ class Trainer:
         rate = self.rate * rate_factor(self.progress())
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_scale"]
-        rows = torch.from_numpy(self.batches.next()).to(self.device)  # (B, T + 1)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            loss = batch_loss(self.model, rows)
-        if not torch.isfinite(loss):
-            raise ConfigError(
-                f"Training has diverged at step {self.step}: the loss is {loss.item()}; "
-                "use a smaller --learning-rate."
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = sum(self._add_gradients() for _ in range(self.options.accumulate))
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -156,12 +149,29 @@ class Trainer:
         self.seconds = time.monotonic() - self._resumed_at
         return {
             "step": self.step,
-            "loss": loss.item(),
+            "loss": loss,
             "rate": rate,
             "gradient_norm": norm.item(),
-            "tokens_per_second": (rows.numel() - len(rows)) / (time.perf_counter() - begin),
+            "tokens_per_second": self._tokens_in_step() / (time.perf_counter() - begin),
             "seconds": self.seconds,
         }
+
+    def _add_gradients(self) -> float:
+        """Add one batch's part to the gradients of this step; its part of the loss."""
+        rows = torch.from_numpy(self.batches.next()).to(self.device)  # (B, T + 1)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            loss = batch_loss(self.model, rows) / self.options.accumulate
+        if not torch.isfinite(loss):
+            raise ConfigError(
+                f"Training has diverged at step {self.step}: the loss is {loss.item()}; "
+                "use a smaller --learning-rate."
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    def _tokens_in_step(self) -> int:
+        o = self.options
+        return o.batch * o.accumulate * self.model.config.context_length
 
     def validate(self) -> dict[str, Any]:
         """Score the held-out texts, keep the weights if they are the best; what to log of it."""

@@ -49,6 +49,17 @@ def test_loss_falls_and_the_weights_are_usable(stories: Path, tmp_path: Path):
     assert validation["sample"].startswith("the old sailor")
 
 
+def test_accumulated_batches_make_the_step_of_one_large_batch(stories: Path, tmp_path: Path):
+    def run(out: str, *more: object) -> list[float]:
+        result = train("--corpus", stories, "--out", tmp_path / out, *SMALL, "--steps", 8, *more)
+        assert result.exit_code == 0, result.output
+        return losses(tmp_path / out)
+
+    parts = run("parts", "--batch", 2, "--accumulate", 3)
+    assert parts == pytest.approx(run("whole", "--batch", 6), rel=1e-4)
+    assert parts != pytest.approx(run("other", "--batch", 2), rel=1e-2)
+
+
 def test_resuming_is_exact(stories: Path, tmp_path: Path):
     def run(out: str, steps: int, *more: str) -> None:
         result = train(
