@@ -1,5 +1,6 @@
 """The command line of a daemon that runs: control it, and keep it as a service of systemd."""
 
+import contextlib
 import sys
 
 import click
@@ -55,9 +56,10 @@ def follow() -> None:
     """Print the daemon's events as they happen, one JSON object a line, words included."""
     from daemon import client
 
-    for line in client.follow():
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
+    with contextlib.suppress(KeyboardInterrupt):  # how one ends it
+        for line in client.follow():
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
 
 
 @click.group()

@@ -5,12 +5,16 @@ from daemon.session import (
     CancelReply,
     DropCapture,
     Ended,
+    Hushed,
+    Muted,
     Order,
     Phase,
     ReplyEvent,
     Sentence,
     StartReply,
     State,
+    Typed,
+    UserEvent,
     step,
 )
 
@@ -56,10 +60,19 @@ def test_one_exchange() -> None:
         (SPEAKING, Sentence(2, "Old."), Phase.SPEAKING, ()),
         (SPEAKING, Nothing("silence"), Phase.SPEAKING, ()),
         (SPEAKING, Ended(3, ValueError("no")), Phase.LISTENING, ()),
+        (LISTENING, Typed("a crow"), Phase.THINKING, (StartReply(4, "a crow"),)),
+        (CAPTURING, Typed("a crow"), Phase.THINKING, (DropCapture(), StartReply(4, "a crow"))),
+        (SPEAKING, Typed("a crow"), Phase.THINKING, (CancelReply(), StartReply(4, "a crow"))),
+        (LISTENING, Hushed(), Phase.LISTENING, ()),
+        (CAPTURING, Hushed(), Phase.CAPTURING, ()),
+        (THINKING, Hushed(), Phase.LISTENING, (CancelReply(),)),
+        (SPEAKING, Hushed(), Phase.LISTENING, (CancelReply(),)),
+        (CAPTURING, Muted(), Phase.LISTENING, (DropCapture(),)),
+        (SPEAKING, Muted(), Phase.SPEAKING, ()),
     ],
 )
 def test_the_table(
-    before: State, event: Event | ReplyEvent, after: Phase, orders: tuple[Order, ...]
+    before: State, event: Event | ReplyEvent | UserEvent, after: Phase, orders: tuple[Order, ...]
 ) -> None:
     state, given = step(before, event)
     assert (state.phase, given) == (after, orders)
