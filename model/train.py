@@ -1,17 +1,19 @@
 """`python -m model.train --corpus FILE… --out FOLDER`: train a model on texts, or go on with it.
 
 Writes into FOLDER: `<language>.safetensors`, the best weights so far, for use; `last.pt`, all that
-is needed to go on; `log.jsonl`, one line for each step and validation.
+is needed to go on; `log.jsonl`, one line for each step and validation. Under
+`torchrun --nproc_per_node=N -m model.train …`, N processes each take a batch of every step.
 """
 
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import click
 import torch
@@ -23,6 +25,7 @@ from model.checkpoint import LARGEST_CONTEXT, build_model, load_state, load_weig
 from model.command import report_errors
 from model.llama2c import start_from_story_model
 from model.memory import keep_freed_memory
+from model.parallel import Processes, join, leave
 from model.trainer import Trainer, TrainOptions
 from model.transformer import Transformer, TransformerConfig
 from model.vocabulary import Vocabulary
@@ -39,7 +42,7 @@ DEFAULT_MINUTES = 30.0
 _BAR = "{percentage:5.1f}% |{bar}| {elapsed} < {remaining}{postfix}"
 
 
-def prepare(options: TrainOptions) -> Trainer:
+def prepare(options: TrainOptions, processes: Processes) -> Trainer:
     """Read what is asked for and build the trainer.
 
     Raises:
@@ -53,12 +56,12 @@ def prepare(options: TrainOptions) -> Trainer:
     if state:
         vocabulary = Vocabulary(state["vocabulary"].tolist())
         model = _resumed_model(state, options)
-        if state["corpus"] != corpus.fingerprint:
+        if processes.leads and state["corpus"] != corpus.fingerprint:
             click.echo("The corpus is not the one that training began with; going on with it.")
     else:
         vocabulary = _choose_vocabulary(options, corpus)
         model = _fresh_model(options, vocabulary)
-    return Trainer(options, corpus, vocabulary, model, state)
+    return Trainer(options, corpus, vocabulary, model, state, processes)
 
 
 def _check_writable(folder: Path) -> None:
@@ -119,10 +122,11 @@ def _refuse_other_shape(options: TrainOptions, config: TransformerConfig, path: 
 
 def train(trainer: Trainer) -> bool:
     """Train to the end of the steps or minutes; False if the user stopped it before."""
-    options = trainer.options
+    options, processes = trainer.options, trainer.processes
+    log_path = options.folder / "log.jsonl" if processes.leads else Path(os.devnull)
     with (
-        (options.folder / "log.jsonl").open("a", buffering=1) as log,
-        tqdm(total=100.0, initial=100 * trainer.progress(), unit="%", bar_format=_BAR) as bar,
+        log_path.open("a", buffering=1) as log,
+        _progress_bar(trainer) as bar,
         _stop_requested() as stop,
     ):
 
@@ -130,7 +134,7 @@ def train(trainer: Trainer) -> bool:
             log.write(json.dumps(values) + "\n")
 
         record({"start": _describe(trainer)})
-        while trainer.progress() < 1 and not stop:
+        while processes.agree(trainer.progress() < 1 and not stop, trainer.device):
             values = trainer.train_step()
             record(values)
             bar.n = round(100 * trainer.progress(), 2)
@@ -138,14 +142,22 @@ def train(trainer: Trainer) -> bool:
                 f"loss {values['loss']:.3f}, {values['tokens_per_second']:.0f} tokens/s, "
                 f"best {trainer.best:.3f} bits/byte"
             )
-            if trainer.step % options.validate_every == 0 or trainer.progress() >= 1:
+            due = trainer.step % options.validate_every == 0 or trainer.progress() >= 1
+            if due and processes.leads:
                 found = trainer.validate()
                 record(found)
                 trainer.save()
                 bar.write(f"Step {trainer.step}: {found['bits_per_byte']:.4f} bits/byte held out")
                 bar.write(f"    {found['sample']}")
-    trainer.save()
+    if processes.leads:
+        trainer.save()
     return trainer.progress() >= 1
+
+
+def _progress_bar(trainer: Trainer) -> "tqdm[Never]":
+    begin = 100 * trainer.progress()
+    hidden = not trainer.processes.leads
+    return tqdm(total=100.0, initial=begin, unit="%", bar_format=_BAR, disable=hidden)
 
 
 @contextlib.contextmanager
@@ -171,6 +183,7 @@ def _describe(trainer: Trainer) -> dict[str, Any]:
         "held_out": len(trainer.corpus.held_out),
         "batch": trainer.options.batch,
         "accumulate": trainer.options.accumulate,
+        "processes": trainer.processes.count,
         "learning_rate": trainer.rate,
         "precision": "bf16" if trainer.bfloat16 else "fp32",
         "device": str(trainer.device),
@@ -265,15 +278,31 @@ def main(
             f"{options.folder} holds a training already; add --resume to go on with it, or choose "
             "another --out."
         )
-    trainer = prepare(options)
+    processes = join()
+    try:
+        _run(options, processes)
+    finally:
+        leave(processes)
+
+
+def _run(options: TrainOptions, processes: Processes) -> None:
+    """Train, and say what and how it went if we lead."""
+    trainer = prepare(options, processes)
     about = _describe(trainer)
-    click.echo(
-        f"Training {about['parameters'] / 1e6:.1f} million parameters ({about['vocabulary_size']} "
-        f"tokens in the vocabulary) on {about['corpus_tokens'] / 1e6:.2f} million tokens, "
-        f"{about['precision']} on {about['device']}, {about['threads']} threads, "
-        + (f"{options.steps} steps." if options.steps else f"{options.minutes:g} minutes.")
-    )
-    if train(trainer):
+    each = f" in each of {processes.count} processes" if processes.count > 1 else ""
+    if processes.leads:
+        click.echo(
+            f"Training {about['parameters'] / 1e6:.1f} million parameters "
+            f"({about['vocabulary_size']} tokens in the vocabulary) on "
+            f"{about['corpus_tokens'] / 1e6:.2f} million tokens, "
+            f"{about['precision']} on {about['device']}, "
+            f"{about['threads']} threads{each}, "
+            + (f"{options.steps} steps." if options.steps else f"{options.minutes:g} minutes.")
+        )
+    finished = train(trainer)
+    if not processes.leads:
+        return
+    if finished:
         click.echo(
             f"Done: {trainer.best:.4f} bits/byte on held-out text; the weights are in "
             f"{options.weights_path}."

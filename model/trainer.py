@@ -15,8 +15,8 @@ from model.decoder import Decoder
 from model.device import choose_device, faster_with_bfloat16
 from model.evaluate import score
 from model.generator import GeneratorOptions, TextGenerator
-from model.loss import batch_loss
 from model.memory import peak_memory_mb
+from model.parallel import Processes, shared_loss
 from model.sampler import SamplingOptions
 from model.transformer import Transformer
 from model.vocabulary import Vocabulary
@@ -95,12 +95,15 @@ class Trainer:
         vocabulary: Vocabulary,
         model: Transformer,
         state: dict[str, Any] | None,
+        processes: Processes = Processes(),  # noqa: B008, it is frozen
     ) -> None:
+        self.processes = processes
         self.options = options
         self.vocabulary = vocabulary
         self.corpus = corpus
         self.device = choose_device(options.device)
         self.model = model.to(self.device).train()
+        self._loss = shared_loss(self.model, processes)
         made_anew = options.init_from is not None and options.init_from.suffix != ".safetensors"
         scale = _NEW_EMBEDDING_SCALE if made_anew else 1.0
         self.optimizer = _make_optimizer(self.model, scale)
@@ -121,6 +124,7 @@ class Trainer:
             position,
         )
         bf16 = options.precision == "auto" and faster_with_bfloat16(self.device)
+        bf16 = bool(processes.agree(bf16, self.device))  # each has measured
         self.bfloat16 = bf16 or options.precision == "bf16"
         self._resumed_at = time.monotonic() - self.seconds
 
@@ -138,10 +142,12 @@ class Trainer:
             ConfigError: the loss is no longer a finite number.
         """
         begin = time.perf_counter()
-        rate = self.rate * rate_factor(self.progress())
+        progress = self.processes.agree(self.progress(), self.device)  # clocks differ
+        rate = self.rate * rate_factor(progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_scale"]
         loss = sum(self._add_gradients() for _ in range(self.options.accumulate))
+        loss = self.processes.mean(loss, self.device)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -158,20 +164,21 @@ class Trainer:
 
     def _add_gradients(self) -> float:
         """Add one batch's part to the gradients of this step; its part of the loss."""
-        rows = torch.from_numpy(self.batches.next()).to(self.device)  # (B, T + 1)
+        drawn = [self.batches.next() for _ in range(self.processes.count)]  # one for each process
+        rows = torch.from_numpy(drawn[self.processes.rank]).to(self.device)  # (B, T + 1)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            loss = batch_loss(self.model, rows) / self.options.accumulate
+            loss: torch.Tensor = self._loss(rows) / self.options.accumulate
         if not torch.isfinite(loss):
             raise ConfigError(
                 f"Training has diverged at step {self.step}: the loss is {loss.item()}; "
                 "use a smaller --learning-rate."
             )
         loss.backward()  # type: ignore[no-untyped-call]
-        return loss.item()
+        return float(loss.item())
 
     def _tokens_in_step(self) -> int:
         o = self.options
-        return o.batch * o.accumulate * self.model.config.context_length
+        return self.processes.count * o.batch * o.accumulate * self.model.config.context_length
 
     def validate(self) -> dict[str, Any]:
         """Score the held-out texts, keep the weights if they are the best; what to log of it."""

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from model.checkpoint import load_weights, save_weights
@@ -58,6 +59,23 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(stories: Path, tmp
     parts = run("parts", "--batch", 2, "--accumulate", 3)
     assert parts == pytest.approx(run("whole", "--batch", 6), rel=1e-4)
     assert parts != pytest.approx(run("other", "--batch", 2), rel=1e-2)
+
+
+def test_two_processes_make_the_step_of_two_batches(stories: Path, tmp_path: Path):
+    arguments = ["--corpus", stories, *SMALL, "--steps", 6]
+    command = ["torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "model.train"]
+    run_python([*command, *arguments, "--out", tmp_path / "two"], cwd=ROOT)
+    result = train(*arguments, "--accumulate", 2, "--out", tmp_path / "one")
+    assert result.exit_code == 0, result.output
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    two, one = (load_weights(tmp_path / out / "en.safetensors").model for out in ("two", "one"))
+    torch.testing.assert_close(two.state_dict(), one.state_dict(), rtol=1e-2, atol=1e-3)
+
+
+def run_python(module: list[object], cwd: Path) -> None:
+    command = [sys.executable, "-m", *map(str, module)]
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr
 
 
 def test_resuming_is_exact(stories: Path, tmp_path: Path):
