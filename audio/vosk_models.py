@@ -170,17 +170,3 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def fetch(language: str, say: Callable[[str], None] = print) -> Path:
-    """Fetch the model of a language unless it is there and whole; return its folder.
-
-    `say` gets one line per thing worth knowing; a progress bar goes to a terminal's standard error.
-
-    Raises:
-        DownloadError: neither source could serve it.
-        OutputError: no space or no permission.
-    """
-    from audio import vosk_fetch
-
-    return vosk_fetch.fetch(catalogue()[language], say)

@@ -151,10 +151,11 @@ def list_models() -> None:
 
 def fetch_models(language: str) -> None:
     """Fetch one model, or all; those that are there are left alone."""
-    from audio import vosk_models
+    from audio import vosk_fetch, vosk_models
 
     for name in _languages(language):
-        folder = vosk_models.fetch(name, lambda line: click.echo(line, err=True))
+        model = vosk_models.catalogue()[name]
+        folder = vosk_fetch.fetch(model, lambda line: click.echo(line, err=True))
         click.echo(f"{name}: {folder}")
 
 
