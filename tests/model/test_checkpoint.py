@@ -209,8 +209,13 @@ def test_the_users_own_weights_come_before_the_shipped_ones(
         find_weights("zh", None)
 
 
+STATE = dict.fromkeys(
+    ["config", "vocabulary", "optimizer", "seconds", "best", "data", "corpus", "language"], 0
+)
+
+
 def test_a_state_comes_back(tmp_path: Path):
-    save_state(tmp_path / "last.pt", {"model": {"w": torch.ones(2)}, "step": 3})
+    save_state(tmp_path / "last.pt", {**STATE, "model": {"w": torch.ones(2)}, "step": 3})
     state = load_state(tmp_path / "last.pt")
     assert state["step"] == 3
     assert state["model"]["w"].tolist() == [1.0, 1.0]
@@ -240,6 +245,7 @@ def test_code_in_a_state_does_not_run(tmp_path: Path):
         ({"step": 1}, "is no trainer state of afterword"),
         ([1], "is no trainer state of afterword"),
         ({"kind": "afterword", "format": 9}, "update afterword"),
+        ({**STATE, "kind": "afterword", "format": 1, "step": 3}, 'damaged: it lacks "model"'),
     ],
 )
 def test_other_states_are_refused(tmp_path: Path, content: object, message: str):
