@@ -98,11 +98,6 @@ def test_truncated_weights(tmp_path: Path) -> None:
     check(done, errors.WeightsError, str(path), "no complete weights file")
 
 
-def test_a_language_without_weights(tmp_path: Path) -> None:
-    done = afterword("say", "武", "--no-speech", "--language", "zh")
-    check(done, errors.WeightsError, '"zh"', "model.train")
-
-
 def test_a_missing_vosk_model(out: Path) -> None:
     done = afterword("run", "--wav", FOX, "--out", out)  # the home of a test is empty
     check(done, errors.HearingModelError, "vosk-model-small-en-us-0.15", "models fetch")
