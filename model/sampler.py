@@ -57,11 +57,9 @@ def sample(
 
 
 def draw(logits: Tensor, generator: torch.Generator) -> int:
-    """A place in logits (K,) by chance; ten times as fast as torch.multinomial on long ones."""
-    sums = logits.softmax(dim=-1).cumsum(dim=-1, dtype=torch.float64)  # (K,)
-    chance = torch.rand((), generator=generator, dtype=torch.float64)  # on the CPU
-    at = torch.searchsorted(sums, sums[-1] * chance.item(), right=True)
-    return min(int(at), len(sums) - 1)
+    """A place in logits (K,) by chance; cheap, for the filters have left few."""
+    probabilities = logits.softmax(dim=-1).to(generator.device)  # (K,)
+    return int(torch.multinomial(probabilities, 1, generator=generator))
 
 
 def penalise(logits: Tensor, recent: Sequence[int], penalty: float) -> Tensor:
