@@ -33,16 +33,20 @@ class UnavailableError(Exception):
     """Not possible on this machine; the message says why."""
 
 
-def missing() -> str:
-    """Why there can be no container here, as far as can be told without trying; else nothing."""
+def missing(*needed: Path) -> str:
+    """Why there can be no container here, as far as can be told without trying; else nothing.
+
+    `needed`: folders of ours that the service must see.
+    """
     if os.geteuid() != 0:
         return "only root can boot a container"
     if lacking := [name for name in PROGRAMS if shutil.which(name) is None]:
         return f"not installed: {', '.join(lacking)} (scripts/setup --test)"
     if not Path("/usr/lib/systemd/user/dbus.socket").exists():
         return "not installed: dbus-user-session (scripts/setup --test)"
-    if ROOT.is_relative_to("/tmp"):  # noqa: S108
-        return "the checkout lies in /tmp, which containers and services do not see"
+    for folder in (ROOT, *needed):
+        if folder.is_relative_to("/tmp"):  # noqa: S108
+            return f"{folder} lies in /tmp, which containers and services do not see"
     return ""
 
 

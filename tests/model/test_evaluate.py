@@ -79,7 +79,6 @@ def test_the_command_prints_one_object_for_each_file(tmp_path: Path):
     [
         (["none.txt"], 66, "none.txt is missing"),
         ([__file__, "--weights", "none"], 65, "The weights file none is missing"),
-        ([__file__, "--language", "zh"], 65, 'language "zh"'),
         ([], 2, "FILES"),
     ],
 )
