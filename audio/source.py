@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audio.chunk import AudioChunk
+from audio.closing import close_stream
 from config.errors import AudioDeviceError, ConfigError, InputError
 
 log = logging.getLogger(__name__)
@@ -265,11 +266,8 @@ class Microphone:
 
     def _close(self) -> None:
         """Close the stream, whatever state it is in."""
-        from audio.closing import close_stream
-
         stream, self._stream = self._stream, None
-        if stream is not None:
-            close_stream(stream)
+        close_stream(stream)
         self.flush()
 
     def _name(self) -> str:
