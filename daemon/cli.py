@@ -8,34 +8,13 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from config.errors import AfterwordError, OutputError
-from daemon.cli_control import COMMANDS
-
-FILE = click.Path(path_type=Path)
-
-
-def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that reads settings."""
-    options = [
-        click.option("--config", "config_file", type=FILE, help="A settings file, not yours."),
-        click.option(
-            "--set",
-            "flags",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Change one setting for this run, such as --set voice.rate_wpm=130.",
-        ),
-        click.option("--language", type=click.Choice(["en", "zh"]), help="Instead of the set one."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+from daemon import cli_control, cli_setup
+from daemon.cli_options import FILE, settings_options
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -154,7 +133,7 @@ def verify_models(language: str) -> None:
     commands.verify_models(language)
 
 
-for _command in COMMANDS:
+for _command in (*cli_setup.COMMANDS, *cli_control.COMMANDS):
     cli.add_command(_command)
 
 
