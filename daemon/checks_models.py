@@ -48,8 +48,9 @@ def trigger(settings: Settings) -> Finding:
 
 def weights(settings: Settings) -> Finding:
     """Load the Transformer and let it run; tokens a second."""
-    from model.checkpoint import find_weights, load_weights
+    from model.checkpoint import load_weights
     from model.device import choose_device
+    from model.weights_store import find_weights
 
     name = "weights"
     chosen = settings.model

@@ -52,9 +52,9 @@ def open_generator(settings: Settings) -> Generator:
         WeightsError: its weights are missing or damaged.
         ConfigError: there is no such device.
     """
-    from model.checkpoint import find_weights
     from model.generator import GeneratorOptions, load_generator
     from model.sampler import SamplingOptions
+    from model.weights_store import find_weights
 
     chosen = settings.model
     sampling = SamplingOptions(
@@ -102,8 +102,8 @@ def describe(settings: Settings) -> Mapping[str, object]:
         HearingModelError, WeightsError: there are none.
     """
     from audio import vosk_models
-    from model.checkpoint import find_weights
     from model.device import choose_device
+    from model.weights_store import find_weights
 
     return {
         "language": settings.language,

@@ -22,12 +22,13 @@ import click
 import torch
 
 from config.errors import ConfigError, InputError
-from model.checkpoint import find_weights, load_weights
+from model.checkpoint import load_weights
 from model.command import report_errors
 from model.decoder import Decoder
 from model.device import choose_device
 from model.sampler import SamplingOptions, sample
 from model.transformer import Transformer, TransformerConfig
+from model.weights_store import find_weights
 
 SHAPES = {
     "12k": TransformerConfig(12_288, 256, layers=6, heads=6, width=384, hidden=1024),

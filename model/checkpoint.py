@@ -11,7 +11,6 @@ import pickle
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from config import paths
 from config.errors import OutputError, WeightsError
 from model.transformer import Transformer, TransformerConfig
 from model.vocabulary import Vocabulary
+from model.weights_store import TRAIN, keep
 
 WEIGHTS_FORMAT = 1
 STATE_FORMAT = 1
@@ -32,7 +31,6 @@ LARGEST_CONTEXT = 8192
 _KIND = "afterword"
 _STATE_KEYS = {"config", "vocabulary", "model", "optimizer", "step", "seconds", "best", "data"}
 _STATE_KEYS |= {"corpus", "language"}
-_TRAIN = "train some with `python -m model.train --corpus FILE --out FOLDER`"
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,8 @@ class Weights:
         language: "en" or "zh".
         licence: of the weights.
         provenance: where the model comes from, in a sentence or two.
+        bits_per_byte: on the held-out texts of its training; None where it was not measured.
+        training: the same for all weights that one training has written; empty where unknown.
     """
 
     model: Transformer
@@ -52,37 +52,8 @@ class Weights:
     language: str
     licence: str
     provenance: str
-
-
-def shipped_weights(language: str) -> Path:
-    """The weights that come with this package.
-
-    Raises:
-        WeightsError: none come for this language.
-    """
-    path = Path(str(resources.files("model").joinpath("weights", f"{language}.safetensors")))
-    if not path.is_file():
-        raise WeightsError(
-            f'No weights come with afterword for the language "{language}"; {_TRAIN}.'
-        )
-    return path
-
-
-def find_weights(language: str, configured: str | None) -> Path:
-    """The weights to use: the configured file, else the user's own, else the shipped ones.
-
-    Raises:
-        WeightsError: the configured file is missing, or there are none for this language.
-    """
-    if configured is not None:
-        path = Path(configured).expanduser()
-        if not path.is_file():
-            raise WeightsError(
-                f"The weights file {path} is missing; check model.weights or {_TRAIN}."
-            )
-        return path
-    own = paths.data_folder() / "weights" / f"{language}.safetensors"
-    return own if own.is_file() else shipped_weights(language)
+    bits_per_byte: float | None = None
+    training: str = ""
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -127,9 +98,22 @@ def save_weights(path: Path, weights: Weights) -> None:
         "language": weights.language,
         "licence": weights.licence,
         "provenance": weights.provenance,
+        "training": weights.training,
     }
+    if weights.bits_per_byte is not None:
+        metadata["bits_per_byte"] = f"{weights.bits_per_byte:.4f}"
     data = save(tensors, metadata)
     write_atomically(path, lambda temporary: _write_bytes(temporary, data))
+
+
+def publish_weights(path: Path, weights: Weights) -> None:
+    """Write a weights file; what it replaces is kept if it is of another training.
+
+    Raises:
+        As `save_weights`.
+    """
+    keep(path, weights.training)
+    save_weights(path, weights)
 
 
 def _write_bytes(path: Path, data: bytes) -> None:
@@ -160,6 +144,8 @@ def load_weights(path: Path) -> Weights:
         language=metadata.get("language", ""),
         licence=metadata.get("licence", ""),
         provenance=metadata.get("provenance", ""),
+        bits_per_byte=_read_bits(metadata),
+        training=metadata.get("training", ""),
     )
 
 
@@ -205,7 +191,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise WeightsError(f"The weights file {path} is missing; {_TRAIN}.") from error
+        raise WeightsError(f"The weights file {path} is missing; {TRAIN}.") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
             f"{path} is no complete weights file (safetensors); fetch or train it again."
@@ -233,6 +219,13 @@ def _read_config(text: str, path: Path) -> TransformerConfig:
         return TransformerConfig(**values)
     except (ValueError, AttributeError) as error:
         raise WeightsError(f"{path} is damaged: its configuration cannot be read.") from error
+
+
+def _read_bits(metadata: dict[str, str]) -> float | None:
+    try:
+        return float(metadata["bits_per_byte"])
+    except (KeyError, ValueError):  # older files do not tell
+        return None
 
 
 def _read_vocabulary(kept: Tensor | None, path: Path) -> Vocabulary:

@@ -14,12 +14,13 @@ import click
 import torch
 import torch.nn.functional as F
 
-from model.checkpoint import find_weights, load_weights
+from model.checkpoint import load_weights
 from model.command import report_errors
 from model.corpus import read_documents
 from model.device import choose_device
 from model.transformer import Transformer
 from model.vocabulary import Vocabulary
+from model.weights_store import find_weights
 
 
 @dataclass(frozen=True)

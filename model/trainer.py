@@ -1,6 +1,7 @@
 """One training run: its options, its steps, its validation, its state."""
 
 import math
+import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 from config.errors import ConfigError
 from model import corpus as corpora
-from model.checkpoint import Weights, save_state, save_weights
+from model.checkpoint import Weights, publish_weights, save_state
 from model.decoder import Decoder
 from model.device import choose_device, faster_with_bfloat16
 from model.evaluate import score
@@ -86,6 +87,7 @@ class Trainer:
         step: optimizer steps done.
         seconds: training time so far, those of earlier starts included.
         best: lowest bits per byte of the held-out texts so far.
+        name: of this training, the same when it is resumed.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Trainer:
         if state:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+        self.name = (state or {}).get("name") or secrets.token_hex(4)
         self.rate = options.learning_rate or (state or {}).get("rate") or _usual_rate(options)
         number, position = state["data"] if state else (0, 0)
         self.batches = corpora.Batches(
@@ -188,7 +191,7 @@ class Trainer:
         bits = result.bits_per_byte
         if bits < self.best:
             self.best = bits
-            save_weights(self.options.weights_path, self.weights())
+            publish_weights(self.options.weights_path, self.weights())
         sample = self._sample()
         self.model.train()
         self.seconds = time.monotonic() - self._resumed_at
@@ -212,7 +215,9 @@ class Trainer:
     def weights(self) -> Weights:
         """The model as it is, for use."""
         o = self.options
-        return Weights(self.model, self.vocabulary, o.language, o.licence, o.provenance)
+        best = self.best if math.isfinite(self.best) else None
+        told = (o.language, o.licence, o.provenance, best, self.name)
+        return Weights(self.model, self.vocabulary, *told)
 
     def save(self) -> None:
         """Write all that is needed to go on exactly from here."""
@@ -225,6 +230,7 @@ class Trainer:
             "seconds": self.seconds,
             "best": self.best,
             "rate": self.rate,
+            "name": self.name,
             "data": [self.batches.number, self.batches.position],
             "corpus": self.corpus.fingerprint,
             "language": self.options.language,

@@ -10,9 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from config.errors import OutputError, WeightsError
-from config.paths import data_folder
 from model import checkpoint
-from model.checkpoint import find_weights, load_state, load_weights, save_state, save_weights
+from model.checkpoint import load_state, load_weights, save_state, save_weights
 from tests.model.made import small_weights
 
 
@@ -186,27 +185,6 @@ def test_a_failing_write_keeps_the_old_file(path: Path, monkeypatch: pytest.Monk
 def test_a_folder_that_cannot_be_made_is_an_output_error(path: Path):
     with pytest.raises(OutputError, match="cannot be written"):
         save_weights(path / "en.safetensors", small_weights())
-
-
-def test_the_users_own_weights_come_before_the_shipped_ones(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(checkpoint.resources, "files", lambda _: path.parent)
-    (path.parent / "weights").mkdir()
-    with pytest.raises(WeightsError, match='language "en"; train some'):
-        find_weights("en", None)
-    shipped = path.parent / "weights" / "en.safetensors"
-    shipped.touch()
-    assert find_weights("en", None) == shipped
-    own = data_folder() / "weights" / "en.safetensors"
-    own.parent.mkdir(parents=True)
-    own.touch()
-    assert find_weights("en", None) == own
-    assert find_weights("en", str(path)) == path
-    with pytest.raises(WeightsError, match=r"nowhere is missing; check model\.weights"):
-        find_weights("en", "/nowhere")
-    with pytest.raises(WeightsError, match='language "zh"'):
-        find_weights("zh", None)
 
 
 STATE = dict.fromkeys(

@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.checkpoint import find_weights, load_weights
+from model.checkpoint import load_weights
 from model.corpus import read_documents
 from model.decoder import Decoder
 from model.transformer import Transformer, TransformerConfig
+from model.weights_store import find_weights
 from tests.model.made import small_model
 
 EVALUATION = Path(__file__).parents[3] / "shared" / "corpora" / "tinystories-eval.txt.xz"
