@@ -1,0 +1,209 @@
+"""A private PulseAudio without hardware: a microphone to play into, a loudspeaker to listen to.
+
+For tests and benches. It needs no D-Bus and works as root. What a program records comes from
+`play_into_microphone`; what it plays is caught by `recording()`. All of it lives in one folder and
+dies with `stop()`.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import wave
+from pathlib import Path
+from types import TracebackType
+from typing import IO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from config.errors import AudioDeviceError
+
+PROGRAMS = ("pulseaudio", "pactl", "paplay", "parec")
+START_SECONDS = 10.0
+RECORDING_RATE = 16_000  # what Vosk wants, so a recording can be decoded as it is
+
+# norewinds: blocks of 50 ms instead of 2 s, so that nobody waits for the first one.
+_SETUP = """\
+load-module module-native-protocol-unix auth-anonymous=1 socket={socket}
+load-module module-null-sink sink_name=speaker rate=48000 channels=2 norewinds=1
+load-module module-null-sink sink_name=mic_in rate=48000 channels=1 norewinds=1
+load-module module-remap-source source_name=mic master=mic_in.monitor
+set-default-sink speaker
+set-default-source mic
+"""
+
+Samples = npt.NDArray[np.int16]
+
+
+def missing_programs() -> list[str]:
+    """The programs of PulseAudio that this machine lacks."""
+    return [name for name in PROGRAMS if shutil.which(name) is None]
+
+
+class SoundServer:
+    """One PulseAudio in `folder`; `environment` is what its clients must have set."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            "XDG_RUNTIME_DIR": str(folder),
+            "PULSE_RUNTIME_PATH": str(folder / "pulse"),
+            "PULSE_STATE_PATH": str(folder / "state"),
+            "PULSE_COOKIE": str(folder / "cookie"),
+            "PULSE_SERVER": f"unix:{folder}/pulse/native",
+        }
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start the server (or start it anew after `kill`) and wait until it answers."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        setup = self.folder / "setup.pa"
+        setup.write_text(_SETUP.format(socket=self.folder / "pulse" / "native"))
+        options = ["--daemonize=no", "--exit-idle-time=-1", "--disable-shm=no", "--realtime=no"]
+        options += ["--high-priority=no", "--use-pid-file=no"]
+        log = f"--log-target=file:{self.folder}/pulseaudio.log"
+        self._spawn("pulseaudio", "-n", "-F", str(setup), *options, log)
+        deadline = time.monotonic() + START_SECONDS
+        while self._run("pactl", "info", check=False) != 0:
+            if time.monotonic() > deadline or self._processes[0].poll() is not None:
+                raise AudioDeviceError(f"A private PulseAudio does not start: {self._log()}.")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the server and all that this object started."""
+        for process in reversed(self._processes):
+            process.kill()
+            process.wait()
+        self._processes.clear()
+
+    def kill(self) -> None:
+        """Let the server die in mid-flight; `start` brings up a new one."""
+        self.stop()
+
+    def freeze(self) -> None:
+        """Stop the server's clock: its clients are neither served nor told."""
+        self._processes[0].send_signal(signal.SIGSTOP)
+
+    def play_into_microphone(self, wav: Path) -> None:
+        """Play a sound file into the virtual microphone; return when it has ended."""
+        self._run("paplay", "--device=mic_in", str(wav))
+
+    def loop_back(self, decibels: float) -> None:
+        """Let the microphone hear the loudspeaker, so much louder (mostly softer: below 0)."""
+        options = ["source=speaker.monitor", "sink=mic_in", "latency_msec=20"]
+        self._run("pactl", "load-module", "module-loopback", *options)
+        inputs = self._output("pactl", "list", "short", "sink-inputs").splitlines()
+        self._run("pactl", "set-sink-input-volume", inputs[-1].split()[0], f"{decibels}dB")
+
+    def recording(self, source: str = "speaker.monitor") -> "Recording":
+        """Catch what the loudspeaker plays, or another source gives, inside a `with` block."""
+        return Recording(self._environment(), source)
+
+    def _log(self) -> str:
+        log = self.folder / "pulseaudio.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return lines[-1] if lines else "it says nothing"
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **self.environment}
+
+    def _spawn(self, *command: str) -> None:
+        process = subprocess.Popen(
+            command,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._processes.append(process)
+
+    def _run(self, *command: str, check: bool = True) -> int:
+        return subprocess.run(
+            command, env=self._environment(), check=check, capture_output=True, timeout=120
+        ).returncode
+
+    def _output(self, *command: str) -> str:
+        return subprocess.run(
+            command, env=self._environment(), check=True, capture_output=True, text=True, timeout=60
+        ).stdout
+
+
+class Recording:
+    """The sound of a source, mono, with the moment at which each sample sounded."""
+
+    rate = RECORDING_RATE
+
+    def __init__(self, environment: dict[str, str], source: str = "speaker.monitor") -> None:
+        self._environment = environment
+        self._source = source
+        self._blocks: list[tuple[float, bytes]] = []  # monotonic time of the last sample, samples
+        self._begun = threading.Event()
+
+    def __enter__(self) -> "Recording":
+        command = ["parec", "-d", self._source, "--raw", "--format=s16le", "--channels=1"]
+        command += [f"--rate={self.rate}", "--latency-msec=10"]
+        self._process = subprocess.Popen(
+            command,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._output = cast(IO[bytes], self._process.stdout)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        if not self._begun.wait(START_SECONDS):
+            self.__exit__(None, None, None)
+            raise AudioDeviceError(f"The virtual source {self._source} gives no sound.")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._thread.join()
+        self._output.close()
+
+    def _read(self) -> None:
+        descriptor = self._output.fileno()
+        rest = b""
+        while block := os.read(descriptor, 65536):
+            data = rest + block
+            whole = len(data) // 2 * 2
+            data, rest = data[:whole], data[whole:]
+            self._blocks.append((time.monotonic(), data))
+            self._begun.set()
+
+    def samples(self) -> Samples:
+        """All that was caught so far."""
+        return np.frombuffer(b"".join(block for _, block in list(self._blocks)), np.int16)
+
+    def save(self, path: Path) -> None:
+        """Write what was caught so far as a WAV file."""
+        with wave.open(str(path), "wb") as wav:
+            wav.setnchannels(1)
+            wav.setsampwidth(2)
+            wav.setframerate(self.rate)
+            wav.writeframes(self.samples().tobytes())
+
+    def sounding(self, since: float, threshold: int = 300) -> npt.NDArray[np.float64]:
+        """The monotonic times (seconds) of all samples louder than `threshold` after `since`."""
+        times = [np.zeros(0)]
+        for end, block in list(self._blocks):
+            loud = np.abs(np.frombuffer(block, np.int16).astype(np.int32)) > threshold
+            ages = (len(loud) - 1 - np.flatnonzero(loud)) / self.rate
+            times.append(end - ages)
+        joined = np.concatenate(times)
+        return joined[joined >= since]
+
+    def gaps(self, since: float, longer_than: float, threshold: int = 150) -> list[float]:
+        """The lengths (seconds) of the silences between sounds after `since`."""
+        steps = np.diff(self.sounding(since, threshold))
+        return [round(float(step), 3) for step in steps if step > longer_than]
