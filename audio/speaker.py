@@ -1,5 +1,6 @@
 """Sentences to sound: the engine renders the next one while the sink plays those before it."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -84,6 +85,8 @@ class Speaker:
         self._pause = np.zeros(int(pause_seconds * engine.rate), np.int16)
         self._closed = False
         self.spoken = Spoken(None, 0, 0.0, False)  # the last `say`
+        self._begins: tuple[float, ...] = ()  # monotonic time at which each sentence sounds
+        self._until = 0.0  # ... and at which all that is queued has sounded
 
     def start(self) -> None:
         """Start the engine and open the sink: problems show now, the first sentence is fast.
@@ -117,6 +120,7 @@ class Speaker:
             return self._closed or cancelled()
 
         self.spoken = Spoken(None, 0, 0.0, False)
+        self._begins, self._until = (), 0.0
         try:
             self._sink.open()
             for sentence in sentences:
@@ -133,6 +137,12 @@ class Speaker:
         if ended():
             self._sink.stop()
 
+    @property
+    def sounding(self) -> int:
+        """How many sentences of the last `say` have begun to sound; for any thread."""
+        now = time.monotonic()
+        return sum(begin <= now for begin in self._begins)
+
     def close(self) -> None:
         """Fall silent at once and free the device and the child process."""
         self._closed = True
@@ -146,13 +156,22 @@ class Speaker:
             if ended():
                 return
             samples = self._engine.render(piece)
+            self._note(samples, first=length == 0)
             self._sink.play(samples, ended)
             length += len(samples)
         if length == 0 or ended():
             return
+        self._note(self._pause)
         self._sink.play(self._pause, ended)
         seconds = self.spoken.seconds + (length + len(self._pause)) / self._engine.rate
         self.spoken = Spoken(None, self.spoken.sentences + 1, seconds, False)
+
+    def _note(self, samples: Samples, first: bool = False) -> None:
+        """Reckon when samples about to be queued will sound; the `first` of a sentence count."""
+        begin = max(self._until, time.monotonic())
+        self._until = begin + len(samples) / self._engine.rate
+        if first and len(samples):
+            self._begins += (begin,)
 
     def _report(self, cancelled: bool) -> None:
         last = self.spoken

@@ -5,6 +5,7 @@ The words themselves go to the terminal, to the followers and, at debug level, t
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from audio.events import Armed, Nothing, Partial, Seed, Triggered
@@ -50,6 +51,7 @@ class Chronicle:
         self._console = console
         self._followers: list[Follower] = []
         self._turn: Turn | None = None
+        self._sounding = (0, 0)  # turn and number of the sentence last told
         self.triggers = 0
         self.replies = 0
         self.failures = 0
@@ -88,6 +90,24 @@ class Chronicle:
                 self._publish("partial", text=text)
             case Armed():
                 log.debug("%s", event)
+
+    def sounded(self, pcm: bytes) -> None:
+        """Note the level of a chunk, for those who watch it."""
+        watchers = [follower for follower in self._followers if follower.levels]
+        if watchers:
+            from audio.level import level_db
+
+            self._tell(watchers, "level", db=round(level_db(pcm), 1))
+
+    def sounding(self, turn: int, number: int) -> None:
+        """Note which sentence of a reply is heard just now; 0 is none.
+
+        The speaker may still count those of the reply before: a sentence must have been told first.
+        """
+        told = self._turn.sentences if self._turn and self._turn.number == turn else 0
+        if 0 < number <= told and (turn, number) != self._sounding:
+            self._sounding = (turn, number)
+            self._publish("sounding", turn=turn, number=number)
 
     def moved(self, before: Phase, after: Phase) -> None:
         """Note that the conversation went on."""
@@ -138,9 +158,11 @@ class Chronicle:
         self.close()
 
     def _publish(self, name: str, **details: object) -> None:
-        if not self._followers:
-            return
+        if self._followers:
+            self._tell(self._followers, name, **details)
+
+    def _tell(self, followers: Sequence[Follower], name: str, **details: object) -> None:
         event = {"event": name, "time": round(time.time(), 3), **details}
-        for follower in self._followers:
+        for follower in followers:
             follower.tell(event)
         self._followers = [follower for follower in self._followers if not follower.gone]

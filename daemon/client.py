@@ -24,13 +24,15 @@ def ask(command: str, **arguments: str) -> Mapping[str, object]:
         return result
 
 
-def follow() -> Iterator[bytes]:
+def follow(command: str = "follow") -> Iterator[bytes]:
     """The daemon's events as they happen, each a line of JSON, until it ends.
+
+    `command` may be "watch", which tells the level of the microphone, too.
 
     Raises:
         As `ask`.
     """
-    with _asked("follow", {}) as (connection, stream, _):
+    with _asked(command, {}) as (connection, stream, _):
         connection.settimeout(None)
         while line := stream.readline(EVENT_BYTES):
             yield line

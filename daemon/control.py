@@ -43,8 +43,10 @@ Ask = Callable[[Request, "Follower | None"], Mapping[str, object]]
 class Follower:
     """A queue of events for one client; the loop puts, the client's thread takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, levels: bool = False) -> None:
+        """`levels`: tell this one the level of the microphone, too, several times a second."""
         self._events: queue.Queue[Event | None] = queue.Queue(FOLLOW_EVENTS)
+        self.levels = levels
         self.gone = False
         """True when the client has left, or reads too slowly to be waited for."""
 
@@ -61,6 +63,13 @@ class Follower:
             return self._events.get(timeout=seconds)
         except queue.Empty:
             return None
+
+
+# The commands that keep the connection, and what they want to be told.
+FOLLOWERS: Mapping[str, Callable[[], Follower]] = {
+    "follow": Follower,
+    "watch": lambda: Follower(levels=True),
+}
 
 
 @contextlib.contextmanager
@@ -156,7 +165,7 @@ class ControlServer:
             if not is_ours(connection):
                 raise RefusedError("Only the user who runs the daemon may control it.")
             request = read_request(_read_line(connection))
-            follower = Follower() if request.command == "follow" else None
+            follower = FOLLOWERS.get(request.command, lambda: None)()
             answer = answer_line(self._ask(request, follower))
         except AfterwordError as error:
             connection.sendall(error_line(error))

@@ -61,6 +61,10 @@ class Generator(Protocol):
 class Speaker(Protocol):
     """Sentences to sound."""
 
+    @property
+    def sounding(self) -> int:
+        """How many sentences of the newest `say` have begun to sound; for any thread."""
+
     def say(self, sentences: Iterable[str], cancelled: Cancelled) -> None:
         """Speak the sentences without gaps as they come; return when the last has sounded.
 

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, frozenset[str]] = {
     "say": frozenset({"seed"}),
     "stop": frozenset(),
     "follow": frozenset(),
+    "watch": frozenset(),
 }
 
 _KINDS: Mapping[str, type[AfterwordError]] = {

@@ -40,6 +40,11 @@ class Replier:
         """Whether its thread runs; it should, until `close`."""
         return self._thread.is_alive()
 
+    @property
+    def sounding(self) -> int:
+        """The number of the sentence that is heard just now; 0 before the first."""
+        return self._speaker.sounding
+
     def start(self, turn: int, seed: str) -> None:
         """Begin a reply, as soon as a cancelled one before it has fallen silent."""
         self._current = _Job(turn, seed, threading.Event())

@@ -183,6 +183,7 @@ class Service:
             if chunk.pcm:
                 self._sounded = time.monotonic()
                 self._hear(self._hearing.feed(chunk))
+                self._chronicle.sounded(chunk.pcm)
             away = not chunk.pcm and time.monotonic() - self._sounded > AWAY_SECONDS
             self._turn("The microphone gives no sound." if away else "open")
             if self._muted:
@@ -208,6 +209,8 @@ class Service:
             self._chronicle.microphone(microphone)
             if microphone == "open":
                 self._household.opened()
+        if self._state.replying:
+            self._chronicle.sounding(self._state.turn, self._replier.sounding)
         notifier = self._household.notifier
         notifier.status(self._in_words())
         notifier.ready()
@@ -295,7 +298,7 @@ class Service:
                 return self._say(request.arguments["seed"])
             case "stop":
                 self.stop()
-            case "follow" if follower:
+            case "follow" | "watch" if follower:
                 self._chronicle.follow(follower)
         return {}
 

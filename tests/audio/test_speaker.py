@@ -171,6 +171,29 @@ class TestAloud:
         assert heard[-1] - heard[0] == pytest.approx(speaker.spoken.seconds - 0.2, abs=0.2)
         assert speaker.spoken.started_at == pytest.approx(heard[0], abs=0.15)
 
+    def test_it_counts_the_sentences_that_are_heard(
+        self, sound_server: SoundServer, speaker: Speaker
+    ) -> None:
+        seen: list[tuple[float, int]] = []
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.01):
+                if not seen or seen[-1][1] != speaker.sounding:
+                    seen.append((time.monotonic(), speaker.sounding))
+
+        watcher = threading.Thread(target=watch)
+        with sound_server.recording() as recording:
+            begin = time.monotonic()
+            watcher.start()
+            speaker.say(SENTENCES, never)
+            over.set()
+            watcher.join()
+            heard = recording.sounding(begin)
+        starts = [heard[0], *heard[1:][np.diff(heard) > 0.15]]  # after a pause
+        assert [number for _, number in seen if number] == [1, 2, 3]
+        assert [at for at, number in seen if number] == pytest.approx(starts, abs=0.3)
+
     def test_a_cancellation_silences_within_a_moment(
         self, sound_server: SoundServer, speaker: Speaker
     ) -> None:

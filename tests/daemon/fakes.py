@@ -91,9 +91,12 @@ class Speaker:
     seconds_each: float = 0.0
     spoken: list[str] = field(default_factory=list)
     closed: bool = False
+    sounding: int = 0
 
     def say(self, sentences: Iterable[str], cancelled: Callable[[], bool]) -> None:
+        self.sounding = 0
         for sentence in sentences:
+            self.sounding += 1
             end = time.monotonic() + self.seconds_each
             while time.monotonic() < end:
                 if cancelled() or self.closed:

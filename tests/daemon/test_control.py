@@ -188,7 +188,8 @@ def test_follow_shows_an_exchange_with_its_words(daemon: Service) -> None:
         if events[-1].get("state") == "listening":
             break
     assert all(abs(event.pop("time") - time.time()) < 10 for event in events)
-    assert [event for event in events if event["event"] not in ("microphone", "state")] == [
+    quiet = ("microphone", "state", "sounding")
+    assert [event for event in events if event["event"] not in quiet] == [
         {"event": "triggered", "phrase": "hey computer", "audio_seconds": 0.1},
         {"event": "seed", "turn": 1, "text": "a fox"},
         {"event": "sentence", "turn": 1, "text": "One."},
@@ -197,6 +198,22 @@ def test_follow_shows_an_exchange_with_its_words(daemon: Service) -> None:
     ]
     states = [event["state"] for event in events if event["event"] == "state"]
     assert states == ["capturing", "thinking", "speaking", "listening"]
+    assert [event for event in events if event["event"] == "sounding"] == [
+        {"event": "sounding", "turn": 1, "number": 1},
+        {"event": "sounding", "turn": 1, "number": 2},
+    ]
+
+
+def test_watch_tells_the_level_of_the_microphone_too(daemon: Service) -> None:
+    kinds = set()
+    for line in client.follow("watch"):
+        event = json.loads(line)
+        kinds.add(event["event"])
+        if event["event"] == "level":
+            assert event["db"] == -96.0  # the fake microphone gives zeros
+        if event.get("state") == "listening":
+            break
+    assert kinds >= {"level", "seed", "sentence", "sounding", "ended"}
 
 
 def test_a_follower_that_never_reads_is_let_go(
