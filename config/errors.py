@@ -13,7 +13,8 @@ AfterwordError              1
 ├── NotRunningError         3   no daemon answers
 ├── RefusedError           77   the daemon, or a second one, will not do that
 ├── ControlError           76   the daemon gave no answer that makes sense
-└── UnitError              74   systemd did not do what was asked
+├── UnitError              74   systemd did not do what was asked
+└── MissingPackageError     5   an optional Python package is not installed
 
 The exit codes follow BSD's sysexits.h where it has a fitting one. The message is one sentence that
 names the thing, the place and the remedy; it is all the user sees.
@@ -102,3 +103,9 @@ class UnitError(AfterwordError):
     """Systemd did not do what was asked."""
 
     exit_code = 74
+
+
+class MissingPackageError(AfterwordError):
+    """What was asked for needs a Python package of one of our extras."""
+
+    exit_code = 5  # as in the Linux Standard Base: the program is not installed
