@@ -10,12 +10,13 @@ import click
 
 from config.errors import OutputError
 from config.load import load
-from model.checkpoint import find_weights, load_weights
+from model.checkpoint import load_weights
 from model.command import report_errors
 from model.device import choose_device
 from model.sampler import SamplingOptions
 from model.telling import as_json, tell
 from model.walkthrough import Lesson, make_lesson
+from model.weights_store import find_weights
 
 
 def write_pictures(folder: Path, lesson: Lesson) -> list[Path]:
