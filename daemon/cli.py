@@ -14,19 +14,38 @@ import click
 
 from config.errors import AfterwordError, OutputError
 from daemon import cli_control, cli_setup
+from daemon.cli_help import WIDTH, SectionedGroup, examples
 from daemon.cli_options import FILE, settings_options
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=SectionedGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
+    epilog=examples(
+        "afterword doctor                                   is everything there?",
+        "afterword run                                      listen, until Ctrl-C",
+        'afterword say "Once upon a time there was a fox"   typed instead of spoken',
+        "afterword service install                          from now on, at every login",
+    ),
+)
 @click.version_option(package_name="afterword", message="%(prog)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Say a trigger phrase and a few words of your own; Afterword carries on aloud.
 
     Everything happens on this machine.
     """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":  # https://no-color.org
+        context.color = False
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        "afterword run",
+        "afterword run --set trigger.phrases='[tell me a story]'",
+        "afterword run --wav seed.wav --out reply.wav",
+    )
+)
 @settings_options
 @click.option("--wav", type=FILE, help="Hear this recording (WAV, FLAC) instead of the microphone.")
 @click.option("--out", type=FILE, help="Write the speech to this WAV file instead of playing it.")
@@ -51,7 +70,14 @@ def run(
         commands.run_microphone(settings, out, patient=wait_for_microphone)
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        'afterword say "Once upon a time there was a fox"',
+        'afterword say "The old sailor" --no-speech --set model.temperature=0.9',
+        "afterword say 武 --language zh",
+        'afterword say "The old sailor" --out reply.wav',
+    )
+)
 @settings_options
 @click.argument("seed")
 @click.option("--out", type=FILE, help="Write the speech to this WAV file instead of playing it.")
@@ -87,7 +113,7 @@ def say(
     commands.say(settings, seed, out, speech=not no_speech)
 
 
-@cli.command()
+@cli.command(epilog=examples("afterword config", "afterword config | grep voice -A 4"))
 @settings_options
 def config(config_file: Path | None, flags: tuple[str, ...], language: str | None) -> None:
     """Print the settings in force, each with where it came from."""

@@ -5,10 +5,16 @@ from pathlib import Path
 
 import click
 
+from daemon.cli_help import examples
 from daemon.cli_options import settings_options
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "afterword doctor",
+        "afterword doctor --no-sound --json | python3 -m json.tool",
+    )
+)
 @settings_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a page.")
 @click.option("--no-sound", is_flag=True, help="Neither record nor play anything.")
@@ -30,4 +36,23 @@ def doctor(
     sys.exit(page.tell(findings, as_json=as_json))
 
 
-COMMANDS = (doctor,)
+@click.command(
+    epilog=examples(
+        "bash:  afterword completion bash >> ~/.bashrc",
+        "zsh:   afterword completion zsh >> ~/.zshrc",
+        "fish:  afterword completion fish > ~/.config/fish/completions/afterword.fish",
+    )
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the script that lets a shell complete our commands and options."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    root = context.find_root()
+    if kind is not None:
+        click.echo(kind(root.command, {}, "afterword", "_AFTERWORD_COMPLETE").source())
+
+
+COMMANDS = (doctor, completion)
