@@ -31,7 +31,12 @@ def open_hearing(
         HearingModelError: the model is missing, incomplete or damaged.
         ConfigError: a trigger phrase has a word the model does not know.
     """
-    engine = VoskEngine(folder, _UTTERANCE_END)
+    return _on(VoskEngine(folder, _UTTERANCE_END), trigger, seed, language)
+
+
+def _on(
+    engine: VoskEngine, trigger: TriggerSettings, seed: SeedSettings, language: str
+) -> "Hearing":
     phrases = parse_phrases(trigger.phrases, engine.knows, engine.vocabulary)
     listener = TriggerListener(engine, phrases)
     return Hearing(engine, listener, trigger.cooldown_seconds, seed, language)
@@ -59,6 +64,19 @@ class Hearing:
         self._capture: Capture | None = None
         self._began = 0.0  # when the capture did, by our count
         self._last_hit = float("-inf")
+
+    @property
+    def folder(self) -> Path:
+        """Where its Vosk model lies."""
+        return self._engine.folder
+
+    def renewed(self, trigger: TriggerSettings, seed: SeedSettings, language: str) -> "Hearing":
+        """Another one with these settings on the same loaded model; this one goes on as it is.
+
+        Raises:
+            ConfigError: a trigger phrase has a word the model does not know.
+        """
+        return _on(self._engine, trigger, seed, language)
 
     def feed(self, chunk: AudioChunk) -> list[Event]:
         """Hear one more chunk, which must be at 16 kHz."""

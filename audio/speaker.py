@@ -22,8 +22,15 @@ class Engine(Protocol):
     def rate(self) -> int:
         """Samples per second."""
 
+    @property
+    def restarts(self) -> int:
+        """How many times it has broken down and gone on."""
+
     def start(self) -> None:
         """Be ready, or raise what is wrong."""
+
+    def check(self) -> None:
+        """Be ready still, or raise what is wrong."""
 
     def render(self, text: str) -> Samples:
         """The spoken text, without silence around it."""
@@ -82,8 +89,9 @@ class Speaker:
         """Join the parts; `pause_seconds` of silence follow every sentence."""
         self._engine = engine
         self._sink = sink
-        self._pause = np.zeros(int(pause_seconds * engine.rate), np.int16)
+        self._pause = _silence(engine, pause_seconds)
         self._closed = False
+        self._restarts = 0  # of engines we had before
         self.spoken = Spoken(None, 0, 0.0, False)  # the last `say`
         self._begins: tuple[float, ...] = ()  # monotonic time at which each sentence sounds
         self._until = 0.0  # ... and at which all that is queued has sounded
@@ -143,6 +151,35 @@ class Speaker:
         now = time.monotonic()
         return sum(begin <= now for begin in self._begins)
 
+    @property
+    def restarts(self) -> int:
+        """How many times the engine has broken down and gone on."""
+        return self._restarts + self._engine.restarts
+
+    def check(self) -> None:
+        """See that the engine is ready, and mend it where it is not; not during a `say`.
+
+        Raises:
+            ConfigError, SpeechError: it cannot be mended.
+        """
+        self._engine.check()
+
+    def renew(self, engine: Engine | None, sink: Sink | None, pause_seconds: float) -> None:
+        """Speak with these from the next `say` on, and close what they replace; not during one.
+
+        None keeps what there is.
+        """
+        if engine is not None:
+            old, self._engine = self._engine, engine
+            self._restarts += old.restarts
+            old.close()
+        if sink is not None:
+            silent, self._sink = self._sink, sink
+            silent.close()
+        self._pause = _silence(self._engine, pause_seconds)
+        if self._closed:  # from another thread, meanwhile
+            self.close()
+
     def close(self) -> None:
         """Fall silent at once and free the device and the child process."""
         self._closed = True
@@ -176,3 +213,7 @@ class Speaker:
     def _report(self, cancelled: bool) -> None:
         last = self.spoken
         self.spoken = Spoken(self._sink.started_at, last.sentences, last.seconds, cancelled)
+
+
+def _silence(engine: Engine, seconds: float) -> Samples:
+    return np.zeros(int(seconds * engine.rate), np.int16)

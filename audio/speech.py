@@ -19,7 +19,7 @@ from typing import IO, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from audio.speech_child import FAILED, HEADER, MAGIC, READY, REFUSED, SOUND, TEXT, frame
+from audio.speech_child import FAILED, HEADER, MAGIC, PING, READY, REFUSED, SOUND, TEXT, frame
 from config.errors import AfterwordError, ConfigError, SpeechError
 
 Samples = npt.NDArray[np.int16]
@@ -40,6 +40,9 @@ class SpeechEngine:
     """pyttsx3 in a child process that is restarted when it hangs, dies or talks nonsense.
 
     One thread may render at a time; `close` may be called from any other.
+
+    Attributes:
+        restarts: how many times a child had to be replaced.
     """
 
     rate = RATE
@@ -65,6 +68,7 @@ class SpeechEngine:
         settings = (f"--voice={voice}", f"--rate={int(rate_wpm)}", f"--volume={volume}")
         self._command = (*command, *settings)
         self._answer_seconds = answer_seconds
+        self.restarts = 0
         self._child: _Child | None = None
         self._closed = False
         self._swapping = threading.Lock()  # held for the moment in which `_child` changes
@@ -79,6 +83,15 @@ class SpeechEngine:
         """
         with self._using:
             self._try_twice(lambda _: None)
+
+    def check(self) -> None:
+        """See that the child answers, and replace one that died or hangs while nobody spoke.
+
+        Raises:
+            ConfigError, SpeechError: as `start`.
+        """
+        with self._using:
+            self._try_twice(lambda child: child.ping(self._answer_seconds))
 
     def render(self, text: str) -> Samples:
         """The spoken text at `rate`, without the silence that espeak puts around it.
@@ -120,6 +133,7 @@ class SpeechEngine:
                     raise SpeechError(
                         f"The speech engine failed twice in a row: {reason}."
                     ) from error
+                self.restarts += 1
             except AfterwordError:  # another try would end the same way
                 self._drop_child()
                 raise
@@ -183,11 +197,23 @@ class _Child:
         Raises:
             _ChildError: it did not come within `seconds`.
         """
+        self._send(TEXT, text.encode())
+        return self._expect(SOUND, seconds)
+
+    def ping(self, seconds: float) -> None:
+        """Return when it has shown that it is there.
+
+        Raises:
+            _ChildError: it has not within `seconds`.
+        """
+        self._send(PING, b"")
+        self._expect(READY, seconds)
+
+    def _send(self, kind: bytes, body: bytes) -> None:
         try:
-            self._input.write(frame(TEXT, text.encode()))
+            self._input.write(frame(kind, body))
         except OSError as error:
             raise _ChildError("its process has ended") from error
-        return self._expect(SOUND, seconds)
 
     def last_words(self) -> str:
         """The last line of its standard error, in brackets, if there is any."""

@@ -25,7 +25,8 @@ from config.errors import AfterwordError, ConfigError, SpeechError
 HEADER = struct.Struct("<4scI")  # magic, kind, length of the body in bytes
 MAGIC = b"ftwd"
 TEXT = b"T"  # parent to child: UTF-8 text to render
-READY = b"R"  # child to parent, once: the settings are in force
+PING = b"P"  # parent to child: are you there? The answer is another READY
+READY = b"R"  # child to parent, at first: the settings are in force
 SOUND = b"S"  # the text as a WAV file
 REFUSED = b"C"  # a setting is wrong; the body is the sentence to show
 FAILED = b"F"  # the engine cannot work; the body is the sentence to show
@@ -142,9 +143,12 @@ def serve(engine: Engine, requests: BinaryIO, answers: BinaryIO) -> None:
     while len(header := requests.read(HEADER.size)) == HEADER.size:
         magic, kind, length = HEADER.unpack(header)
         text = requests.read(length)
-        if (magic, kind, len(text)) != (MAGIC, TEXT, length):
+        if magic != MAGIC or kind not in (TEXT, PING) or len(text) != length:
             return
-        answers.write(frame(SOUND, engine.render(text.decode())))
+        if kind == PING:
+            answers.write(frame(READY, b""))
+        else:
+            answers.write(frame(SOUND, engine.render(text.decode())))
         answers.flush()
 
 

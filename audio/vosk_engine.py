@@ -59,7 +59,7 @@ def _words(result: str) -> list[Word]:
 
 
 class VoskEngine:
-    """A loaded model. Loading takes half a second and 120 MB."""
+    """The loaded model of `folder`. Loading takes half a second and 120 MB."""
 
     def __init__(self, folder: Path, end_seconds: float | None = None) -> None:
         """Load the model in `folder`.
@@ -75,7 +75,7 @@ class VoskEngine:
         import vosk
 
         vosk.SetLogLevel(-1)
-        self._folder = folder
+        self.folder = folder
         self._recognizer = vosk.KaldiRecognizer
         try:
             with _with_endpoint_rules(folder, end_seconds) as loadable, quiet_stderr():
@@ -104,7 +104,7 @@ class VoskEngine:
 
     def vocabulary(self) -> list[str]:
         """The model's words, or none where its graph does not carry them."""
-        graph = self._folder / "graph" / "Gr.fst"
+        graph = self.folder / "graph" / "Gr.fst"
         try:
             return list(_symbols(graph.read_bytes()))
         except (OSError, struct.error, UnicodeDecodeError):

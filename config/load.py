@@ -70,6 +70,11 @@ def load(
     return Loaded(_validate(entries), entries)
 
 
+def changed_keys(old: Loaded, new: Loaded) -> list[str]:
+    """The keys whose values differ, in the order of the settings file."""
+    return [key for key in known_keys() if old.entries[key].value != new.entries[key].value]
+
+
 def known_keys() -> list[str]:
     """All dotted keys, in the order of the settings file."""
     return list(_fields(Settings, ""))

@@ -146,6 +146,14 @@ class Chronicle:
         """Note that it was opened, muted or went away."""
         self._publish("microphone", microphone=condition)
 
+    def renewed(self, told: str) -> None:
+        """Note that we go on with other settings or weights."""
+        self._publish("renewed", told=told)
+
+    def refused(self, reason: str) -> None:
+        """Note that other settings or weights were not good."""
+        self._publish("refused", reason=reason)
+
     def close(self) -> None:
         """Close the line of a reply that was under way."""
         if self._console:

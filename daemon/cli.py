@@ -8,6 +8,7 @@ import errno
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -63,11 +64,12 @@ def run(
 
     if wav and wait_for_microphone:
         raise click.UsageError("--wav and --wait-for-microphone exclude each other.")
-    settings = commands.load_settings(config_file, flags, language).settings
+    loaded = commands.load_settings(config_file, flags, language)
     if wav:
-        commands.run_recording(settings, wav, out)
+        commands.run_recording(loaded.settings, wav, out)
     else:
-        commands.run_microphone(settings, out, patient=wait_for_microphone)
+        read = partial(commands.read_settings, config_file, flags, language)
+        commands.run_microphone(loaded, read, out, patient=wait_for_microphone)
 
 
 @cli.command(

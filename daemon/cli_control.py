@@ -2,6 +2,8 @@
 
 import contextlib
 import sys
+from collections.abc import Iterable
+from typing import cast
 
 import click
 
@@ -41,6 +43,18 @@ def hush() -> None:
     from daemon import client
 
     client.ask("hush")
+
+
+@click.command()
+def reload() -> None:
+    """Read the settings file again, and look for new weights; a running reply is not disturbed."""
+    from daemon import client
+
+    answer = client.ask("reload")
+    changed, later = (list(cast(Iterable[str], answer.get(of, ()))) for of in ("changed", "later"))
+    click.echo(f"Changed: {', '.join(changed)}." if changed else "No setting has changed.")
+    if later:
+        click.echo(f"These count from the next start on: {', '.join(later)}.")
 
 
 @click.command()
@@ -91,4 +105,4 @@ def service_status() -> None:
     unit.status(click.echo)
 
 
-COMMANDS = (status, mute, unmute, hush, stop, follow, service)
+COMMANDS = (status, mute, unmute, hush, reload, stop, follow, service)

@@ -9,6 +9,7 @@ from config.errors import ControlError, NotRunningError, RefusedError
 from daemon.protocol import LINE_BYTES, read_answer, request_line, socket_path
 
 ANSWER_SECONDS = 5.0
+RELOAD_SECONDS = 65.0  # new models are loaded before it is answered
 EVENT_BYTES = 1024 * 1024
 
 
@@ -42,14 +43,16 @@ def follow(command: str = "follow") -> Iterator[bytes]:
 def _asked(
     command: str, arguments: Mapping[str, str]
 ) -> Iterator[tuple[socket.socket, IO[bytes], Mapping[str, object]]]:
+    seconds = RELOAD_SECONDS if command == "reload" else ANSWER_SECONDS
     with _connected() as connection, connection.makefile("rb") as stream:
+        connection.settimeout(seconds)
         try:
             with contextlib.suppress(BrokenPipeError):  # it may have answered without listening
                 connection.sendall(request_line(command, arguments))
             line = stream.readline(LINE_BYTES)
         except TimeoutError as error:
             raise ControlError(
-                f"The daemon gave no answer within {ANSWER_SECONDS:g} s; see its log."
+                f"The daemon gave no answer within {seconds:g} s; see its log."
             ) from error
         except OSError as error:
             raise ControlError(f"The connection to the daemon broke: {error.strerror}.") from error

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,19 +20,28 @@ from daemon.console import Console
 from daemon.control import ControlServer, hold
 from daemon.notify import Notifier
 from daemon.protocol import socket_path
+from daemon.renewal import Renewal, stamp_of
 from daemon.service import Household, Service, Summary
 
 
 def load_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> Loaded:
-    """Settings from all layers, with `--language` as the last flag; sets up logging, too.
+    """Settings from all layers, and logging as they want it.
 
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range.
     """
-    flags = [*flags, *([f"language={language}"] if language else [])]
-    loaded = load(config_file, flags)
+    loaded = read_settings(config_file, flags, language)
     logs.set_up(loaded.settings.log.level)
     return loaded
+
+
+def read_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> Loaded:
+    """Settings from all layers, with `--language` as the last flag.
+
+    Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
+    """
+    return load(config_file, [*flags, *([f"language={language}"] if language else [])])
 
 
 def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
@@ -44,46 +53,71 @@ def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
     speaker = parts.open_speaker(settings, out)
     service = Service(source, hearing, generator, speaker, Console(sys.stdout))
     _obey_signals(service)
-    _tell_what_was_missing(service.run(), wav, _phrases(settings))
+    _tell_what_was_missing(service.run(), wav, _either(settings.trigger.phrases))
 
 
-def run_microphone(settings: Settings, out: Path | None, *, patient: bool) -> None:
+def run_microphone(
+    loaded: Loaded, read: Callable[[], Loaded], out: Path | None, *, patient: bool
+) -> None:
     """Serve the microphone, and the control socket, until told to stop.
 
     The exchange is printed on a terminal only; a service that logs its standard output thus keeps
-    the words to itself. If we are patient, the microphone may come later.
+    the words to itself. If we are patient, the microphone may come later. `read` reads the settings
+    again when a reload is asked for.
     """
-    with hold(socket_path()):
-        source = parts.open_source(settings, None, patient=patient)
-        hearing = parts.open_hearing(settings)
-        generator = parts.open_generator(settings)
-        speaker = parts.open_speaker(settings, out, patient=patient)
+    settings = loaded.settings
+    with hold(socket_path()) as restarts:
+        stamp = stamp_of(loaded)
+        made = parts.open_parts(settings, out, patient=patient)
+        renewal = Renewal(read, loaded, made, stamp)
         console = Console(sys.stdout) if sys.stdout.isatty() else None
-        about = {"pid": os.getpid(), **parts.describe(settings)}
-        muted = mute.is_muted()
-        phrases = _phrases(settings)
-
-        def greet() -> None:
-            click.echo(f"Listening. Say {phrases} and a few words of your own.", err=True)
-
-        household = Household(patient, muted, mute.remember, greet, about, Notifier())
-        service = Service(source, hearing, generator, speaker, console, household)
+        household = Household(
+            patient=patient,
+            muted=mute.is_muted(),
+            remember_muted=mute.remember,
+            opened=_greet,
+            about=made.about(settings),
+            notifier=Notifier(),
+            reload=renewal.reload,
+            restarts=restarts,
+        )
+        parts_of_it = (made.source, made.hearing, made.generator, made.speaker)
+        service = Service(*parts_of_it, console, household)
         _obey_signals(service)
-        with closing(ControlServer(socket_path(), service.ask)):
-            if muted:
+        _reload_on_hang_up(service)
+        renewal.start(service.change)
+        with closing(renewal), closing(ControlServer(socket_path(), service.ask)):
+            if household.muted:
                 click.echo("Muted. `afterword unmute` opens the microphone.", err=True)
             service.run()
 
 
-def _phrases(settings: Settings) -> str:
-    return " or ".join(f'"{phrase}"' for phrase in settings.trigger.phrases)
+def _greet(phrases: Iterable[str]) -> None:
+    click.echo(f"Listening. Say {_either(phrases)} and a few words of your own.", err=True)
+
+
+def _either(phrases: Iterable[str]) -> str:
+    return " or ".join(f'"{phrase}"' for phrase in phrases)
 
 
 def _obey_signals(service: Service) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.stop())
-    faulthandler.register(signal.SIGUSR1)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     faulthandler.enable()  # the watchdog's SIGABRT thus tells where the loop was stuck
+
+
+def _reload_on_hang_up(service: Service) -> None:
+    """SIGHUP asks a service for a reload; to a program in a terminal it says that this is gone."""
+    in_terminal = sys.stderr.isatty()
+
+    def obey(*_: object) -> None:
+        if in_terminal and not os.isatty(2):
+            service.stop()
+        else:
+            service.reload()
+
+    signal.signal(signal.SIGHUP, obey)
 
 
 def _refuse_overwriting(wav: Path, out: Path | None) -> None:

@@ -73,10 +73,13 @@ FOLLOWERS: Mapping[str, Callable[[], Follower]] = {
 
 
 @contextlib.contextmanager
-def hold(path: Path) -> Iterator[None]:
+def hold(path: Path) -> Iterator[int]:
     """Be the only daemon of this user, and own the folder of `path`, until the block ends.
 
     The kernel frees the lock however a process ends, so what a dead daemon left is no obstacle.
+
+    Yields:
+        how many daemons died or failed since one ended in order.
 
     Raises:
         RefusedError: another daemon runs.
@@ -91,22 +94,34 @@ def hold(path: Path) -> Iterator[None]:
             f"The folder {path.parent} for the control socket cannot be used: {error.strerror}."
         ) from error
     with lock:
-        _lock(lock, path)
-        yield
+        restarts = _lock(lock, path)
+        try:
+            yield restarts
+        except (SystemExit, KeyboardInterrupt):
+            lock.truncate(0)
+            raise
+        lock.truncate(0)  # not by one that dies or fails
 
 
-def _lock(lock: IO[str], path: Path) -> None:
+def _lock(lock: IO[str], path: Path) -> int:
+    """Lock the file and write our number into it, and how many died before us."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.seek(0)
+        held = False
+    except OSError:
+        held = True
+    lock.seek(0)
+    left = lock.read(40).split()
+    if held:
         raise RefusedError(
-            f"Afterword is running already: process {lock.read(20).strip() or 'unknown'} holds "
+            f"Afterword is running already: process {left[0] if left else 'unknown'} holds "
             f"{path}; end it with `afterword stop`."
-        ) from error
+        )
+    restarts = int(left[1]) + 1 if len(left) == 2 and left[1].isdecimal() else 0
     lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
+    lock.write(f"{os.getpid()} {restarts}\n")
     lock.flush()
+    return restarts
 
 
 class ControlServer:

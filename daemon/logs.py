@@ -32,6 +32,11 @@ def set_up(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
+def set_level(level: str) -> None:
+    """Log from this level on, from now on."""
+    logging.getLogger().setLevel(level.upper())
+
+
 def last_words(message: str) -> str:
     """The one sentence with which we end, as standard error wants it."""
     if goes_to_journal(os.environ):

@@ -23,10 +23,16 @@ class Notifier:
         self._status = ""
 
     def ready(self) -> None:
-        """We serve; told once."""
+        """We serve; told once, and again after `reloading`."""
         if not self._ready:
             self._ready = True
             self._send("READY=1")
+
+    def reloading(self) -> None:
+        """We take new settings in; told until we are `ready` again."""
+        self._ready = False
+        microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
 
     def status(self, words: str) -> None:
         """What we are doing; told when it changes."""

@@ -3,8 +3,10 @@
 Implementations need not import these; mypy checks them where daemon/service.py joins them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from audio.chunk import AudioChunk
@@ -65,6 +67,17 @@ class Speaker(Protocol):
     def sounding(self) -> int:
         """How many sentences of the newest `say` have begun to sound; for any thread."""
 
+    @property
+    def restarts(self) -> int:
+        """How many times the speech engine has broken down and gone on."""
+
+    def check(self) -> None:
+        """See that the speech engine answers, and mend it where it does not; not during a `say`.
+
+        Raises:
+            ConfigError, SpeechError: it cannot be mended.
+        """
+
     def say(self, sentences: Iterable[str], cancelled: Cancelled) -> None:
         """Speak the sentences without gaps as they come; return when the last has sounded.
 
@@ -76,3 +89,31 @@ class Speaker(Protocol):
 
     def close(self) -> None:
         """Fall silent at once and free the device and the child process."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """New parts to go on with, made while the old ones serve; None where the old one stays.
+
+    Attributes:
+        speak_anew: lets the speaker go on with new parts; to be called between two `say`, in their
+            thread.
+        about: what `status` tells of settings and models from now on.
+        told: what has changed, in a sentence for the log.
+        done: has a result when the new parts are in their places.
+    """
+
+    about: Mapping[str, object]
+    told: str
+    source: AudioSource | None = None
+    hearing: Hearing | None = None
+    generator: Generator | None = None
+    speak_anew: Callable[[], None] | None = None
+    done: Future[None] = field(default_factory=Future)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """New settings or weights were not good, and the old ones stay; `reason` is a sentence."""
+
+    reason: str

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, frozenset[str]] = {
     "unmute": frozenset(),
     "hush": frozenset(),
     "say": frozenset({"seed"}),
+    "reload": frozenset(),
     "stop": frozenset(),
     "follow": frozenset(),
     "watch": frozenset(),

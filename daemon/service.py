@@ -4,14 +4,19 @@ The main thread owns all state, so there are no locks; what other threads have t
 the inbox.
 """
 
+import contextlib
 import logging
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
 
 from audio.chunk import AudioChunk
 from audio.events import Event as HearingEvent
@@ -20,7 +25,7 @@ from daemon.chronicle import Chronicle
 from daemon.console import Console
 from daemon.control import Follower
 from daemon.notify import Notifier
-from daemon.ports import AudioSource, Generator, Hearing, Speaker
+from daemon.ports import AudioSource, Change, Generator, Hearing, Refusal, Speaker
 from daemon.protocol import SEED_CHARACTERS, Request
 from daemon.replier import Replier
 from daemon.session import (
@@ -30,6 +35,7 @@ from daemon.session import (
     Hushed,
     Muted,
     Order,
+    Phase,
     ReplyEvent,
     Sentence,
     StartReply,
@@ -43,6 +49,8 @@ log = logging.getLogger(__name__)
 
 TURN_SECONDS = 0.05  # how often a loop without sound looks whether there is something to do
 ANSWER_SECONDS = 3.0  # a request is answered within a chunk, unless the loop is stuck
+RELOAD_SECONDS = 60.0  # a reload may load models first, beside the loop
+RECENT_CHUNKS = 38  # 3 s; what a new hearing hears again, lest a phrase half said be lost
 AWAY_SECONDS = 1.5  # without sound the microphone is gone
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)  # between attempts to open a microphone that is not there
 
@@ -64,17 +72,21 @@ class Household:
         patient: wait for a microphone that is not there at the start, instead of giving up.
         muted: begin with the microphone closed.
         remember_muted: keeps that over restarts; raises OutputError.
-        opened: called when the microphone has been opened.
+        opened: called when the microphone has been opened, with the trigger phrases.
         about: what `status` tells of settings and models.
         notifier: tells systemd.
+        reload: lets settings and weights be looked at again; its result are the changed settings.
+        restarts: how many times we have come back after a crash.
     """
 
     patient: bool = False
     muted: bool = False
     remember_muted: Callable[[bool], None] = lambda _: None
-    opened: Callable[[], None] = lambda: None
+    opened: Callable[[Iterable[str]], None] = lambda _: None
     about: Mapping[str, object] = field(default_factory=dict)
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
+    reload: Callable[[], Future[Mapping[str, object]]] | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,21 +113,41 @@ class Service:
         self._hearing = hearing
         self._household = household or Household()
         self._chronicle = Chronicle(console)
-        self._inbox: queue.Queue[ReplyEvent | _Asked] = queue.Queue()
+        self._inbox: queue.Queue[ReplyEvent | _Asked | Change | Refusal] = queue.Queue()
+        self._changes: deque[Change] = deque()  # that wait for the end of a capture
+        self._reloads: list[Future[Mapping[str, object]]] = []  # under way
+        self._reload_wanted = False
+        self._refused = ""  # why the newest settings or weights are not in force
+        self._about = self._household.about
+        self._recent: deque[AudioChunk] = deque(maxlen=RECENT_CHUNKS)
         self._replier = Replier(generator, speaker, self._inbox.put)
         self._state = State()
         self._muted = self._household.muted
         self._patient = self._household.patient or self._muted
         self._microphone = ""  # as last told: open, muted, or why it is missing
+        self._was_open = False
+        self._returns = 0  # of the microphone
+        self._drops = 0  # of microphones we had before
         self._sounded = 0.0  # when the last sound came
         self._began = time.monotonic()
         self._heard_out = False  # the source has come to its end
+        self._ended = False
         self._stopping = threading.Event()
 
     def stop(self) -> None:
         """End `run` within a chunk; safe in a signal handler."""
         self._stopping.set()
         self._source.stop()
+
+    def reload(self) -> None:
+        """Look at settings and weights again; safe in a signal handler."""
+        self._reload_wanted = True
+
+    def change(self, change: Change | Refusal) -> None:
+        """Go on with new parts as soon as no turn is disturbed; for any thread but the loop's."""
+        self._inbox.put(change)
+        if self._ended:
+            self._refuse_the_rest()
 
     def ask(self, request: Request, follower: Follower | None = None) -> Mapping[str, object]:
         """Let the loop answer a request; for any thread but the loop's.
@@ -126,7 +158,8 @@ class Service:
         asked = _Asked(request, follower)
         self._inbox.put(asked)
         try:
-            return asked.answer.result(ANSWER_SECONDS)
+            reloads = request.command == "reload"
+            return asked.answer.result(RELOAD_SECONDS if reloads else ANSWER_SECONDS)
         except TimeoutError as error:
             raise ControlError("The daemon is too busy to answer; try again.") from error
 
@@ -157,13 +190,18 @@ class Service:
         finally:
             self._household.notifier.stopping()
             self._replier.close()  # speech must not outlive us
+            self._ended = True
             self._refuse_the_rest()
             self._chronicle.close()
         interrupted = self._stopping.is_set()
         return Summary(self._chronicle.triggers, self._chronicle.replies, interrupted)
 
     def _listen(self) -> str | None:
-        """Hear the source until it ends or is muted; else tell why it cannot be opened."""
+        """Hear the source until it ends, is muted or another takes its place.
+
+        Returns:
+            why it cannot be opened.
+        """
         with ExitStack() as stack:
             try:
                 chunks = stack.enter_context(self._source.open())
@@ -177,26 +215,30 @@ class Service:
         return None
 
     def _hear_all(self, chunks: Iterator[AudioChunk]) -> None:
+        source = self._source
         for chunk in chunks:
             if self._stopping.is_set():
                 return
             if chunk.pcm:
                 self._sounded = time.monotonic()
+                self._recent.append(chunk)
                 self._hear(self._hearing.feed(chunk))
                 self._chronicle.sounded(chunk.pcm)
             away = not chunk.pcm and time.monotonic() - self._sounded > AWAY_SECONDS
             self._turn("The microphone gives no sound." if away else "open")
-            if self._muted:
+            if self._muted or self._source is not source:
                 return
         if not self._stopping.is_set():
             self._hear(self._hearing.finish())
             self._heard_out = True
 
     def _idle(self, microphone: str, seconds: float) -> None:
-        """Serve without a microphone for a while, or until being muted changes."""
-        muted, end = self._muted, time.monotonic() + seconds
-        while not self._stopping.is_set() and self._muted is muted and time.monotonic() < end:
+        """Serve without a microphone for a while, or until it or being muted changes."""
+        before, end = (self._muted, self._source), time.monotonic() + seconds
+        while not self._stopping.is_set() and time.monotonic() < end:
             self._turn(microphone, TURN_SECONDS)
+            if (self._muted, self._source) != before:
+                return
 
     def _turn(self, microphone: str, patience_seconds: float = 0.0) -> None:
         """What each turn of the loop does beside hearing.
@@ -204,18 +246,59 @@ class Service:
         Only from here is the watchdog fed: a loop that is stuck, in whatever, is silent.
         """
         self._collect(patience_seconds)
+        self._renew()
         if microphone != self._microphone:
+            came_back = microphone == "open" and self._microphone != "muted" and self._was_open
+            self._returns += came_back
             self._microphone = microphone
             self._chronicle.microphone(microphone)
             if microphone == "open":
-                self._household.opened()
+                self._was_open = True
+                self._household.opened(cast(Iterable[str], self._about.get("phrases", ())))
         if self._state.replying:
             self._chronicle.sounding(self._state.turn, self._replier.sounding)
         notifier = self._household.notifier
         notifier.status(self._in_words())
-        notifier.ready()
-        if self._replier.alive:
+        if not self._reloads:
+            notifier.ready()
+        if self._replier.well:
             notifier.alive()
+
+    def _renew(self) -> None:
+        """Begin a reload that a signal asked for; take in the parts that are ready."""
+        if self._reload_wanted:
+            self._reload_wanted = False
+            with contextlib.suppress(RefusedError):
+                self._begin_reload()
+        # What is being said is for the hearing that has heard its beginning.
+        while self._changes and self._state.phase is not Phase.CAPTURING:
+            self._take(self._changes.popleft())
+        self._reloads = [reload for reload in self._reloads if not reload.done()]
+
+    def _begin_reload(self) -> Future[Mapping[str, object]]:
+        if self._household.reload is None:
+            raise RefusedError("A recording is served with the settings it began with.")
+        self._household.notifier.reloading()
+        self._reloads.append(self._household.reload())
+        return self._reloads[-1]
+
+    def _take(self, change: Change) -> None:
+        """Put new parts in their places; a reply under way comes to its end with the old ones."""
+        if change.hearing is not None:
+            for chunk in self._recent:
+                change.hearing.feed(chunk)
+            change.hearing.cancel()
+            self._hearing = change.hearing
+        if change.generator is not None or change.speak_anew is not None:
+            self._replier.renew(change.generator, change.speak_anew)
+        if change.source is not None:
+            self._drops += self._source.drops
+            self._source = change.source
+        self._about = change.about
+        self._refused = ""
+        log.info("%s", change.told)
+        self._chronicle.renewed(change.told)
+        change.done.set_result(None)
 
     def _in_words(self) -> str:
         """Our state in a word, or why there is none."""
@@ -242,6 +325,12 @@ class Service:
             while True:
                 if isinstance(event, _Asked):
                     self._answer(event)
+                elif isinstance(event, Change):
+                    self._changes.append(event)
+                elif isinstance(event, Refusal):
+                    self._refused = event.reason
+                    log.error("%s", event.reason)
+                    self._chronicle.refused(event.reason)
                 else:
                     self._report(event)
                     self._advance(event)
@@ -282,7 +371,10 @@ class Service:
 
     def _answer(self, asked: _Asked) -> None:
         try:
-            asked.answer.set_result(self._do(asked.request, asked.follower))
+            if asked.request.command == "reload":
+                self._begin_reload().add_done_callback(partial(_pass_on, asked.answer))
+            else:
+                asked.answer.set_result(self._do(asked.request, asked.follower))
         except Exception as error:  # it belongs to whoever asked
             asked.answer.set_exception(error)
 
@@ -305,11 +397,19 @@ class Service:
     def _status(self) -> dict[str, object]:
         return {
             "state": self._in_words(),
+            "pid": os.getpid(),
             "uptime_seconds": round(time.monotonic() - self._began, 1),
             "microphone": "muted" if self._muted else self._microphone,
             **self._chronicle.counts(),
-            "drops": self._source.drops,
-            **self._household.about,
+            "drops": self._drops + self._source.drops,
+            "restarts": {
+                "daemon": self._household.restarts,
+                "speech": self._replier.restarts,
+                "microphone": self._returns,
+            },
+            "speech": self._replier.problem or "ready",
+            "refused": self._refused or None,
+            **self._about,
         }
 
     def _mute(self, muted: bool) -> None:
@@ -327,7 +427,20 @@ class Service:
 
     def _refuse_the_rest(self) -> None:
         """Nobody shall wait for an answer that will not come."""
+        ending = NotRunningError("Afterword is just ending.")
         while not self._inbox.empty():
-            event = self._inbox.get_nowait()
-            if isinstance(event, _Asked):
-                event.answer.set_exception(NotRunningError("Afterword is just ending."))
+            match self._inbox.get_nowait():
+                case _Asked(answer=answer):
+                    answer.set_exception(ending)
+                case Change() as change:
+                    self._changes.append(change)
+        while self._changes:
+            self._changes.popleft().done.set_exception(ending)
+
+
+def _pass_on(answer: Future[Mapping[str, object]], reload: Future[Mapping[str, object]]) -> None:
+    """Answer as the reload has ended."""
+    if error := reload.exception():
+        answer.set_exception(error)
+    else:
+        answer.set_result(reload.result())

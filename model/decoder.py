@@ -76,6 +76,7 @@ class Decoder:
 
     Attributes:
         form: which of model.products' forms the weights have.
+        device: where it computes.
     """
 
     def __init__(self, model: Transformer, form: str | None = None) -> None:
@@ -84,7 +85,7 @@ class Decoder:
         self._model = model
         self._heads = c.heads
         self._context = c.context_length
-        device = model.embedding.weight.device
+        self.device = device = model.embedding.weight.device
         with torch.inference_mode():
             self.form = form or choose_form(model.embedding.weight)
             self._layers = [self._make_layer(block) for block in cast(list[Block], model.blocks)]

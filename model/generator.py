@@ -51,6 +51,15 @@ class TextGenerator:
         else:
             self._random.manual_seed(options.random_seed)
 
+    def with_options(self, options: GeneratorOptions) -> "TextGenerator":
+        """Another one with the same loaded model; the two must not run at a time."""
+        return TextGenerator(self._decoder, self._vocabulary, options)
+
+    @property
+    def device(self) -> str:
+        """Where it computes, in torch's words: "cpu", "cuda"."""
+        return str(self._decoder.device)
+
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
         """Yield each sentence as soon as it is complete; looks at `cancelled` at every token.
 

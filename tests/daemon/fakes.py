@@ -92,6 +92,12 @@ class Speaker:
     spoken: list[str] = field(default_factory=list)
     closed: bool = False
     sounding: int = 0
+    restarts: int = 0
+    errors: list[Exception] = field(default_factory=list)
+
+    def check(self) -> None:
+        if self.errors:
+            raise self.errors[0]
 
     def say(self, sentences: Iterable[str], cancelled: Callable[[], bool]) -> None:
         self.sounding = 0
