@@ -1,7 +1,7 @@
 """Capture one seed: from the end of a trigger phrase to the end of the words after it."""
 
 from audio.endpoint import VoiceDetector
-from audio.events import Nothing, Partial, Seed
+from audio.events import Nothing, Partial, Paused, Seed
 from audio.vosk_engine import RATE, VoskEngine, Word
 from config.settings import SeedSettings
 
@@ -13,6 +13,7 @@ _HESITATIONS = frozenset(
 _NOISE = _HESITATIONS | {"a", "the", "的", "了"}
 
 _VOICE_VETO = 0.3  # seconds without voice that must go with silence of words
+_PAUSE = 0.15  # seconds without voice after which the words so far may be all
 _PATIENCE = 0.6  # seconds longer that words alone must be missing, for where it is never quiet
 
 
@@ -26,11 +27,12 @@ class Capture:
         self._voice = VoiceDetector()
         self._words: list[Word] = []  # of ended utterances
         self._partial = ""
+        self._paused = ""  # the text at the last pause that was reported
         self._changed = 0.0  # when the words last changed
         self._quiet = 0.0
         self.seconds = 0.0
 
-    def accept(self, pcm: bytes) -> list[Partial | Seed | Nothing]:
+    def accept(self, pcm: bytes) -> list[Partial | Paused | Seed | Nothing]:
         """Hear 16-bit samples; a Seed or Nothing is the last event there is."""
         self.seconds += len(pcm) / 2 / RATE
         self._quiet = self._voice.accept(pcm)
@@ -40,12 +42,15 @@ class Capture:
             self._words += ended
         self._partial = self._recognizer.partial()
         text = self._text()
-        events: list[Partial | Seed | Nothing] = []
+        events: list[Partial | Paused | Seed | Nothing] = []
         if text != before:
             self._changed = self.seconds
             events.append(Partial(text))
         if self._is_over():
             events.append(self.finish())
+        elif self._quiet >= _PAUSE and text != self._paused and _is_speech(self._heard()):
+            self._paused = text
+            events.append(Paused(text))
         return events
 
     def finish(self, empty: str = "silence") -> Seed | Nothing:
@@ -60,8 +65,7 @@ class Capture:
     def _is_over(self) -> bool:
         if self.seconds >= self._settings.max_seconds:
             return True
-        spoken = _is_speech([word.text for word in self._words] + self._partial.split())
-        if not spoken:
+        if not _is_speech(self._heard()):
             return self.seconds >= self._settings.timeout_seconds
         needed = self._settings.silence_seconds
         if self._is_between_utterances():
@@ -80,8 +84,11 @@ class Capture:
             return False
         return bool(self._words) and not begun - _NOISE
 
+    def _heard(self) -> list[str]:
+        return [word.text for word in self._words] + self._partial.split()
+
     def _text(self) -> str:
-        words = [word.text for word in self._words] + self._partial.split()
+        words = self._heard()
         while words and words[0] in _HESITATIONS:
             words = words[1:]
         while words and words[-1] in _HESITATIONS:

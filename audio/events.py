@@ -26,6 +26,13 @@ class Partial:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """The speaker has paused in a capture; the seed is likely to be this text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Seed:
     """The capture ended with words."""
 
@@ -40,4 +47,13 @@ class Nothing:
     reason: str
 
 
-Event = Armed | Triggered | Partial | Seed | Nothing
+@dataclass(frozen=True)
+class Command:
+    """A phrase that needs no trigger was said; `kind` is "stop", "go on" or "again"."""
+
+    kind: str
+    phrase: str
+    at_seconds: float
+
+
+Event = Armed | Triggered | Partial | Paused | Seed | Nothing | Command

@@ -5,14 +5,15 @@ through the seed, so the last seconds of sound are kept, and a fresh open-vocabu
 hears them again from the phrase's end, catches up, and goes on live.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from audio.capture import Capture
 from audio.chunk import AudioChunk
-from audio.events import Armed, Event, Nothing, Seed, Triggered
+from audio.events import Armed, Command, Event, Nothing, Seed, Triggered
 from audio.phrases import parse_phrases
+from audio.spoken_commands import CommandListener, SpokenCommand
 from audio.trigger import Hit, TriggerListener
 from audio.vosk_engine import RATE, VoskEngine
 from config.settings import SeedSettings, TriggerSettings
@@ -23,9 +24,20 @@ _REPLAY_BLOCK = RATE // 10 * 2  # bytes
 
 
 def open_hearing(
-    folder: Path, trigger: TriggerSettings, seed: SeedSettings, language: str
+    folder: Path,
+    trigger: TriggerSettings,
+    seed: SeedSettings,
+    language: str,
+    commands: Mapping[str, Sequence[str]] | None = None,
 ) -> "Hearing":
     """Load the Vosk model in `folder` and get ready to listen; takes half a second.
+
+    Args:
+        folder: of the Vosk model.
+        trigger: the phrases that begin a capture.
+        seed: when a capture ends.
+        language: "en" or "zh".
+        commands: phrases to listen to on `mind_commands`, by the kind of Command they are.
 
     Raises:
         HearingModelError: the model is missing, incomplete or damaged.
@@ -38,8 +50,13 @@ def _on(
     engine: VoskEngine, trigger: TriggerSettings, seed: SeedSettings, language: str
 ) -> "Hearing":
     phrases = parse_phrases(trigger.phrases, engine.knows, engine.vocabulary)
+    spoken = [
+        SpokenCommand(kind, phrase)
+        for kind, texts in (commands or {}).items()
+        for phrase in parse_phrases(texts, engine.knows, engine.vocabulary, f"{kind} phrases")
+    ]
     listener = TriggerListener(engine, phrases)
-    return Hearing(engine, listener, trigger.cooldown_seconds, seed, language)
+    return Hearing(engine, listener, trigger.cooldown_seconds, seed, language, spoken)
 
 
 class Hearing:
@@ -52,6 +69,7 @@ class Hearing:
         cooldown_seconds: float,
         seed: SeedSettings,
         language: str,
+        commands: Sequence[SpokenCommand] = (),
     ) -> None:
         self._engine = engine
         self._listener = listener
@@ -64,6 +82,15 @@ class Hearing:
         self._capture: Capture | None = None
         self._began = 0.0  # when the capture did, by our count
         self._last_hit = float("-inf")
+        self._commands = commands
+        self._minding: CommandListener | None = None
+
+    def mind_commands(self, on: bool) -> None:
+        """Listen to the phrases that need no trigger, or no longer; not during a capture."""
+        if not on:
+            self._minding = None
+        elif self._minding is None and self._commands:
+            self._minding = CommandListener(self._engine, self._commands, self._heard / RATE)
 
     @property
     def folder(self) -> Path:
@@ -89,6 +116,9 @@ class Hearing:
         if hit is not None and self._is_new(hit):
             return self._begin(hit)
         events: list[Event] = [] if armed is None else [Armed(armed.text)]
+        if self._minding is not None and (said := self._minding.accept(chunk.pcm)):
+            kind, phrase, end = said
+            events.append(Command(kind, phrase, self._offset + end))
         if self._capture is not None:
             events += self._go_on([chunk.pcm])
         return events

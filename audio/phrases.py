@@ -17,9 +17,14 @@ class Phrase:
 
 
 def parse_phrases(
-    texts: Sequence[str], knows: Callable[[str], bool], vocabulary: Callable[[], list[str]]
+    texts: Sequence[str],
+    knows: Callable[[str], bool],
+    vocabulary: Callable[[], list[str]],
+    key: str = "trigger.phrases",
 ) -> list[Phrase]:
     """Split each phrase into known words; case and punctuation do not matter.
+
+    `key` is the setting that holds them.
 
     Raises:
         ConfigError: a phrase is empty or has a word that the model does not know.
@@ -30,10 +35,10 @@ def parse_phrases(
         for piece in re.findall(r"[\w'’-]+", text.lower()):
             found = _segment(piece.replace("’", "'"), knows)
             if not found:
-                raise ConfigError(_unknown(text, piece, vocabulary()))
+                raise ConfigError(_unknown(key, text, piece, vocabulary()))
             words += found
         if not words:
-            raise ConfigError(f'trigger.phrases: "{text}" has no word to listen for.')
+            raise ConfigError(f'{key}: "{text}" has no word to listen for.')
         phrases.append(Phrase(text, tuple(words)))
     return phrases
 
@@ -55,10 +60,10 @@ def _segment(piece: str, knows: Callable[[str], bool]) -> list[str]:
     return words
 
 
-def _unknown(text: str, word: str, vocabulary: list[str]) -> str:
+def _unknown(key: str, text: str, word: str, vocabulary: list[str]) -> str:
     close = similar(word, vocabulary, 3)
     hint = f" (similar words it knows: {', '.join(close)})" if close else ""
     return (
-        f'trigger.phrases: the Vosk model does not know the word "{word}" of "{text}"{hint}; '
+        f'{key}: the Vosk model does not know the word "{word}" of "{text}"{hint}; '
         f"choose another phrase."
     )

@@ -52,6 +52,9 @@ class Hearing(Protocol):
     def cancel(self) -> None:
         """Drop a capture that has begun and listen for the trigger again."""
 
+    def mind_commands(self, on: bool) -> None:
+        """Report a Command when a phrase that needs no trigger is said, or no longer."""
+
 
 class Generator(Protocol):
     """A seed to its continuation."""

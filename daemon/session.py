@@ -14,7 +14,7 @@ next one.
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from audio.events import Armed, Nothing, Partial, Seed, Triggered
+from audio.events import Armed, Command, Nothing, Partial, Paused, Seed, Triggered
 from audio.events import Event as HearingEvent
 
 
@@ -129,7 +129,9 @@ def step(
             return State(Phase.LISTENING, state.turn), _clearing(state)
         case Muted() if state.phase is Phase.CAPTURING:
             return State(Phase.LISTENING, state.turn), _clearing(state)
-        case Armed() | Partial() | Seed() | Nothing() | Sentence() | Ended() | Hushed() | Muted():
+        case Armed() | Partial() | Paused() | Command() | Seed() | Nothing():
+            return state, ()
+        case Sentence() | Ended() | Hushed() | Muted():
             return state, ()
 
 

@@ -201,6 +201,10 @@ class Witness:
         """Drop a capture."""
         self._hearing.cancel()
 
+    def mind_commands(self, on: bool) -> None:
+        """Listen to the phrases that need no trigger."""
+        self._hearing.mind_commands(on)
+
     def _noted(self, events: Sequence[Event]) -> Sequence[Event]:
         self.triggered += [event.at_seconds for event in events if isinstance(event, Triggered)]
         return events

@@ -57,6 +57,10 @@ class Hearing:
     script: dict[int, list[Event]]
     fed: int = 0
     cancelled: int = 0
+    minding: bool = False
+
+    def mind_commands(self, on: bool) -> None:
+        self.minding = on
 
     def feed(self, chunk: AudioChunk) -> Sequence[Event]:
         self.fed += 1
