@@ -1,0 +1,35 @@
+"""Phrases that need no trigger, such as "stop": listened to only while they mean something."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audio.phrases import Phrase
+from audio.trigger import TriggerListener
+from audio.vosk_engine import VoskEngine
+
+
+@dataclass(frozen=True)
+class SpokenCommand:
+    """What a phrase asks for: `kind` is "stop", "go on" or "again"."""
+
+    kind: str
+    phrase: Phrase
+
+
+class CommandListener:
+    """A small grammar beside that of the trigger, made anew each time it is needed."""
+
+    def __init__(
+        self, engine: VoskEngine, commands: Sequence[SpokenCommand], origin: float
+    ) -> None:
+        """`origin` is the time, in seconds, from which on hits are counted."""
+        self._kinds = {command.phrase.text: command.kind for command in commands}
+        self._listener = TriggerListener(engine, [command.phrase for command in commands])
+        self._origin = origin
+
+    def accept(self, pcm: bytes) -> tuple[str, str, float] | None:
+        """Hear 16-bit samples; kind, phrase and the time at which its last word ended."""
+        _, hit = self._listener.accept(pcm)
+        if hit is None:
+            return None
+        return self._kinds[hit.phrase.text], hit.phrase.text, self._origin + hit.end
