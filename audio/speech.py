@@ -172,7 +172,7 @@ class _Child:
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 bufsize=0,
-                env=_environment(),
+                env=speech_environment(),
                 start_new_session=True,  # Ctrl-C is for us to hear, not for the child
             )
         except OSError as error:
@@ -270,7 +270,7 @@ class _Child:
         return bytes(data)
 
 
-def _environment() -> dict[str, str]:
+def speech_environment() -> dict[str, str]:
     """Ours, so changed that the child finds our packages from any working directory."""
     home = str(Path(__file__).resolve().parent.parent)
     path = os.environ.get("PYTHONPATH")

@@ -76,6 +76,18 @@ def list_voices(espeak: Any) -> Voices:
     return Voices(tuple(ids), tuple(name.removeprefix("!v/") for name in variants))
 
 
+def describe_voices(espeak: Any) -> list[dict[str, str]]:
+    """Id, name and language of each voice; likewise."""
+    return [
+        {
+            "id": voice.identifier.decode(),
+            "name": voice.name.decode(),
+            "language": voice.languages[1:].decode(),  # a byte of priority goes before it
+        }
+        for voice in espeak.ListVoices(None)
+    ]
+
+
 class Engine:
     """pyttsx3 with one voice, rate and volume for the life of the process.
 
@@ -185,8 +197,9 @@ def _voices_as_json() -> bytes:
 
     engine = pyttsx3.init("espeak")  # held: it is what keeps the driver alive
     voices = list_voices(_espeak)
+    details = describe_voices(_espeak)
     del engine
-    listing = {"voices": voices.ids, "variants": voices.variants}
+    listing = {"voices": voices.ids, "variants": voices.variants, "details": details}
     return (json.dumps(listing, indent=2) + "\n").encode()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from daemon.cli_help import examples
-from daemon.cli_options import settings_options
+from daemon.cli_options import FILE, settings_options
 
 
 @click.command(
@@ -55,4 +55,73 @@ def completion(context: click.Context, shell: str) -> None:
         click.echo(kind(root.command, {}, "afterword", "_AFTERWORD_COMPLETE").source())
 
 
-COMMANDS = (doctor, completion)
+@click.command(
+    epilog=examples(
+        "afterword voices --language en",
+        "afterword voices --sample en-gb-scotland",
+        "afterword voices --sample cmn+f2 --text 白日依山尽 --out sample.wav",
+    )
+)
+@click.option("--config", "config_file", type=FILE, help="A settings file, not yours.")
+@click.option("--set", "flags", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--language", metavar="LANGUAGE", help="Only voices of it: en, en-gb, zh, de, ...")
+@click.option("--sample", metavar="VOICE", help="Let this one speak, instead of listing.")
+@click.option("--text", help="What it shall say.")
+@click.option("--out", type=FILE, help="Write the sample to this WAV file instead of playing it.")
+def voices(
+    config_file: Path | None,
+    flags: tuple[str, ...],
+    language: str | None,
+    sample: str | None,
+    text: str | None,
+    out: Path | None,
+) -> None:
+    """List the voices of the speech engine, or hear one of them.
+
+    The one in force is marked with a star. What stands first in a line goes into voice.name.
+    """
+    from daemon import voices as them
+    from daemon.commands import load_settings
+
+    if not sample and (text or out):
+        raise click.UsageError("--text and --out go with --sample.")
+    settings = load_settings(config_file, flags, None).settings
+    if sample:
+        them.speak(settings, sample, text, out)
+    else:
+        them.show(language, settings.voice.name)
+
+
+@click.command(epilog=examples("afterword tune", "afterword tune --language zh"))
+@settings_options
+@click.option("--text", help="The sentence to hear.")
+@click.option("--out", type=FILE, help="Write each sample to a WAV file in this folder instead.")
+def tune(
+    config_file: Path | None,
+    flags: tuple[str, ...],
+    language: str | None,
+    text: str | None,
+    out: Path | None,
+) -> None:
+    """Find voice, speed and volume by ear, and write them into your settings.
+
+    Plays one sentence several times and asks which is best. Comments and all else in your file
+    stay as they are. Answers may come from standard input.
+    """
+    from config import paths
+    from daemon import tune as tuning
+    from daemon.commands import load_settings
+    from daemon.samples import Samples
+
+    def ask(question: str) -> str:
+        return str(click.prompt(question, default="", show_default=False, prompt_suffix=" "))
+
+    settings = load_settings(config_file, flags, language).settings
+    names = tuning.candidates(settings.language)
+    with Samples(settings, text, out) as samples:
+        chosen = tuning.listen(names, settings.voice, samples.play, ask)
+    values = tuning.changes(settings.voice, chosen)
+    tuning.offer_to_write(config_file or paths.config_file(), values, ask)
+
+
+COMMANDS = (doctor, voices, tune, completion)
