@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from config.errors import AfterwordError, OutputError
-from daemon import cli_control, cli_setup
+from daemon import cli_control, cli_setup, cli_weights
 from daemon.cli_help import WIDTH, SectionedGroup, examples
 from daemon.cli_options import FILE, settings_options
 
@@ -161,7 +161,7 @@ def verify_models(language: str) -> None:
     commands.verify_models(language)
 
 
-for _command in (*cli_setup.COMMANDS, *cli_control.COMMANDS):
+for _command in (*cli_setup.COMMANDS, *cli_weights.COMMANDS, *cli_control.COMMANDS):
     cli.add_command(_command)
 
 

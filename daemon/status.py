@@ -15,11 +15,21 @@ def in_lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield f"  speaker     {_name(devices.get('output'))}, voice {status.get('voice')}"
     for kind, path in status.get("models", {}).items():
         yield f"  {kind:<10}  {path}"
+    if weights := status.get("weights"):
+        bits = weights["bits_per_byte"]
+        quality = "" if bits is None else f", {bits:g} bits/byte on its held-out texts"
+        yield f"              ({weights['name']}{quality})"
     yield f"  device      {devices.get('model')}"
+    restarts = status.get("restarts", {})
     yield (
         f"  so far      {status['triggers']} triggers, {status['replies']} replies, "
         f"{status['failures']} failed, {status['drops']} blocks of sound dropped"
     )
+    yield "  restarts    " + ", ".join(f"{name} {count}" for name, count in restarts.items())
+    if status.get("speech", "ready") != "ready":
+        yield f"  speech      {status['speech']}"
+    if reason := status.get("refused"):
+        yield f"  refused     {reason}"
     if turn := status.get("last_turn"):
         yield f"  last reply  {_reply(turn)}"
 

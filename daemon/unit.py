@@ -92,9 +92,9 @@ def render(program: Path, folders: list[Path]) -> str:
     lines = []
     for line in _template().splitlines():
         key = line.partition("=")[0]
-        if key == "ExecStart":
+        if key in ("ExecStart", "ExecReload"):
             command = _quoted(program).replace("$", "$$")  # where $ means a variable
-            line = f"ExecStart={command} run --wait-for-microphone"
+            line = f"{key}={command} {line.partition('afterword ')[2]}"
         elif key == "ReadWritePaths":
             line = "ReadWritePaths=" + " ".join(_quoted(f"-{folder}") for folder in folders)
         lines.append(line)
