@@ -114,8 +114,8 @@ def hugging_face(config: TransformerConfig, device: torch.device) -> Generate | 
     return generate
 
 
-def nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> Generate:
-    """`generate` of nanoGPT's model.py, which is executed.
+def load_nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> torch.nn.Module:
+    """A model of this shape out of nanoGPT's model.py, which is executed.
 
     Raises:
         InputError: the file is no such module.
@@ -137,9 +137,18 @@ def nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> Gen
             bias=False,
         )
         with contextlib.redirect_stdout(sys.stderr):  # it prints its size
-            model = module.GPT(shape).to(device).eval()
+            return module.GPT(shape).to(device)  # type: ignore[no-any-return]
     except (OSError, ImportError, SyntaxError, AttributeError, TypeError) as error:
         raise InputError(f"{path} is not nanoGPT's model.py: {error}.") from error
+
+
+def nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> Generate:
+    """`generate` of nanoGPT's model.py, which is executed.
+
+    Raises:
+        InputError: the file is no such module.
+    """
+    model: Any = load_nano_gpt(config, path, device).eval()
 
     def generate(prompt: list[int], count: int) -> None:
         ids = torch.tensor([prompt], device=device)

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from config import paths
 from config.errors import InputError
 from model.spoken import render_words, with_spoken_opening
-from model.tokenizer import ENCODING_SIZE, END_OF_TEXT, load_encoding
-from model.vocabulary import Vocabulary
+from model.tokenizer import END_OF_TEXT, load_encoding
+from model.vocabulary import SINGLE_BYTES, Vocabulary
 
 _SEPARATOR = "<|endoftext|>"
 _LONGEST_DOCUMENT = 16_000  # characters
@@ -217,15 +217,23 @@ def _keep_tokens(path: Path, tokens: Tokens) -> None:
         return
 
 
-def choose_vocabulary(corpus: Corpus, minimum: int) -> Vocabulary:
-    """Keep the ids seen at least `minimum` times in the whole files or their spoken openings."""
-    counts = np.zeros(ENCODING_SIZE, dtype=np.int64)
-    encoding = load_encoding()
+def choose_vocabulary(
+    corpus: Corpus, among: Vocabulary, minimum: int, size: int | None = None
+) -> Vocabulary:
+    """Keep the ids of `among` that the whole files or their spoken openings use often enough.
+
+    With a size, as many more as fit: the commonest in the files, then those of lowest rank, which
+    are the commonest elsewhere.
+    """
+    counts = np.zeros(among.size, dtype=np.int64)
     for source in corpus.sources:
-        counts += np.bincount(source.tokens, minlength=ENCODING_SIZE)
+        counts += np.bincount(among.compact(source.tokens), minlength=among.size)
         for document in source.documents:
-            np.add.at(counts, encoding.encode_ordinary(render_words(document[:80])), 1)
-    return Vocabulary.from_counts(counts, minimum)
+            np.add.at(counts, among.encode(render_words(document[:80])), 1)
+    counts[:SINGLE_BYTES] = counts[among.end] = np.iinfo(np.int64).max  # these are kept in any case
+    commonest = np.argsort(-counts, kind="stable")  # equal ones stay in the order of their ranks
+    enough = int((counts >= minimum).sum())
+    return Vocabulary(int(i) for i in among.kept[commonest[: max(enough, size or 0)]])
 
 
 def render_pass(

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import click
 import torch
@@ -18,7 +19,7 @@ from model.checkpoint import load_weights
 from model.command import report_errors
 from model.corpus import read_documents
 from model.device import choose_device
-from model.transformer import Transformer
+from model.transformer import TransformerConfig
 from model.vocabulary import Vocabulary
 from model.weights_store import find_weights
 
@@ -48,8 +49,19 @@ class Score:
         return self.nats / self.tokens
 
 
+class Predictor(Protocol):
+    """What can be scored: a Transformer, or another model of the same manners."""
+
+    @property
+    def config(self) -> TransformerConfig:
+        """Its shape."""
+
+    def __call__(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits (B, T, V) of the token after each of ids (B, T)."""
+
+
 def score(
-    model: Transformer, vocabulary: Vocabulary, documents: Sequence[str], device: torch.device
+    model: Predictor, vocabulary: Vocabulary, documents: Sequence[str], device: torch.device
 ) -> Score:
     """Score documents that hold text, each from its own start."""
     nats, tokens, size = 0.0, 0, 0
@@ -62,7 +74,7 @@ def score(
 
 
 @torch.inference_mode()
-def _nats(model: Transformer, ids: torch.Tensor) -> float:
+def _nats(model: Predictor, ids: torch.Tensor) -> float:
     """Negative log likelihood of ids[1:].
 
     Where they exceed the context, windows overlap by half, so that later ids see half a context.

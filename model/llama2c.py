@@ -18,6 +18,7 @@ from torch import Tensor
 
 from config.errors import WeightsError
 from model.checkpoint import build_model
+from model.tokenizer import merge_ranks
 from model.transformer import Transformer, TransformerConfig
 from model.vocabulary import Vocabulary
 
@@ -151,6 +152,18 @@ def _merge_best(model: StoryModel, parts: list[tuple[int, bytes]]) -> list[int]:
             return [i for i, _ in parts]
         at = -max(found)[1]
         parts[at : at + 2] = [(model.ids[unions[at]], unions[at])]
+
+
+def shared_ids(path: Path) -> list[int]:
+    """The cl100k_base ids whose bytes are a piece of the story model's tokenizer as well.
+
+    A vocabulary of these alone hands the body nearly the pieces that it has learned from.
+
+    Raises:
+        WeightsError: the file is missing or is not such a file.
+    """
+    known = read_story_model(path).ids
+    return [i for piece, i in merge_ranks().items() if piece in known and b"\n" not in piece]
 
 
 def start_from_story_model(path: Path, vocabulary: Vocabulary) -> Transformer:

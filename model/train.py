@@ -6,8 +6,6 @@ is needed to go on; `log.jsonl`, one line for each step and validation. Under
 """
 
 import contextlib
-import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -23,9 +21,10 @@ from config.errors import OutputError, WeightsError
 from model import corpus as corpora
 from model.checkpoint import LARGEST_CONTEXT, build_model, load_state, load_weights
 from model.command import report_errors
-from model.llama2c import start_from_story_model
+from model.llama2c import shared_ids, start_from_story_model
 from model.memory import keep_freed_memory
 from model.parallel import Processes, join, leave
+from model.train_log import open_log
 from model.trainer import Trainer, TrainOptions
 from model.transformer import Transformer, TransformerConfig
 from model.vocabulary import Vocabulary
@@ -80,7 +79,10 @@ def _choose_vocabulary(options: TrainOptions, corpus: corpora.Corpus) -> Vocabul
         return load_weights(options.init_from).vocabulary
     if options.vocabulary_minimum is None:
         return Vocabulary.full()
-    return corpora.choose_vocabulary(corpus, options.vocabulary_minimum)
+    among = Vocabulary(shared_ids(options.init_from)) if options.init_from else Vocabulary.full()
+    return corpora.choose_vocabulary(
+        corpus, among, options.vocabulary_minimum, options.vocabulary_size
+    )
 
 
 def _fresh_model(options: TrainOptions, vocabulary: Vocabulary) -> Transformer:
@@ -121,21 +123,14 @@ def _refuse_other_shape(options: TrainOptions, config: TransformerConfig, path: 
 
 
 def train(trainer: Trainer) -> bool:
-    """Train to the end of the steps or minutes; False if the user stopped it before."""
+    """Train until steps, minutes or patience end; False if the user stopped it before."""
     options, processes = trainer.options, trainer.processes
-    log_path = options.folder / "log.jsonl" if processes.leads else Path(os.devnull)
-    with (
-        log_path.open("a", buffering=1) as log,
-        _progress_bar(trainer) as bar,
-        _stop_requested() as stop,
-    ):
-
-        def record(values: dict[str, Any]) -> None:
-            log.write(json.dumps(values) + "\n")
-
+    log = open_log(options.folder, tensorboard=options.tensorboard, quiet=not processes.leads)
+    with log as record, _progress_bar(trainer) as bar, _stop_requested() as stop:
         record({"start": _describe(trainer)})
-        while processes.agree(trainer.progress() < 1 and not stop, trainer.device):
-            values = trainer.train_step()
+        early = False
+        while processes.agree(trainer.progress() < 1 and not (stop or early), trainer.device):
+            values = trainer.train_step(trainer.progress())
             record(values)
             bar.n = round(100 * trainer.progress(), 2)
             bar.set_postfix_str(
@@ -149,9 +144,10 @@ def train(trainer: Trainer) -> bool:
                 trainer.save()
                 bar.write(f"Step {trainer.step}: {found['bits_per_byte']:.4f} bits/byte held out")
                 bar.write(f"    {found['sample']}")
+                early = options.patience is not None and trainer.worse >= options.patience
     if processes.leads:
         trainer.save()
-    return trainer.progress() >= 1
+    return early or trainer.progress() >= 1
 
 
 def _progress_bar(trainer: Trainer) -> "tqdm[Never]":
@@ -236,6 +232,11 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     help="Keep tokens seen so often in the corpus; full keeps all 100,257.",
 )
 @click.option(
+    "--vocabulary-size",
+    type=click.IntRange(1),
+    help="Keep at least so many tokens: the commonest. Worth it where they are known already.",
+)
+@click.option(
     "--spoken-openings",
     type=click.FloatRange(0, 1),
     help="Part of the documents whose opening looks like a spoken seed.  [default: 0.35; zh: 0]",
@@ -249,6 +250,12 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
 )
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Its peak.")
 @click.option("--validate-every", type=click.IntRange(1), default=100, help="Steps.")
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    help="Stop early after so many validations without a better one.",
+)
+@click.option("--tensorboard", is_flag=True, help="Curves for TensorBoard in --out, too.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto")
 @click.option("--device", default="auto")
 @click.option("--threads", type=click.IntRange(1), help="Default: torch's choice.")

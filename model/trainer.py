@@ -41,24 +41,27 @@ class TrainOptions:
 
     corpus: tuple[corpora.CorpusFile, ...]
     out: Path
-    init_from: Path | None
-    resume: bool
-    minutes: float | None
-    steps: int | None
-    preset: str | None
-    context: int
-    language: str
-    licence: str
-    provenance: str
-    vocabulary_minimum: int | None  # none keeps all of cl100k_base
-    spoken_openings: float
-    batch: int
-    accumulate: int
-    learning_rate: float | None
-    validate_every: int
-    precision: str
-    device: str
-    seed: int
+    init_from: Path | None = None
+    resume: bool = False
+    minutes: float | None = None
+    steps: int | None = None
+    preset: str | None = None
+    context: int = 256
+    language: str = "en"
+    licence: str = "unknown"
+    provenance: str = ""
+    vocabulary_minimum: int | None = 8  # none keeps all of cl100k_base
+    vocabulary_size: int | None = None
+    spoken_openings: float = 0.35
+    batch: int = 16
+    accumulate: int = 1
+    learning_rate: float | None = None
+    validate_every: int = 100
+    patience: int | None = None
+    tensorboard: bool = False
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 1
 
     @property
     def weights_path(self) -> Path:
@@ -88,6 +91,7 @@ class Trainer:
         seconds: training time so far, those of earlier starts included.
         best: lowest bits per byte of the held-out texts so far.
         name: of this training, the same when it is resumed.
+        worse: validations since then.
     """
 
     def __init__(
@@ -109,7 +113,7 @@ class Trainer:
         made_anew = options.init_from is not None and options.init_from.suffix != ".safetensors"
         scale = _NEW_EMBEDDING_SCALE if made_anew else 1.0
         self.optimizer = _make_optimizer(self.model, scale)
-        self.step, self.seconds, self.best = 0, 0.0, math.inf
+        self.step, self.seconds, self.best, self.worse = 0, 0.0, math.inf, 0
         if state:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
@@ -138,14 +142,14 @@ class Trainer:
         seconds = 60 * (self.options.minutes or 0.0)
         return min(1.0, (time.monotonic() - self._resumed_at) / seconds) if seconds else 1.0
 
-    def train_step(self) -> dict[str, float]:
-        """One optimizer step; returns what to log of it.
+    def train_step(self, progress: float) -> dict[str, float]:
+        """One optimizer step at this part of the training, 0 to 1; returns what to log of it.
 
         Raises:
             ConfigError: the loss is no longer a finite number.
         """
         begin = time.perf_counter()
-        progress = self.processes.agree(self.progress(), self.device)  # clocks differ
+        progress = self.processes.agree(progress, self.device)  # clocks differ
         rate = self.rate * rate_factor(progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_scale"]
@@ -189,8 +193,9 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             result = score(self.model, self.vocabulary, self.corpus.held_out, self.device)
         bits = result.bits_per_byte
+        self.worse += 1
         if bits < self.best:
-            self.best = bits
+            self.best, self.worse = bits, 0
             publish_weights(self.options.weights_path, self.weights())
         sample = self._sample()
         self.model.train()

@@ -18,7 +18,7 @@ from model.tokenizer import ENCODING_SIZE, END_OF_TEXT, load_encoding, merge_ran
 
 Ids = npt.NDArray[np.integer]
 
-_SINGLE_BYTES = 256  # cl100k_base's ids below this are the single bytes
+SINGLE_BYTES = 256  # cl100k_base's ids below this are the single bytes
 _ORDINARY = 100_256  # ids below this stand for bytes; the few defined ones above are special
 
 
@@ -38,7 +38,7 @@ class Vocabulary:
         Raises:
             WeightsError: an id is not one that cl100k_base defines for text.
         """
-        ids = {*kept, *range(_SINGLE_BYTES), END_OF_TEXT}
+        ids = {*kept, *range(SINGLE_BYTES), END_OF_TEXT}
         foreign = [i for i in ids if not (0 <= i < _ORDINARY or i == END_OF_TEXT)]
         if foreign:
             raise WeightsError(f"The vocabulary holds {foreign[0]}, which is no id of cl100k_base.")
@@ -51,12 +51,6 @@ class Vocabulary:
         ordinary = (int(i) for i in self.kept[:-1])
         self.pieces = [*(encoding.decode_single_token_bytes(i) for i in ordinary), b""]
         self._fallback: dict[int, npt.NDArray[np.int32]] = {}
-
-    @classmethod
-    def from_counts(cls, counts: Ids, minimum: int) -> "Vocabulary":
-        """Keep the ids seen at least `minimum` times; `counts` is (100277,)."""
-        seen = np.flatnonzero(counts[:_ORDINARY] >= minimum)
-        return cls(int(i) for i in seen)
 
     @classmethod
     def full(cls) -> "Vocabulary":
@@ -94,9 +88,17 @@ class Vocabulary:
         return self._fallback[token]
 
     def _merge(self, data: bytes) -> list[bytes]:
-        """Byte-pair encoding with the kept ids only: the lowest rank first, then the leftmost."""
+        """Byte-pair encoding with the kept ids only: the lowest rank first, then the leftmost.
+
+        It begins with whole characters where they are kept: the ids that would lead to them from
+        their bytes may not be.
+        """
         ranks = merge_ranks()
-        parts = [data[i : i + 1] for i in range(len(data))]
+        parts = [
+            part
+            for character in data.decode("utf-8", errors="surrogateescape")
+            for part in self._whole_or_bytes(character.encode("utf-8", errors="surrogateescape"))
+        ]
         while True:
             joined = [left + right for left, right in itertools.pairwise(parts)]
             kept = [(ranks[j], i) for i, j in enumerate(joined) if self._keeps(ranks.get(j))]
@@ -104,6 +106,11 @@ class Vocabulary:
                 return parts
             _, at = min(kept)
             parts[at : at + 2] = [joined[at]]
+
+    def _whole_or_bytes(self, character: bytes) -> list[bytes]:
+        if self._keeps(merge_ranks().get(character)):
+            return [character]
+        return [character[i : i + 1] for i in range(len(character))]
 
     def _keeps(self, token: int | None) -> bool:
         return token is not None and self._compact[token] >= 0

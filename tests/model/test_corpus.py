@@ -9,6 +9,7 @@ from config.paths import cache_folder
 from model import corpus as corpora
 from model.corpus import Batches, CorpusFile, load_corpus, parse_corpus_file, read_documents
 from model.tokenizer import load_encoding
+from model.vocabulary import Vocabulary
 from tests.model.made import story_text
 
 
@@ -123,15 +124,27 @@ def test_the_fingerprint_tells_corpora_apart(stories: Path):
 
 def test_the_vocabulary_holds_what_is_frequent(stories: Path):
     corpus = load_corpus([CorpusFile(stories)], seed=1)
-    few, more = (corpora.choose_vocabulary(corpus, n).pieces for n in (10_000, 8))
+    few, more = (
+        corpora.choose_vocabulary(corpus, Vocabulary.full(), n).pieces for n in (10_000, 8)
+    )
     assert len(few) == 257
     assert b" fox" in more
     assert set(few) < set(more)
 
 
+def test_a_size_is_filled_with_the_commonest_of_those_there_are(stories: Path):
+    corpus = load_corpus([CorpusFile(stories)], seed=1)
+    among = Vocabulary(range(3000))  # " fox" is not among them
+    filled = corpora.choose_vocabulary(corpus, among, 10_000, size=600)
+    assert filled.size == 600
+    assert b" the" in filled.pieces
+    assert b" fox" not in filled.pieces
+    assert set(filled.kept.tolist()) <= set(among.kept.tolist())
+
+
 def pass_text(stories: Path, share: float = 1.0, spoken: float = 0.0, number: int = 0) -> str:
     corpus = load_corpus([CorpusFile(stories, share)], seed=1)
-    vocabulary = corpora.choose_vocabulary(corpus, 8)
+    vocabulary = corpora.choose_vocabulary(corpus, Vocabulary.full(), 8)
     ids = corpora.render_pass(corpus, vocabulary, spoken, 1, number)
     parts = np.split(ids, np.flatnonzero(ids == vocabulary.end))
     assert [len(parts[0]), len(parts[-1])] == [0, 1]

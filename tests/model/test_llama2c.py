@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from config.errors import WeightsError
-from model.llama2c import encode_piece, read_story_model, start_from_story_model
+from model.llama2c import encode_piece, read_story_model, shared_ids, start_from_story_model
 from model.vocabulary import Vocabulary
 
 WIDTH, HIDDEN, LAYERS, HEADS, CONTEXT = 8, 12, 2, 2, 16
@@ -103,6 +103,14 @@ def test_new_embeddings_are_the_mean_of_the_old_pieces(path: Path):
     np.testing.assert_allclose(new[vocabulary.pieces.index(b" the")], old[265], rtol=1e-6)
     np.testing.assert_allclose(new[vocabulary.pieces.index(b"q")], old[3 + ord("q")], rtol=1e-6)
     np.testing.assert_allclose(new[vocabulary.end], old[1], rtol=1e-6)
+
+
+def test_ids_that_both_tokenizers_have_are_shared(path: Path):
+    shared = shared_ids(path)
+    pieces = set(Vocabulary(shared).pieces)
+    assert {b" the", b"the", b"th", b"he"} <= pieces
+    assert b" a" not in pieces
+    assert len(shared) == 256 - 1 + 4  # every byte but the line end, and these
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import signal
 import subprocess
@@ -100,9 +101,9 @@ def stopped_after(count: int, stories: Path, out: Path, steps: int) -> str:
         "from model.trainer import Trainer\n"
         "from model.train import main\n"
         "step = Trainer.train_step\n"
-        "def stopping(self):\n"
+        "def stopping(self, progress):\n"
         f"    if self.step == {count - 1}: os.kill(os.getpid(), signal.SIGINT)\n"
-        "    return step(self)\n"
+        "    return step(self, progress)\n"
         "Trainer.train_step = stopping\n"
         "main()"
     )
@@ -146,6 +147,33 @@ def test_minutes_end_the_training(stories: Path, tmp_path: Path):
     assert 1.2 <= time.monotonic() - begin < 20
     log = [json.loads(line) for line in (tmp_path / "o" / "log.jsonl").read_text().splitlines()]
     assert [line["rate"] for line in log if "rate" in line][-1] < 1e-4
+
+
+def test_impatience_ends_a_training_that_gets_no_better(stories: Path, tmp_path: Path):
+    slow = ("--learning-rate", 1e-9, "--validate-every", 2)  # what it says is all but the same
+    out = tmp_path / "out"
+    result = train("--corpus", stories, "--out", out, *SMALL, *slow, "--steps", 99, "--patience", 2)
+    assert result.exit_code == 0, result.output
+    assert "Done: " in result.output
+    assert len(losses(out)) < 99
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    bits = [line["bits_per_byte"] for line in log if "bits_per_byte" in line]
+    assert min(bits[:-2]) == min(bits)
+
+
+def test_tensorboard_is_asked_for_or_absent(stories: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    arguments = ["--corpus", stories, "--out", out, *SMALL, "--steps", 2]
+    if importlib.util.find_spec("tensorboard") is None:
+        result = train(*arguments, "--tensorboard")
+        assert (result.exit_code, "afterword[tensorboard]" in result.stderr) == (78, True)
+    else:
+        assert train(*arguments, "--tensorboard").exit_code == 0
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        board = EventAccumulator(str(out / "tensorboard")).Reload()
+        found = [event.value for event in board.Scalars("loss")]
+        assert found == pytest.approx(losses(out), rel=1e-5)
 
 
 def test_the_full_vocabulary_works(stories: Path, tmp_path: Path):

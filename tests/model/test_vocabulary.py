@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import WeightsError
-from model.tokenizer import ENCODING_SIZE, load_encoding
+from model.tokenizer import load_encoding
 from model.vocabulary import TextDecoder, Vocabulary
 
 ONLY_BYTES = Vocabulary([])
@@ -43,10 +42,12 @@ def test_undefined_ids_are_refused(token: int):
         Vocabulary([token])
 
 
-def test_counts_decide_what_is_kept_and_undefined_ids_never_are():
-    counts = np.full(ENCODING_SIZE, 0)
-    counts[[500, 600, *UNDEFINED]] = [8, 7, *[99] * len(UNDEFINED)]
-    assert Vocabulary.from_counts(counts, 8).kept.tolist() == [*range(256), 500, 100_257]
+def test_a_character_is_whole_though_the_ids_that_lead_to_it_are_not_kept():
+    only_euro = Vocabulary([load_encoding().encode_single_token("€")])
+    assert [only_euro.pieces[i] for i in only_euro.encode("€™")] == [
+        "€".encode(),
+        *(bytes([byte]) for byte in "™".encode()),
+    ]
 
 
 def test_a_word_that_is_not_kept_is_merged_from_kept_pieces():
