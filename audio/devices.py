@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Literal
 
+from audio.portaudio import import_sounddevice, look_again
 from config.errors import AudioDeviceError, ConfigError
 
 Kind = Literal["input", "output"]
@@ -29,42 +29,13 @@ class Device:
     name: str
 
 
-def import_sounddevice() -> ModuleType:
-    """Load PortAudio's Python binding; it probes the sound hardware, which takes a moment.
-
-    Raises:
-        AudioDeviceError: PortAudio is missing or does not start.
-    """
-    try:
-        import sounddevice
-
-        module: ModuleType = sounddevice
-    except OSError as error:
-        raise AudioDeviceError(
-            "The PortAudio library, through which sound is recorded and played, was not found; "
-            "install it (Debian and Ubuntu: `sudo apt-get install libportaudio2`)."
-        ) from error
-    except Exception as error:  # sounddevice.PortAudioError cannot be named if its import fails
-        raise AudioDeviceError(f"PortAudio does not start: {error}.") from error
-    return module
-
-
 def devices(kind: Kind) -> list[Device]:
-    """All devices of a kind, in PortAudio's order.
-
-    PortAudio makes its list when it starts. An empty one is made anew here, since no stream can
-    be open on it; a list with devices is not, because that would end every open stream.
+    """All devices of a kind, in PortAudio's order, as they were when it last looked.
 
     Raises:
         AudioDeviceError: PortAudio is missing or does not start.
     """
     sounddevice = import_sounddevice()
-    if len(sounddevice.query_devices()) == 0:
-        try:
-            sounddevice._terminate()
-            sounddevice._initialize()
-        except sounddevice.PortAudioError as error:
-            raise AudioDeviceError(f"PortAudio does not start: {error}.") from error
     return [
         Device(number, str(device["name"]))
         for number, device in enumerate(sounddevice.query_devices())
@@ -75,10 +46,21 @@ def devices(kind: Kind) -> list[Device]:
 def find_device(kind: Kind, wanted: int | str | None) -> int | None:
     """PortAudio's number of the wanted device; None for the default one if `wanted` is None.
 
+    Where none fits, PortAudio looks again for devices that came later.
+
     Raises:
         AudioDeviceError: there is no device of this kind, or PortAudio is missing.
         ConfigError: no device, or more than one, answers to `wanted`.
     """
+    try:
+        return _find(kind, wanted)
+    except (AudioDeviceError, ConfigError):
+        if not look_again():
+            raise
+        return _find(kind, wanted)
+
+
+def _find(kind: Kind, wanted: int | str | None) -> int | None:
     candidates = devices(kind)
     if not candidates:
         raise AudioDeviceError(

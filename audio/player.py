@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audio.closing import close_stream
-from audio.devices import find_device, import_sounddevice
+from audio.devices import find_device
+from audio.portaudio import close_stream, import_sounddevice, start_stream
 from audio.quiet import quiet_stderr
 from audio.speech import RATE
 from config.errors import AudioDeviceError, OutputError
@@ -207,21 +207,28 @@ class StreamPlayer:
     def _start_stream(self, sounddevice: Any, device: int | None, rate: int) -> Any:
         self._feed = Feed(int(FADE_SECONDS * rate))
         self._device_rate = rate
-        stream = sounddevice.RawOutputStream(
-            samplerate=rate,
-            device=device,
-            channels=1,
-            dtype="int16",
-            latency=LATENCY_SECONDS,
-            callback=self._callback,
+        stream = start_stream(
+            lambda: sounddevice.RawOutputStream(
+                samplerate=rate,
+                device=device,
+                channels=1,
+                dtype="int16",
+                latency=LATENCY_SECONDS,
+                callback=self._callback,
+            ),
+            self._let_go,
         )
-        try:
-            stream.start()
-        except sounddevice.PortAudioError:
-            stream.close()
-            raise
         self._called_at = time.monotonic()
         return stream
+
+    def _let_go(self) -> bool:
+        """Close the stream if nothing sounds, so that PortAudio can look for devices again."""
+        with self._lock:
+            if self._feed.pending and self._is_alive():
+                return False
+            idle, self._stream = self._stream, None
+        close_stream(idle)
+        return True
 
     def _callback(self, out: Any, _frames: int, _times: Any, _status: Any) -> None:
         """PortAudio wants the next block."""

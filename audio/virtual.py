@@ -87,6 +87,10 @@ class SoundServer:
         """Stop the server's clock: its clients are neither served nor told."""
         self._processes[0].send_signal(signal.SIGSTOP)
 
+    def pactl(self, *arguments: str) -> str:
+        """What PulseAudio's remote control answers."""
+        return self._output("pactl", *arguments).strip()
+
     def play_into_microphone(self, wav: Path) -> None:
         """Play a sound file into the virtual microphone; return when it has ended."""
         self._run("paplay", "--device=mic_in", str(wav))

@@ -23,7 +23,8 @@ RAISE = "raise its level in your sound settings, or choose another one with audi
 
 def portaudio(_: Settings) -> Finding:
     """The library for sound devices, and how many it sees."""
-    from audio.devices import devices, import_sounddevice
+    from audio.devices import devices
+    from audio.portaudio import import_sounddevice
 
     try:
         version = import_sounddevice().get_portaudio_version()[1]
@@ -74,7 +75,8 @@ def bar(level_db: float, width: int = 10) -> str:
 
 
 def _record(settings: Settings) -> bytes:
-    from audio.source import RATE, Microphone
+    from audio.microphone import Microphone
+    from audio.resampler import RATE
 
     pcm = b""
     with Microphone(settings.audio.input).open() as chunks:

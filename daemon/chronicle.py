@@ -16,6 +16,10 @@ from daemon.session import Ended, Phase, Sentence
 
 log = logging.getLogger(__name__)
 
+OPEN = "open"
+SILENT = "open, but it gives digital silence: it is muted in the mixer, or dead"
+MUTED = "muted"
+
 
 @dataclass
 class Turn:
@@ -52,6 +56,7 @@ class Chronicle:
         self._followers: list[Follower] = []
         self._turn: Turn | None = None
         self._sounding = (0, 0)  # turn and number of the sentence last told
+        self._told_silence = False
         self.triggers = 0
         self.replies = 0
         self.failures = 0
@@ -142,9 +147,17 @@ class Chronicle:
         """Note that the reply was broken off."""
         self._end("cancelled")
 
-    def microphone(self, condition: str) -> None:
-        """Note that it was opened, muted or went away."""
-        self._publish("microphone", microphone=condition)
+    def microphone(self, before: str, now: str) -> None:
+        """Note that it was opened, muted or went away: OPEN, SILENT, MUTED or why it is missing."""
+        was_missing, missing = (it not in ("", OPEN, SILENT, MUTED) for it in (before, now))
+        if missing:  # the reason may change while we wait; that is for the curious
+            log.log(logging.DEBUG if was_missing else logging.WARNING, "%s Waiting for it.", now)
+        elif was_missing:
+            log.warning("The microphone is there.")
+        if now == SILENT and not self._told_silence:
+            log.warning("The microphone gives digital silence: it is muted in the mixer, or dead.")
+        self._told_silence = now == SILENT or (self._told_silence and now == OPEN)
+        self._publish("microphone", microphone=now)
 
     def renewed(self, told: str) -> None:
         """Note that we go on with other settings or weights."""

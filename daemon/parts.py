@@ -80,7 +80,8 @@ def open_source(settings: Settings, wav: Path | None, *, patient: bool = False) 
         InputError: the recording is missing or is no sound; better told before seconds of loading.
         AudioDeviceError: there is no microphone.
     """
-    from audio.source import Microphone, WavFile
+    from audio.microphone import Microphone
+    from audio.source import WavFile
 
     if wav is not None:
         recording = WavFile(wav)

@@ -13,15 +13,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
 from audio.chunk import AudioChunk
 from audio.events import Event as HearingEvent
+from audio.silence import Silence
 from config.errors import AudioDeviceError, ConfigError, ControlError, NotRunningError, RefusedError
-from daemon.chronicle import Chronicle
+from daemon.chronicle import MUTED, OPEN, SILENT, Chronicle
 from daemon.console import Console
 from daemon.control import Follower
 from daemon.notify import Notifier
@@ -51,8 +51,7 @@ TURN_SECONDS = 0.05  # how often a loop without sound looks whether there is som
 ANSWER_SECONDS = 3.0  # a request is answered within a chunk, unless the loop is stuck
 RELOAD_SECONDS = 60.0  # a reload may load models first, beside the loop
 RECENT_CHUNKS = 38  # 3 s; what a new hearing hears again, lest a phrase half said be lost
-AWAY_SECONDS = 1.5  # without sound the microphone is gone
-RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)  # between attempts to open a microphone that is not there
+RETRY_SECONDS = (0.25, 0.5, 1.0, 1.5)  # between attempts to open a microphone that is not there
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,8 @@ class Household:
         patient: wait for a microphone that is not there at the start, instead of giving up.
         muted: begin with the microphone closed.
         remember_muted: keeps that over restarts; raises OutputError.
-        opened: called when the microphone has been opened, with the trigger phrases.
+        opened: called with the trigger phrases when the microphone is first heard, and whenever it
+            was muted before.
         about: what `status` tells of settings and models.
         notifier: tells systemd.
         reload: lets settings and weights be looked at again; its result are the changed settings.
@@ -124,11 +124,11 @@ class Service:
         self._state = State()
         self._muted = self._household.muted
         self._patient = self._household.patient or self._muted
-        self._microphone = ""  # as last told: open, muted, or why it is missing
+        self._microphone = ""  # as last told: open, silent, muted, or why it is missing
+        self._attempts = 0  # to open it since it last gave sound
         self._was_open = False
         self._returns = 0  # of the microphone
         self._drops = 0  # of microphones we had before
-        self._sounded = 0.0  # when the last sound came
         self._began = time.monotonic()
         self._heard_out = False  # the source has come to its end
         self._ended = False
@@ -175,18 +175,11 @@ class Service:
             AfterwordError: a reply to a file failed. A reply to a microphone that fails is logged.
         """
         try:
-            attempt = 0
             while not (self._stopping.is_set() or self._heard_out):
                 if self._muted:
-                    self._idle("muted", float("inf"))
+                    self._idle(MUTED, float("inf"))
                 elif problem := self._listen():
-                    if problem != self._microphone:
-                        log.warning("%s Waiting for it.", problem)
-                    seconds = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
-                    self._idle(problem, seconds)
-                    attempt += 1
-                else:
-                    attempt = 0
+                    self._idle(problem, RETRY_SECONDS[min(self._attempts, len(RETRY_SECONDS) - 1)])
         finally:
             self._household.notifier.stopping()
             self._replier.close()  # speech must not outlive us
@@ -200,34 +193,39 @@ class Service:
         """Hear the source until it ends, is muted or another takes its place.
 
         Returns:
-            why it cannot be opened.
+            why there is no sound, or no more.
         """
-        with ExitStack() as stack:
-            try:
-                chunks = stack.enter_context(self._source.open())
-            except (AudioDeviceError, ConfigError) as error:
-                if not self._patient:
-                    raise
-                return str(error)
-            self._patient = True  # what was there once may come back
-            self._sounded = time.monotonic()
-            self._hear_all(chunks)
+        self._attempts += 1
+        try:
+            with self._source.open() as chunks:
+                self._patient = True  # what was there once may come back
+                self._hear_all(chunks)
+        except (AudioDeviceError, ConfigError) as error:
+            if not (self._patient and self._source.live):
+                raise
+            return str(error)
         return None
 
     def _hear_all(self, chunks: Iterator[AudioChunk]) -> None:
-        source = self._source
-        for chunk in chunks:
-            if self._stopping.is_set():
-                return
-            if chunk.pcm:
-                self._sounded = time.monotonic()
-                self._recent.append(chunk)
-                self._hear(self._hearing.feed(chunk))
-                self._chronicle.sounded(chunk.pcm)
-            away = not chunk.pcm and time.monotonic() - self._sounded > AWAY_SECONDS
-            self._turn("The microphone gives no sound." if away else "open")
-            if self._muted or self._source is not source:
-                return
+        source, silence = self._source, Silence()
+        try:
+            for chunk in chunks:
+                if self._stopping.is_set():
+                    return
+                if chunk.pcm:
+                    self._attempts = 0
+                    silence.feed(chunk)
+                    self._recent.append(chunk)
+                    self._hear(self._hearing.feed(chunk))
+                    self._chronicle.sounded(chunk.pcm)
+                given = SILENT if silence.lasts else OPEN
+                self._turn(self._microphone if self._attempts else given)
+                if self._muted or self._source is not source:
+                    return
+        except AudioDeviceError:
+            if source.live:
+                self._hear(self._hearing.finish())  # what was said until it went away
+            raise
         if not self._stopping.is_set():
             self._hear(self._hearing.finish())
             self._heard_out = True
@@ -248,11 +246,12 @@ class Service:
         self._collect(patience_seconds)
         self._renew()
         if microphone != self._microphone:
-            came_back = microphone == "open" and self._microphone != "muted" and self._was_open
+            opened = microphone == OPEN and self._microphone != SILENT
+            came_back = opened and self._was_open and self._microphone != MUTED
             self._returns += came_back
+            self._chronicle.microphone(self._microphone, microphone)
             self._microphone = microphone
-            self._chronicle.microphone(microphone)
-            if microphone == "open":
+            if opened and not came_back:
                 self._was_open = True
                 self._household.opened(cast(Iterable[str], self._about.get("phrases", ())))
         if self._state.replying:
@@ -302,9 +301,9 @@ class Service:
 
     def _in_words(self) -> str:
         """Our state in a word, or why there is none."""
-        if self._state.replying or self._microphone == "open":
+        if self._state.replying or self._microphone in (OPEN, SILENT):
             return self._state.phase.value
-        return "muted" if self._muted else f"waiting for the microphone: {self._microphone}"
+        return MUTED if self._muted else f"waiting for the microphone: {self._microphone}"
 
     def _hear(self, events: Sequence[HearingEvent]) -> None:
         for event in events:
@@ -399,7 +398,7 @@ class Service:
             "state": self._in_words(),
             "pid": os.getpid(),
             "uptime_seconds": round(time.monotonic() - self._began, 1),
-            "microphone": "muted" if self._muted else self._microphone,
+            "microphone": MUTED if self._muted else self._microphone,
             **self._chronicle.counts(),
             "drops": self._drops + self._source.drops,
             "restarts": {

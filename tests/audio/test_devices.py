@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from audio import devices
-from audio.devices import Device, choose_device, find_device, import_sounddevice
+from audio.devices import Device, choose_device, find_device
+from audio.portaudio import import_sounddevice
 from config.errors import AudioDeviceError, ConfigError
 from tests.sound_server import SoundServer
 

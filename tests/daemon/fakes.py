@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from audio.chunk import AudioChunk
 from audio.events import Event
 
-SILENCE = b"\0" * 2560
+QUIET = b"\1\0" * 1280  # a dead microphone would give zeros
 
 
 @dataclass
 class Source:
-    """As many chunks of silence as asked for, at full speed or in step with the clock.
+    """As many chunks of a quiet room as asked for, at full speed or in step with the clock.
 
     `open` fails with each of `errors` before it succeeds.
     """
@@ -44,7 +44,7 @@ class Source:
         for number in range(1, self.chunks + 1):
             if self.stopped.wait(self.seconds_each):
                 return
-            yield AudioChunk(SILENCE, 16_000, number * 0.08)
+            yield AudioChunk(QUIET, 16_000, number * 0.08)
 
     def stop(self) -> None:
         self.stopped.set()

@@ -1,0 +1,141 @@
+"""Sound from a microphone, as mono 16-bit chunks at 16 kHz."""
+
+import contextlib
+import functools
+import queue
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from audio.chunk import AudioChunk
+from audio.portaudio import Opener, close_stream, import_sounddevice, look_again, start_stream
+from audio.resampler import RATE, Resampler
+from config.errors import AudioDeviceError
+
+
+class Microphone:
+    """A microphone, by number or name. When it goes away, try to open it until it is back."""
+
+    live = True
+
+    BLOCK_SECONDS = 0.08
+    QUEUE_BLOCKS = 125  # 10 s; more than the loop should ever be late
+    DEAD_SECONDS = 2.0  # without a block the device is gone; PortAudio reports nothing
+
+    def __init__(self, device: str | int | None = None) -> None:
+        self._device = device
+        self._opener = Opener(self._open_stream)
+        self._blocks: queue.Queue[bytes] = queue.Queue(self.QUEUE_BLOCKS)
+        self._stopped = False  # no Event: setting one in a signal handler can lock up
+        self._resampler: Resampler | None = None
+        self.drops = 0
+        """Blocks lost because the loop was late."""
+
+    def stop(self) -> None:
+        """End the iterator for good within a quarter of a second; from any thread or handler."""
+        self._stopped = True
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Iterator[AudioChunk]]:
+        """Open the device; its chunks end with an AudioDeviceError when it goes away.
+
+        Raises:
+            AudioDeviceError: there is no microphone, or it cannot be opened.
+            ConfigError: no device answers to the name or number.
+        """
+        stream = self._opener.open(lambda: self._stopped)
+        try:
+            yield self._chunks(stream)
+        finally:
+            close_stream(stream)
+
+    def _chunks(self, stream: Any) -> Iterator[AudioChunk]:
+        """A chunk for each block; an empty one where none came, so that the loop keeps turning."""
+        done = 0
+        for block in self._blocks_of(stream):
+            pcm = self._to_16k(block)
+            done += len(pcm) // 2
+            yield AudioChunk(pcm, RATE, done / RATE)
+
+    def _blocks_of(self, stream: Any) -> Iterator[bytes]:
+        last_block = time.monotonic()
+        while not self._stopped:
+            try:
+                block = self._blocks.get(timeout=self.BLOCK_SECONDS * 3)
+            except queue.Empty:
+                yield b""
+                if not stream.active:
+                    raise AudioDeviceError(f"The microphone {self._name()} is gone.") from None
+                if time.monotonic() - last_block > self.DEAD_SECONDS:
+                    raise AudioDeviceError(
+                        f"The microphone {self._name()} gives no sound: it is suspended, or gone."
+                    ) from None
+                continue
+            last_block = time.monotonic()
+            yield block
+
+    def _to_16k(self, block: bytes) -> bytes:
+        if self._resampler is None or not block:
+            return block
+        import numpy as np
+
+        return self._resampler.convert(np.frombuffer(block, dtype="<i2"))
+
+    def _open_stream(self) -> Any:
+        """The running stream at 16 kHz, or else at the device's own rate."""
+        from audio.devices import find_device
+        from audio.quiet import quiet_stderr
+
+        self._blocks = queue.Queue(self.QUEUE_BLOCKS)  # a stream that hangs keeps the old one
+        sounddevice = import_sounddevice()
+        number = find_device("input", self._device)
+        try:
+            with quiet_stderr():
+                return self._start(sounddevice, number)
+        except sounddevice.PortAudioError as error:
+            look_again()  # for the next attempt: the numbers of the devices may have changed
+            raise AudioDeviceError(
+                f"The microphone {self._name()} cannot be opened ({_reason(error)}); "
+                f"see whether another program holds it."
+            ) from error
+
+    def _start(self, sounddevice: Any, number: int | None) -> Any:
+        try:
+            self._resampler = None
+            return self._start_at(sounddevice, number, RATE)
+        except sounddevice.PortAudioError:
+            own = round(sounddevice.query_devices(number, "input")["default_samplerate"])
+            if own == RATE:
+                raise
+            self._resampler = Resampler(own)
+            return self._start_at(sounddevice, number, own)
+
+    def _start_at(self, sounddevice: Any, number: int | None, rate: int) -> Any:
+        return start_stream(
+            lambda: sounddevice.RawInputStream(
+                samplerate=rate,
+                blocksize=round(rate * self.BLOCK_SECONDS),
+                device=number,
+                channels=1,
+                dtype="int16",
+                latency="high",  # "low" was seen to insert samples without a flag
+                callback=functools.partial(self._on_block, self._blocks),
+            )
+        )
+
+    def _on_block(
+        self, blocks: "queue.Queue[bytes]", data: Any, _frames: int, _time: Any, _status: Any
+    ) -> None:
+        """Called by PortAudio's own thread: copy and leave, never wait."""
+        try:
+            blocks.put_nowait(bytes(data))
+        except queue.Full:
+            self.drops += 1
+
+    def _name(self) -> str:
+        return "(the default one)" if self._device is None else repr(self._device)
+
+
+def _reason(error: Exception) -> str:
+    """PortAudio's words without its numbers."""
+    return str(error.args[0] if error.args else error).split(" [")[0]
