@@ -18,6 +18,9 @@ from audio.trigger import Hit, TriggerListener
 from audio.vosk_engine import RATE, VoskEngine
 from config.settings import SeedSettings, TriggerSettings
 
+Commands = Mapping[str, Sequence[str]]
+"""Phrases that need no trigger, by their kind."""
+
 _KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a phrase, may last 20
 _UTTERANCE_END = 0.2  # seconds; the model's own 0.5 only makes the trigger later
 _REPLAY_BLOCK = RATE // 10 * 2  # bytes
@@ -28,7 +31,7 @@ def open_hearing(
     trigger: TriggerSettings,
     seed: SeedSettings,
     language: str,
-    commands: Mapping[str, Sequence[str]] | None = None,
+    commands: Commands | None = None,
 ) -> "Hearing":
     """Load the Vosk model in `folder` and get ready to listen; takes half a second.
 
@@ -43,16 +46,20 @@ def open_hearing(
         HearingModelError: the model is missing, incomplete or damaged.
         ConfigError: a trigger phrase has a word the model does not know.
     """
-    return _on(VoskEngine(folder, _UTTERANCE_END), trigger, seed, language)
+    return _on(VoskEngine(folder, _UTTERANCE_END), trigger, seed, language, commands or {})
 
 
 def _on(
-    engine: VoskEngine, trigger: TriggerSettings, seed: SeedSettings, language: str
+    engine: VoskEngine,
+    trigger: TriggerSettings,
+    seed: SeedSettings,
+    language: str,
+    commands: Commands,
 ) -> "Hearing":
     phrases = parse_phrases(trigger.phrases, engine.knows, engine.vocabulary)
     spoken = [
         SpokenCommand(kind, phrase)
-        for kind, texts in (commands or {}).items()
+        for kind, texts in commands.items()
         for phrase in parse_phrases(texts, engine.knows, engine.vocabulary, f"{kind} phrases")
     ]
     listener = TriggerListener(engine, phrases)
@@ -97,13 +104,19 @@ class Hearing:
         """Where its Vosk model lies."""
         return self._engine.folder
 
-    def renewed(self, trigger: TriggerSettings, seed: SeedSettings, language: str) -> "Hearing":
+    def renewed(
+        self,
+        trigger: TriggerSettings,
+        seed: SeedSettings,
+        language: str,
+        commands: Commands | None = None,
+    ) -> "Hearing":
         """Another one with these settings on the same loaded model; this one goes on as it is.
 
         Raises:
             ConfigError: a trigger phrase has a word the model does not know.
         """
-        return _on(self._engine, trigger, seed, language)
+        return _on(self._engine, trigger, seed, language, commands or {})
 
     def feed(self, chunk: AudioChunk) -> list[Event]:
         """Hear one more chunk, which must be at 16 kHz."""
