@@ -1,5 +1,6 @@
 """`python -m model.train --corpus FILE… --out FOLDER`: train a model on texts, or go on with it.
 
+Without files and folder it refreshes the weights in use from the user's own texts (model.refresh).
 Writes into FOLDER: `<language>.safetensors`, the best weights so far, for use; `last.pt`, all that
 is needed to go on; `log.jsonl`, one line for each step and validation. Under
 `torchrun --nproc_per_node=N -m model.train …`, N processes each take a batch of every step.
@@ -24,8 +25,9 @@ from model.command import report_errors
 from model.llama2c import shared_ids, start_from_story_model
 from model.memory import keep_freed_memory
 from model.parallel import Processes, join, leave
+from model.refresh import begin, finish, plan
 from model.train_log import open_log
-from model.trainer import Trainer, TrainOptions
+from model.trainer import SPOKEN_OPENINGS, Trainer, TrainOptions
 from model.transformer import Transformer, TransformerConfig
 from model.vocabulary import Vocabulary
 
@@ -41,8 +43,10 @@ DEFAULT_MINUTES = 30.0
 _BAR = "{percentage:5.1f}% |{bar}| {elapsed} < {remaining}{postfix}"
 
 
-def prepare(options: TrainOptions, processes: Processes) -> Trainer:
-    """Read what is asked for and build the trainer.
+def prepare(
+    options: TrainOptions, processes: Processes, corpus: corpora.Corpus | None = None
+) -> Trainer:
+    """Read what is asked for, the corpus too where it is not given, and build the trainer.
 
     Raises:
         InputError: a corpus cannot be used.
@@ -51,7 +55,7 @@ def prepare(options: TrainOptions, processes: Processes) -> Trainer:
     """
     _check_writable(options.folder)
     state = load_state(options.state_path) if options.resume else None
-    corpus = corpora.load_corpus(options.corpus, options.seed)
+    corpus = corpus or corpora.load_corpus(options.corpus, options.seed)
     if state:
         vocabulary = Vocabulary(state["vocabulary"].tolist())
         model = _resumed_model(state, options)
@@ -203,12 +207,11 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     "--corpus",
     "corpus",
     multiple=True,
-    required=True,
     metavar="FILE[@SHARE]",
     help="Text in UTF-8 (.txt, .md, .txt.xz), documents parted by lines <|endoftext|>; with @0.2 "
     "each pass draws a fifth of the documents. More files may follow: --corpus *.txt.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option(
     "--init-from",
     type=click.Path(path_type=Path),
@@ -221,7 +224,7 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
 @click.option(
     "--context", type=click.IntRange(8, LARGEST_CONTEXT), default=256, help="Tokens it can see."
 )
-@click.option("--language", type=click.Choice(["en", "zh"]), default="en")
+@click.option("--language", type=click.Choice(["en", "zh"]), help="[default: en, or the set one]")
 @click.option("--licence", default="unknown", help="Of the weights, written into their file.")
 @click.option("--provenance", default="", help="Where they come from, written into their file.")
 @click.option(
@@ -268,17 +271,27 @@ def main(
     spoken_openings: float | None,
     **given: Any,
 ) -> None:
-    """Train a model on texts, or go on with it."""
+    """Train a model on texts, or go on with it.
+
+    Without --corpus and --out: refresh the weights in use from the texts in
+    $XDG_DATA_HOME/afterword/corpus.
+    """
     if given["steps"] is not None and given["minutes"] is not None:
         raise click.UsageError("Give --steps or --minutes, not both.")
-    if given["steps"] is None and given["minutes"] is None:
-        given["minutes"] = DEFAULT_MINUTES
     keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
-    if spoken_openings is None:
-        spoken_openings = 0.35 if given["language"] == "en" else 0.0
     files = tuple(corpora.parse_corpus_file(argument) for argument in (*corpus, *more_corpus))
+    if not files and given["out"] is None:
+        _refresh({**given, "spoken_openings": spoken_openings})
+        return
+    if not corpus or given["out"] is None:
+        raise click.UsageError("Give both --corpus and --out, or none of them.")
+    if given["steps"] is None and given["minutes"] is None:
+        given["minutes"] = DEFAULT_MINUTES
+    given["language"] = given["language"] or "en"
+    if spoken_openings is None:
+        spoken_openings = SPOKEN_OPENINGS[given["language"]]
     options = TrainOptions(corpus=files, spoken_openings=spoken_openings, **given)
     if options.state_path.exists() and not options.resume:
         raise OutputError(
@@ -290,6 +303,19 @@ def main(
         _run(options, processes)
     finally:
         leave(processes)
+
+
+def _refresh(given: dict[str, Any]) -> None:
+    """Refresh the weights in use from the user's texts, or go on with that."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise click.UsageError("In several processes, give --corpus and --out.")
+    refresh = plan(given, click.echo)
+    trainer = prepare(refresh.options, Processes(), refresh.corpus)
+    begin(refresh, trainer)
+    if train(trainer):
+        finish(refresh, click.echo)
+    else:
+        click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
 
 
 def _run(options: TrainOptions, processes: Processes) -> None:

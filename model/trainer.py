@@ -23,6 +23,8 @@ from model.transformer import Transformer
 from model.vocabulary import Vocabulary
 
 SAMPLE_SEEDS = {"en": "the old sailor", "zh": "春"}
+SPOKEN_OPENINGS = {"en": 0.35, "zh": 0.0}
+"""Part of the documents whose opening looks like a spoken seed, where nothing else is asked for."""
 
 _WARM_UP = 0.02  # part of the training in which the learning rate rises
 _FRESH_RATE, _CONTINUED_RATE = 2e-3, 1e-4
