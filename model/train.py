@@ -7,6 +7,7 @@ is needed to go on; `log.jsonl`, one line for each step and validation. Under
 """
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator
