@@ -2,7 +2,7 @@
 
 A weights file holds the tensors in half precision, the kept cl100k_base ids as the tensor
 `vocabulary` (int32) and, as metadata of text, the format's version, the configuration, the
-language, the licence and where the model comes from.
+language, the licence, where the model comes from and a checksum of all this.
 """
 
 import json
@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from config.errors import OutputError, WeightsError
+from model.checksum import checksum
 from model.transformer import Transformer, TransformerConfig
 from model.vocabulary import Vocabulary
 from model.weights_store import TRAIN, keep
@@ -29,6 +30,7 @@ STATE_FORMAT = 1
 LARGEST_CONTEXT = 8192
 """More is no sensible model, and keys and values would take gigabytes."""
 _KIND = "afterword"
+_AGAIN = "install afterword or train them again"
 _STATE_KEYS = {"config", "vocabulary", "model", "optimizer", "step", "seconds", "best", "data"}
 _STATE_KEYS |= {"corpus", "language"}
 
@@ -131,6 +133,8 @@ def load_weights(path: Path) -> Weights:
     if metadata.get("kind") != _KIND:
         raise WeightsError(f"{path} holds no weights of afterword.")
     _refuse_newer(metadata.get("format", ""), WEIGHTS_FORMAT, path)
+    if metadata.pop("sha256", None) not in (None, checksum([metadata, tensors])):
+        raise WeightsError(f"{path} is damaged: its checksum does not fit; {_AGAIN}.")
     config = _read_config(metadata.get("config", ""), path)
     vocabulary = _read_vocabulary(tensors.pop("vocabulary", None), path)
     if vocabulary.size != config.vocabulary_size:
@@ -194,7 +198,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise WeightsError(f"The weights file {path} is missing; {TRAIN}.") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
-            f"{path} is no complete weights file (safetensors); fetch or train it again."
+            f"{path} is no complete weights file (safetensors); {_AGAIN}."
         ) from error
 
 
@@ -250,6 +254,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         OutputError: the file cannot be written.
     """
     content = {"kind": _KIND, "format": STATE_FORMAT, **state}
+    content["sha256"] = checksum(content)
     write_atomically(path, lambda temporary: torch.save(content, temporary))
 
 
@@ -268,6 +273,8 @@ def load_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("kind") != _KIND:
         raise WeightsError(f"{path} is no trainer state of afterword.")
     _refuse_newer(state.get("format"), STATE_FORMAT, path)
+    if state.pop("sha256", None) not in (None, checksum(state)):
+        raise WeightsError(f"{path} is damaged: its checksum does not fit; begin anew.")
     if missing := _STATE_KEYS - state.keys():
         raise WeightsError(f'{path} is damaged: it lacks "{min(missing)}"; begin anew.')
     return state
