@@ -268,6 +268,7 @@ def _words(schema: Mapping[str, typing.Any]) -> str:
     if "enum" in schema:
         return " or ".join(schema["enum"])
     nouns = {"integer": "a whole number", "number": "a number", "string": "a text", "null": "null"}
+    nouns |= {"boolean": "true or false"}
     if schema["type"] == "array":
         return f"a list of {schema['minItems']} to {schema['maxItems']} texts"
     words = nouns[schema["type"]]

@@ -77,6 +77,22 @@ class AudioSettings:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class HistorySettings:
+    """Whether exchanges are kept, in words."""
+
+    enabled: Annotated[bool, Strict()]
+    max_kilobytes: Annotated[Whole, Field(ge=10, le=100_000)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class CapturesSettings:
+    """Whether seeds are kept, as sound."""
+
+    keep: Annotated[Whole, Field(ge=0, le=1000)]
+    expire_hours: Annotated[Real, Field(gt=0, le=8760)]
+
+
+@dataclass(frozen=True, config=_STRICT)
 class LogSettings:
     """What is written to standard error."""
 
@@ -94,4 +110,6 @@ class Settings:
     model: ModelSettings
     voice: VoiceSettings
     audio: AudioSettings
+    history: HistorySettings
+    captures: CapturesSettings
     log: LogSettings

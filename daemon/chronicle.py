@@ -5,9 +5,11 @@ The words themselves go to the terminal, to the followers and, at debug level, t
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from audio.chunk import AudioChunk
 from audio.events import Armed, Nothing, Partial, Seed, Triggered
 from audio.events import Event as HearingEvent
 from daemon.console import Console
@@ -47,12 +49,29 @@ class Turn:
         return round(time.monotonic() - self.began, 2)
 
 
+class Keeper(Protocol):
+    """Who keeps something of what happens, because the user wants it; called by the loop."""
+
+    def tell(self, event: Mapping[str, object]) -> None:
+        """Note an event, as followers get it."""
+
+    def sounded(self, chunk: AudioChunk) -> None:
+        """Note a chunk that was heard; what it made happen has been told."""
+
+    def turn(self) -> None:
+        """Note that time has passed."""
+
+    def close(self) -> None:
+        """Note that this is the end."""
+
+
 class Chronicle:
     """Takes note of everything, in the loop's thread."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, keepers: Sequence[Keeper] = ()) -> None:
         """`console`, where given, is shown the exchange."""
         self._console = console
+        self._keepers = keepers
         self._followers: list[Follower] = []
         self._turn: Turn | None = None
         self._sounding = (0, 0)  # turn and number of the sentence last told
@@ -96,13 +115,15 @@ class Chronicle:
             case Armed():
                 log.debug("%s", event)
 
-    def sounded(self, pcm: bytes) -> None:
-        """Note the level of a chunk, for those who watch it."""
+    def sounded(self, chunk: AudioChunk) -> None:
+        """Note a chunk, and its level for those who watch it."""
+        for keeper in self._keepers:
+            keeper.sounded(chunk)
         watchers = [follower for follower in self._followers if follower.levels]
         if watchers:
             from audio.level import level_db
 
-            self._tell(watchers, "level", db=round(level_db(pcm), 1))
+            self._tell(watchers, "level", db=round(level_db(chunk.pcm), 1))
 
     def sounding(self, turn: int, number: int) -> None:
         """Note which sentence of a reply is heard just now; 0 is none.
@@ -167,6 +188,17 @@ class Chronicle:
         """Note that other settings or weights were not good."""
         self._publish("refused", reason=reason)
 
+    def turn(self) -> None:
+        """Note that the loop has turned."""
+        for keeper in self._keepers:
+            keeper.turn()
+
+    def end(self) -> None:
+        """Note that the daemon ends."""
+        self.close()
+        for keeper in self._keepers:
+            keeper.close()
+
     def close(self) -> None:
         """Close the line of a reply that was under way."""
         if self._console:
@@ -179,10 +211,10 @@ class Chronicle:
         self.close()
 
     def _publish(self, name: str, **details: object) -> None:
-        if self._followers:
-            self._tell(self._followers, name, **details)
+        if self._followers or self._keepers:
+            self._tell([*self._followers, *self._keepers], name, **details)
 
-    def _tell(self, followers: Sequence[Follower], name: str, **details: object) -> None:
+    def _tell(self, followers: Sequence[Follower | Keeper], name: str, **details: object) -> None:
         event = {"event": name, "time": round(time.time(), 3), **details}
         for follower in followers:
             follower.tell(event)

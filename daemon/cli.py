@@ -16,6 +16,7 @@ import click
 from config.errors import AfterwordError, OutputError
 from daemon import cli_control, cli_setup, cli_weights
 from daemon.cli_help import WIDTH, SectionedGroup, examples
+from daemon.cli_history import history
 from daemon.cli_options import FILE, settings_options
 
 
@@ -161,7 +162,7 @@ def verify_models(language: str) -> None:
     commands.verify_models(language)
 
 
-for _command in (*cli_setup.COMMANDS, *cli_weights.COMMANDS, *cli_control.COMMANDS):
+for _command in (*cli_setup.COMMANDS, *cli_weights.COMMANDS, *cli_control.COMMANDS, history):
     cli.add_command(_command)
 
 

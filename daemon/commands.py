@@ -18,6 +18,7 @@ from config.settings import Settings
 from daemon import logs, mute, parts
 from daemon.console import Console
 from daemon.control import ControlServer, hold
+from daemon.keepers import open_keepers
 from daemon.notify import Notifier
 from daemon.protocol import socket_path
 from daemon.renewal import Renewal, stamp_of
@@ -80,6 +81,7 @@ def run_microphone(
             notifier=Notifier(),
             reload=renewal.reload,
             restarts=restarts,
+            keepers=open_keepers(settings),
         )
         parts_of_it = (made.source, made.hearing, made.generator, made.speaker)
         service = Service(*parts_of_it, console, household)

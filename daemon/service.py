@@ -21,7 +21,7 @@ from audio.chunk import AudioChunk
 from audio.events import Event as HearingEvent
 from audio.silence import Silence
 from config.errors import AudioDeviceError, ConfigError, ControlError, NotRunningError, RefusedError
-from daemon.chronicle import MUTED, OPEN, SILENT, Chronicle
+from daemon.chronicle import MUTED, OPEN, SILENT, Chronicle, Keeper
 from daemon.console import Console
 from daemon.control import Follower
 from daemon.notify import Notifier
@@ -77,6 +77,7 @@ class Household:
         notifier: tells systemd.
         reload: lets settings and weights be looked at again; its result are the changed settings.
         restarts: how many times we have come back after a crash.
+        keepers: keep something of what happens.
     """
 
     patient: bool = False
@@ -87,6 +88,7 @@ class Household:
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
     reload: Callable[[], Future[Mapping[str, object]]] | None = None
     restarts: int = 0
+    keepers: Sequence[Keeper] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Service:
         self._source = source
         self._hearing = hearing
         self._household = household or Household()
-        self._chronicle = Chronicle(console)
+        self._chronicle = Chronicle(console, self._household.keepers)
         self._inbox: queue.Queue[ReplyEvent | _Asked | Change | Refusal] = queue.Queue()
         self._changes: deque[Change] = deque()  # that wait for the end of a capture
         self._reloads: list[Future[Mapping[str, object]]] = []  # under way
@@ -185,7 +187,7 @@ class Service:
             self._replier.close()  # speech must not outlive us
             self._ended = True
             self._refuse_the_rest()
-            self._chronicle.close()
+            self._chronicle.end()
         interrupted = self._stopping.is_set()
         return Summary(self._chronicle.triggers, self._chronicle.replies, interrupted)
 
@@ -217,7 +219,7 @@ class Service:
                     silence.feed(chunk)
                     self._recent.append(chunk)
                     self._hear(self._hearing.feed(chunk))
-                    self._chronicle.sounded(chunk.pcm)
+                    self._chronicle.sounded(chunk)
                 given = SILENT if silence.lasts else OPEN
                 self._turn(self._microphone if self._attempts else given)
                 if self._muted or self._source is not source:
@@ -256,6 +258,7 @@ class Service:
                 self._household.opened(cast(Iterable[str], self._about.get("phrases", ())))
         if self._state.replying:
             self._chronicle.sounding(self._state.turn, self._replier.sounding)
+        self._chronicle.turn()
         notifier = self._household.notifier
         notifier.status(self._in_words())
         if not self._reloads:

@@ -30,6 +30,6 @@ def _add(digest: Any, content: object) -> None:
         case Tensor():
             digest.update(f"{content.dtype} {tuple(content.shape)}:".encode())
             whole = content.detach().cpu().contiguous().reshape(-1)
-            digest.update(memoryview(whole.view(torch.uint8).numpy()))
+            digest.update(whole.view(torch.uint8).numpy().data)
         case _:
             digest.update(f"{content!r};".encode())
