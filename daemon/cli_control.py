@@ -76,6 +76,28 @@ def follow() -> None:
             sys.stdout.buffer.flush()
 
 
+@click.command()
+def watch() -> None:
+    """Show the daemon live in this terminal: what it hears and says, levels, times.
+
+    m mutes and unmutes, h hushes, q quits. Needs the extra `tui`.
+    """
+    import importlib.util
+
+    if not sys.stdout.isatty():
+        raise click.UsageError("watch needs a terminal; `afterword follow` prints the same events.")
+    from config.errors import MissingPackageError
+
+    if importlib.util.find_spec("textual") is None:
+        raise MissingPackageError(
+            "`afterword watch` needs the package textual, which is not installed; install it: "
+            "`.venv/bin/pip install textual` in a checkout, or `pipx inject afterword textual`."
+        )
+    from daemon.watch import WatchApp
+
+    WatchApp().run()
+
+
 @click.group()
 def service() -> None:
     """Keep the daemon as a service of your session (systemd)."""
@@ -105,4 +127,4 @@ def service_status() -> None:
     unit.status(click.echo)
 
 
-COMMANDS = (status, mute, unmute, hush, reload, stop, follow, service)
+COMMANDS = (status, watch, mute, unmute, hush, reload, stop, follow, service)
