@@ -225,9 +225,7 @@ def untaken(keys: Iterable[str]) -> list[str]:
     return [key for key in keys if not touched([key], ALL_KEYS)]
 
 
-def renew(
-    old: Parts, new: Loaded, keys: Collection[str], *, weights: bool
-) -> tuple[Parts, Change | None]:
+def renew(old: Parts, new: Loaded, keys: Collection[str], *, weights: bool) -> tuple[Parts, Change]:
     """Make what changed settings or new weights need, and nothing else, beside the old parts.
 
     Args:
@@ -237,7 +235,7 @@ def renew(
         weights: the weights file is another one.
 
     Returns:
-        the parts to be, and what to tell the loop; None where there is nothing.
+        the parts to be, and what to tell the loop.
 
     Raises:
         RefusedError: something cannot be made; nothing has changed then. It names file, line, key.
@@ -259,8 +257,6 @@ def renew(
         old.speaker,
         kept or old.weights,
     )
-    if not keys and not kept:
-        return old, None
     if touched(keys, LOG_KEYS):
         logs.set_level(new.settings.log.level)
     about, told = made.about(new.settings), _in_words(keys, kept)
@@ -273,7 +269,7 @@ def _in_words(keys: Collection[str], weights: Kept | None) -> str:
         told.append(f"At the next start only: {', '.join(later)}.")
     if weights:
         told.append(f"The weights in use are now {weights.name} ({weights.path}).")
-    return " ".join(told)
+    return " ".join(told) or "No setting has changed."
 
 
 @contextlib.contextmanager

@@ -129,8 +129,6 @@ class Renewal:
     def _renew(self, new: Loaded, keys: list[str], *, weights: bool = False) -> None:
         """Make what is new and wait until the loop goes on with it."""
         made, change = parts.renew(self._parts, new, keys, weights=weights)
-        if change is None:
-            return
         self._change(change)
         change.done.result()
         self._parts = made

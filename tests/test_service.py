@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from tests.test_exchange import FOX, RECORDINGS
 from tests.user_manager import USER, UnavailableError, UserManager, missing
 
 PROGRAM = str(Path(sys.prefix) / "bin" / "afterword")
+SETTINGS = ".config/afterword/config.yaml"
 WATCHDOG_SECONDS = 5
 PATIENCE_SECONDS = 40.0  # for a start on a busy machine
 
@@ -74,8 +76,7 @@ def manager(vosk_en: Path) -> Iterator[UserManager]:
     found = UserManager([vosk_en])
     try:
         found.boot()
-        settings = f"hearing:\n  model: {vosk_en}\nmodel:\n  max_sentences: 1\n"
-        found.write(".config/afterword/config.yaml", settings)
+        found.write(SETTINGS, f"hearing:\n  model: {vosk_en}\nmodel:\n  max_sentences: 1\n")
         watchdog = f"[Service]\nWatchdogSec={WATCHDOG_SECONDS}\n"
         found.write(f".config/systemd/user/{unit.NAME}.d/test.conf", watchdog)
         found.systemctl("stop", "pulseaudio.socket", "pulseaudio.service")
@@ -186,6 +187,60 @@ def test_a_restarted_sound_server_is_found_again(sounding: UserManager) -> None:
     assert wait_until_listening(sounding) == before
 
 
+def status(manager: UserManager) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(manager.user(PROGRAM, "status", "--json").stdout)
+    return found
+
+
+def wait_for_line(manager: UserManager, text: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while text not in (lines := journal(manager)):
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.2)
+
+
+def test_a_reload_takes_a_good_file_and_refuses_a_bad_one(sounding: UserManager) -> None:
+    before = wait_until_listening(sounding)
+    settings = sounding.root("cat", f"/home/{USER}/{SETTINGS}")
+    sounding.write(SETTINGS, settings + "voice:\n  rate_wpm: 170\n  volume: 0.8\n")
+    sounding.systemctl("reload", unit.NAME)
+    assert "Changed: voice.rate_wpm, voice.volume." in journal(sounding)
+
+    sounding.write(SETTINGS, settings + "voice:\n  rate_wpm: 170\n  volume: loud\n")
+    refused = sounding.user("systemctl", "--user", "reload", unit.NAME)
+    assert refused.returncode != 0
+    complaint = f"/home/{USER}/{SETTINGS}, line 7: voice.volume should be a number from 0 to 1"
+    assert complaint in journal(sounding)
+    assert complaint in status(sounding)["refused"]
+
+    sounding.write(SETTINGS, settings)
+    sounding.root("kill", "-HUP", before)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while status(sounding)["refused"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert journal(sounding).count("Changed: voice.rate_wpm, voice.volume.") == 2
+    assert wait_until_listening(sounding) == before
+
+
+def test_weights_that_a_training_wrote_are_taken(sounding: UserManager) -> None:
+    before = wait_until_listening(sounding)
+    folder = f"/home/{USER}/.local/share/afterword/weights"
+    for command in (
+        ["mkdir", "-p", folder],
+        ["cp", str(ROOT / "model/weights/en.safetensors"), f"{folder}/.en.new"],
+        ["mv", f"{folder}/.en.new", f"{folder}/en.safetensors"],
+    ):
+        done = sounding.user(*command)
+        assert done.returncode == 0, done.stderr
+    wait_for_line(sounding, "The weights in use are now en-")
+    assert status(sounding)["models"]["weights"] == f"{folder}/en.safetensors"
+    assert sounding.user(PROGRAM, "weights", "use", "shipped").returncode == 0
+    assert status(sounding)["weights"]["name"] == "shipped"
+    assert wait_until_listening(sounding) == before
+    sounding.root("rm", "-r", folder)
+
+
 def test_killed_it_listens_again_soon(sounding: UserManager) -> None:
     before = wait_until_listening(sounding)
     begin = time.monotonic()
@@ -195,6 +250,7 @@ def test_killed_it_listens_again_soon(sounding: UserManager) -> None:
     restart_delay = 1.0
     took = ready - begin - restart_delay
     print(f"listening again {took:.2f} s after the restart delay")
+    assert status(sounding)["restarts"]["daemon"] == 1
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     assert took < (3.0 if busy <= 1 else 6.0 * busy)  # a start takes 2.6 s of the processor
 

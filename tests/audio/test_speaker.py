@@ -30,6 +30,7 @@ class LoudEngine:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.closed = False
+        self.restarts = 0
 
     def start(self) -> None:
         self.texts.clear()
@@ -254,3 +255,36 @@ def test_speech_goes_to_a_file_with_a_pause_after_each_sentence(tmp_path: Path) 
     steps = np.diff(np.flatnonzero(np.abs(samples.astype(np.int32)) > 300)) / RATE
     assert [round(float(step), 1) for step in steps if step > 0.3] == [0.5, 0.5]
     assert 3 < len(samples) / RATE < 9
+
+
+def test_it_goes_on_with_another_engine_and_the_same_sink() -> None:
+    old, new, sink = LoudEngine(), LoudEngine(), ListSink()
+    old.restarts, new.restarts = 2, 1
+    speaker = Speaker(old, sink, 0.2)
+    speaker.say(["One."], never)
+    speaker.renew(new, None, 0.5)
+    assert old.closed
+    speaker.say(["Two."], never)
+    assert (old.texts, new.texts) == (["One."], ["Two."])
+    assert [order for order in sink.orders if order.startswith("pause")] == [
+        "pause 0.20",
+        "pause 0.50",
+    ]
+    assert "close" not in sink.orders
+    assert speaker.restarts == 3
+
+
+def test_it_goes_on_with_another_sink_and_the_same_engine() -> None:
+    engine, old, new = LoudEngine(), ListSink(), ListSink()
+    speaker = Speaker(engine, old, 0.2)
+    speaker.renew(None, new, 0.2)
+    speaker.say(["One."], never)
+    assert (old.orders, engine.closed) == (["close"], False)
+    assert "sound 0.04" in new.orders
+
+
+def test_what_it_gets_after_its_end_is_closed_at_once() -> None:
+    speaker, engine, sink = Speaker(LoudEngine(), ListSink(), 0.2), LoudEngine(), ListSink()
+    speaker.close()
+    speaker.renew(engine, sink, 0.2)
+    assert (engine.closed, sink.orders) == (True, ["close"])

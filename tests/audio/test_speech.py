@@ -151,6 +151,22 @@ class TestChildInTrouble:
         assert seconds(engine.render(SENTENCE)) > 4
         assert child not in children()
 
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+    def test_a_check_mends_it_before_the_next_sentence(
+        self, number: signal.Signals, make: Make
+    ) -> None:
+        engine = make(answer_seconds=0.5)
+        engine.start()
+        engine.check()
+        assert engine.restarts == 0
+        (child,) = children()
+        os.kill(child, number)
+        engine.check()
+        (successor,) = children()
+        assert (successor != child, engine.restarts) == (True, 1)
+        assert seconds(engine.render(SENTENCE)) > 4
+        assert children() == [successor]
+
     def test_closing_ends_a_render_that_hangs(self, make: Make) -> None:
         engine = make(answer_seconds=60)
         engine.start()

@@ -320,6 +320,25 @@ def test_what_a_dead_daemon_left_is_taken_over(source: Source, speaker: Speaker)
     assert not path.exists()
 
 
+def test_those_who_died_before_are_counted_until_one_ends_in_order() -> None:
+    path = protocol.socket_path()
+    with hold(path) as first:
+        pass
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom daemon.control import hold\n"
+        "with hold(Path(sys.argv[1])) as restarts:\n    print(restarts, flush=True)\n"
+        "    os._exit(9)"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    died = [subprocess.run(command, capture_output=True, text=True).stdout for _ in range(2)]
+    with hold(path) as third, pytest.raises(SystemExit), hold(path.with_name("other")):
+        sys.exit(0)
+    with hold(path) as fourth:
+        pass
+    assert (first, died, third, fourth) == (0, ["0\n", "1\n"], 2, 0)
+    assert path.with_suffix(".lock").read_text() == ""
+
+
 def test_a_folder_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc/nowhere")
     with pytest.raises(OutputError, match=r"/proc/nowhere/afterword"), hold(protocol.socket_path()):
@@ -345,7 +364,7 @@ def test_without_a_runtime_folder_there_is_a_private_one(
 
 @pytest.mark.parametrize(
     "command",
-    ["status", "mute", "unmute", "hush", "stop", "follow", "say --daemon fox"],
+    ["status", "mute", "unmute", "hush", "reload", "stop", "follow", "say --daemon fox"],
 )
 def test_without_a_daemon_each_command_says_so(command: str) -> None:
     done = afterword(*command.split())

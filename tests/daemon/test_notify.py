@@ -7,12 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from audio.events import Seed, Triggered
+from config.errors import SpeechError
 from daemon import logs
 from daemon.notify import Notifier
 from daemon.service import Household, Service
@@ -124,6 +126,43 @@ def test_a_dead_replier_is_not_hidden(systemd: Systemd) -> None:
     time.sleep(0.1)
     thread = running(service)
     assert "WATCHDOG=1" not in systemd.told(1.0)
+    service.stop()
+    thread.join(5)
+
+
+def test_a_speech_engine_that_cannot_be_mended_is_not_hidden(
+    systemd: Systemd, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("daemon.replier.CHECK_SECONDS", 0.05)
+    speaker = Speaker()
+    household = Household(notifier=notifier(systemd, 0.4))
+    source = Source(1_000_000, True, 0.01)
+    service = Service(source, Hearing({}), Generator(), speaker, household=household)
+    thread = running(service)
+    assert "WATCHDOG=1" in systemd.told(0.5)
+    speaker.errors.append(SpeechError("The speech engine failed twice in a row."))
+    systemd.told(0.3)
+    assert "WATCHDOG=1" not in systemd.told(1.0)
+    assert caplog.text.count("failed twice in a row") == 1  # not at every look
+    speaker.errors.clear()
+    assert "WATCHDOG=1" in systemd.told(1.0)
+    service.stop()
+    thread.join(5)
+
+
+def test_a_reload_is_told_from_its_beginning_to_its_end(systemd: Systemd) -> None:
+    reload: Future[Mapping[str, object]] = Future()
+    household = Household(notifier=notifier(systemd), reload=lambda: reload)
+    source = Source(1_000_000, True, 0.01)
+    service = Service(source, Hearing({}), Generator(), Speaker(), household=household)
+    thread = running(service)
+    systemd.told(0.5)
+    service.reload()
+    told = systemd.told(0.5)
+    assert told[0].startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert "READY=1" not in told
+    reload.set_result({"changed": []})
+    assert "READY=1" in systemd.told(0.5)
     service.stop()
     thread.join(5)
 

@@ -1,0 +1,177 @@
+"""The loop takes new parts in between turns; whoever asks for a reload gets its answer."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import pytest
+
+from audio.events import Event, Seed, Triggered
+from config.errors import NotRunningError, RefusedError
+from daemon import client
+from daemon.ports import Change, Refusal
+from daemon.service import Household, Service
+from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from tests.daemon.test_control import microphone, serving, wait_until
+
+TRIGGER = Triggered("hey computer", 0.1)
+
+
+@contextmanager
+def running(service: Service) -> Iterator[None]:
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        service.stop()
+        thread.join(5)
+    assert not thread.is_alive()
+
+
+def hand_over(service: Service, change: Change) -> None:
+    service.change(change)
+    change.done.result(5)
+
+
+def test_a_reply_under_way_ends_with_the_parts_it_began_with() -> None:
+    old, new, speaker = Generator(["Old."] * 3), Generator(["New."]), Speaker(0.1)
+    renewed: list[list[str]] = []
+    later: list[Event] = [TRIGGER, Seed("a crow", 0.2)]
+    hearing = Hearing({1: [TRIGGER, Seed("a fox", 0.2)]})
+    service = Service(Source(1_000_000, True, 0.01), hearing, old, speaker)
+    with running(service):
+        time.sleep(0.1)
+        next_hearing = Hearing({100: later})
+        hand_over(
+            service,
+            Change(
+                {"voice": "new"},
+                "Changed: everything.",
+                hearing=next_hearing,
+                generator=new,
+                speak_anew=lambda: renewed.append(list(speaker.spoken)),
+            ),
+        )
+        assert renewed == []
+        deadline = time.monotonic() + 10
+        while new.seeds != ["a crow"] or "New." not in speaker.spoken:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert old.seeds == ["a fox"]
+    assert speaker.spoken == ["Old.", "Old.", "Old.", "New."]
+    assert renewed == [["Old."] * 3]
+
+
+def test_a_new_hearing_hears_the_last_seconds_again_and_waits_for_a_capture() -> None:
+    hearing = Hearing({20: [TRIGGER], 60: [Seed("a fox", 0.2)]})
+    generator = Generator()
+    service = Service(Source(1_000_000, True, 0.01), hearing, generator, Speaker())
+    with running(service):
+        while hearing.fed < 25:
+            time.sleep(0.01)
+        said_again: list[Event] = [TRIGGER]
+        new = Hearing({5: said_again})
+        change = Change({}, "Changed: the trigger.", hearing=new)
+        service.change(change)
+        time.sleep(0.1)
+        assert not change.done.done()  # the seed is being said
+        change.done.result(5)
+        assert generator.seeds == ["a fox"]
+        assert (new.cancelled, hearing.cancelled) == (1, 0)
+        before = new.fed
+        assert before >= 38  # blocks of 80 ms
+        time.sleep(0.3)
+        assert new.fed > before
+    assert generator.seeds == ["a fox"]
+
+
+def test_another_microphone_is_opened_when_the_old_one_is_closed() -> None:
+    old, new = Source(1_000_000, True, 0.01, drops=3), Source(1_000_000, True, 0.01, drops=4)
+    service = Service(old, Hearing({}), Generator(), Speaker(), household=Household())
+    with serving(service):
+        wait_until("open", "microphone")
+        hand_over(service, Change({}, "Changed: audio.input.", source=new))
+        deadline = time.monotonic() + 5
+        while not new.opened:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert old.closed
+        found = client.ask("status")
+        assert (found["state"], found["drops"]) == ("listening", 7)
+        assert found["restarts"] == {"daemon": 0, "speech": 0, "microphone": 0}
+
+
+class Reloads:
+    """What Household.reload may be; the test says how each ends."""
+
+    def __init__(self) -> None:
+        self.asked: list[Future[Mapping[str, object]]] = []
+
+    def __call__(self) -> Future[Mapping[str, object]]:
+        self.asked.append(Future())
+        return self.asked[-1]
+
+
+def in_background(answers: list[object]) -> threading.Thread:
+    def ask() -> None:
+        try:
+            answers.append(client.ask("reload"))
+        except Exception as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    return thread
+
+
+def test_two_reloads_at_once_are_both_answered_and_nobody_waits() -> None:
+    reloads, answers = Reloads(), []
+    household = Household(reload=reloads)
+    with serving(Service(microphone(), Hearing({}), Generator(), Speaker(), None, household)):
+        threads = [in_background(answers), in_background(answers)]
+        while len(reloads.asked) < 2:
+            time.sleep(0.01)
+        assert client.ask("status")["state"] == "listening"  # at once
+        reloads.asked[0].set_result({"changed": ["voice.name"]})
+        reloads.asked[1].set_exception(RefusedError("config.yaml, line 3: no."))
+        for thread in threads:
+            thread.join(5)
+    assert {"changed": ["voice.name"]} in answers
+    assert [str(answer) for answer in answers if isinstance(answer, RefusedError)] == [
+        "config.yaml, line 3: no."
+    ]
+
+
+def test_a_refusal_is_told_to_all_until_something_is_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = Service(microphone(), Hearing({}), Generator(), Speaker())
+    with serving(service):
+        service.change(Refusal("en.safetensors is broken."))
+        wait_until("en.safetensors is broken.", "refused")
+        assert [r.levelno for r in caplog.records if "broken" in r.message] == [logging.ERROR]
+        hand_over(service, Change({"language": "zh"}, "Changed: language."))
+        found = client.ask("status")
+        assert (found["refused"], found["language"]) == (None, "zh")
+
+
+def test_a_recording_has_nothing_to_reload() -> None:
+    with (
+        serving(Service(microphone(), Hearing({}), Generator(), Speaker())),
+        pytest.raises(RefusedError, match="A recording"),
+    ):
+        client.ask("reload")
+
+
+def test_what_comes_too_late_does_not_wait_for_ever() -> None:
+    reloads = Reloads()
+    service = Service(Source(1), Hearing({}), Generator(), Speaker(), None, Household())
+    service.run()
+    late = Change({}, "Changed: all.")
+    service.change(late)
+    assert isinstance(late.done.exception(1), NotRunningError)
+    assert reloads.asked == []
