@@ -93,8 +93,9 @@ def render(program: Path, folders: list[Path]) -> str:
     for line in _template().splitlines():
         key = line.partition("=")[0]
         if key in ("ExecStart", "ExecReload"):
-            command = _quoted(program).replace("$", "$$")  # where $ means a variable
-            line = f"{key}={command} {line.partition('afterword ')[2]}"
+            prefix = "+" if "=+" in line else ""
+            command = _quoted(f"{prefix}{program}").replace("$", "$$")  # where $ means a variable
+            line = f"{key}={command} {line.partition('/afterword ')[2]}"
         elif key == "ReadWritePaths":
             line = "ReadWritePaths=" + " ".join(_quoted(f"-{folder}") for folder in folders)
         lines.append(line)

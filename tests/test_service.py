@@ -24,7 +24,7 @@ from tests.user_manager import USER, UnavailableError, UserManager, missing
 PROGRAM = str(Path(sys.prefix) / "bin" / "afterword")
 SETTINGS = ".config/afterword/config.yaml"
 WATCHDOG_SECONDS = 5
-PATIENCE_SECONDS = 40.0  # for a start on a busy machine
+PATIENCE_SECONDS = 100.0  # for a start on a busy machine
 
 
 def analyze(*arguments: str) -> str:
