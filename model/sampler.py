@@ -45,15 +45,43 @@ def sample(
     Raises:
         GenerationError: a logit is not a finite number.
     """
-    if not math.isfinite(logits.sum()):  # argmax would return the place of the NaN
-        raise GenerationError(
-            "The model computed numbers that are not finite; its weights are bad."
-        )
+    _refuse_infinite(logits)
     logits = penalise(logits.float(), recent, options.repetition_penalty)  # (V,)
     if options.temperature == 0:
         return int(logits.argmax())
     values, ids = filter_logits(logits / options.temperature, options)  # (K,) each
     return int(ids[draw(values, generator)])
+
+
+@torch.inference_mode()
+def sample_batch(logits: Tensor, options: SamplingOptions, generator: torch.Generator) -> Tensor:
+    """Choose the next id (B,) of each of several texts by logits (B, V), with the same chances.
+
+    The repetition penalty is left out: what each text has said is not asked for.
+
+    Raises:
+        GenerationError: a logit is not a finite number.
+    """
+    _refuse_infinite(logits)
+    if options.temperature == 0:
+        return logits.argmax(dim=-1)
+    size = logits.size(-1)
+    values, ids = logits.float() / options.temperature, None  # (B, V)
+    if options.top_p < 1 or 0 < options.top_k < size:
+        values, ids = values.topk(min(options.top_k or size, size))  # (B, K) each, sorted
+    chances = values.softmax(dim=-1)  # (B, K)
+    keep = chances >= options.min_p * chances.amax(dim=-1, keepdim=True)  # (B, K)
+    if options.top_p < 1:
+        keep &= chances.cumsum(dim=-1) - chances < options.top_p  # what likelier ids have
+    places = torch.multinomial(chances * keep, 1, generator=generator)  # (B, 1)
+    return (places if ids is None else ids.gather(1, places)).squeeze(1)
+
+
+def _refuse_infinite(logits: Tensor) -> None:
+    if not math.isfinite(logits.sum()):  # argmax would return the place of the NaN
+        raise GenerationError(
+            "The model computed numbers that are not finite; its weights are bad."
+        )
 
 
 def draw(logits: Tensor, generator: torch.Generator) -> int:
