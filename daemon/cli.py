@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from config.errors import AfterwordError, OutputError
-from daemon import cli_control, cli_setup, cli_weights
+from daemon import cli_control, cli_setup, cli_weights, cli_wyoming
 from daemon.cli_help import WIDTH, SectionedGroup, examples
 from daemon.cli_history import history
 from daemon.cli_options import FILE, settings_options
@@ -162,7 +162,8 @@ def verify_models(language: str) -> None:
     commands.verify_models(language)
 
 
-for _command in (*cli_setup.COMMANDS, *cli_weights.COMMANDS, *cli_control.COMMANDS, history):
+_COMMANDS = (*cli_wyoming.COMMANDS, *cli_setup.COMMANDS, *cli_weights.COMMANDS)
+for _command in (*_COMMANDS, *cli_control.COMMANDS, history):
     cli.add_command(_command)
 
 

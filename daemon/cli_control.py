@@ -104,11 +104,12 @@ def service() -> None:
 
 
 @service.command()
-def install() -> None:
+@click.option("--wyoming", is_flag=True, help="The one for Wyoming peers, which listens on a port.")
+def install(wyoming: bool) -> None:
     """Write the unit, start it now and at every login."""
     from daemon import unit
 
-    unit.install(click.echo)
+    unit.install(click.echo, unit.WYOMING if wyoming else unit.NAME)
 
 
 @service.command()

@@ -6,7 +6,7 @@ import click
 
 # A command that is in none of them is listed last, under "More".
 SECTIONS = {
-    "Talk": ("run", "say"),
+    "Talk": ("run", "say", "wyoming"),
     "Set up": (
         *("doctor", "devices", "voices", "tune", "config", "models", "weights"),
         *("service", "completion"),

@@ -182,7 +182,7 @@ def open_speaker(settings: Settings, out: Path | None, *, patient: bool = False)
     from audio.player import StreamPlayer, WavFilePlayer
     from audio.speaker import Speaker
 
-    engine = _open_engine(settings)  # before the file is made: a wrong voice must not empty it
+    engine = open_engine(settings)  # before the file is made: a wrong voice must not empty it
     sink = WavFilePlayer(out) if out else StreamPlayer(settings.audio.output)
     speaker = Speaker(engine, sink, settings.voice.pause_seconds)
     if patient:
@@ -193,7 +193,13 @@ def open_speaker(settings: Settings, out: Path | None, *, patient: bool = False)
     return speaker
 
 
-def _open_engine(settings: Settings) -> "SpeechEngine":
+def open_engine(settings: Settings) -> "SpeechEngine":
+    """Start the speech engine.
+
+    Raises:
+        ConfigError: there is no such voice.
+        SpeechError: the engine does not start.
+    """
     from audio.speech import SpeechEngine
 
     voice = settings.voice
@@ -298,7 +304,7 @@ def _renew_speaker(
         return None
     engine = None
     if touched(keys, ENGINE_KEYS):
-        engine = _open_engine(settings)
+        engine = open_engine(settings)
         undo(engine.close)
     sink = None
     if touched(keys, OUTPUT_KEYS):

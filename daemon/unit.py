@@ -12,36 +12,38 @@ from config import paths
 from config.errors import NotRunningError, UnitError
 
 NAME = "afterword.service"
+WYOMING = "afterword-wyoming.service"
+"""Listens on a port, so it is there only for those who ask for it."""
 START_SECONDS = 180  # systemd itself gives up after 120
 Tell = Callable[[str], object]
 
 
-def unit_file() -> Path:
+def unit_file(name: str = NAME) -> Path:
     """Where the user's own units lie."""
-    return paths.config_file().parents[1] / "systemd" / "user" / NAME
+    return paths.config_file().parents[1] / "systemd" / "user" / name
 
 
-def install(tell: Tell) -> None:
-    """Write the unit, enable and start it, and wait until it is ready.
+def install(tell: Tell, name: str = NAME) -> None:
+    """Write a unit, enable and start it, and wait until it is ready.
 
     Raises:
         UnitError: systemd cannot be reached, or the service does not come up.
     """
     _systemctl("show-environment")  # better told before anything is written
-    text = render(_program(), _own_folders())
+    text = render(_program(), _own_folders(), name)
     try:
         for folder in _own_folders():  # what is missing at the start cannot be written later
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unit_file().parent.mkdir(parents=True, exist_ok=True)
-        unit_file().write_text(text, "utf-8")
+        unit_file(name).parent.mkdir(parents=True, exist_ok=True)
+        unit_file(name).write_text(text, "utf-8")
     except OSError as error:
         raise UnitError(f"{error.filename} cannot be written: {error.strerror}.") from error
-    tell(f"Wrote {unit_file()}.")
+    tell(f"Wrote {unit_file(name)}.")
     _systemctl("daemon-reload")
-    _systemctl("reset-failed", NAME, check=False)
-    _systemctl("enable", NAME)
-    _systemctl("restart", NAME)  # waits until it is ready
-    tell(f"It runs: {(_shown('StatusText') or 'ready').rstrip('.')}.")
+    _systemctl("reset-failed", name, check=False)
+    _systemctl("enable", name)
+    _systemctl("restart", name)  # waits until it is ready
+    tell(f"It runs: {(_shown('StatusText', name) or 'ready').rstrip('.')}.")
     if not _lingers():
         tell(
             "It ends when you log out; `loginctl enable-linger` lets it start with the machine "
@@ -50,16 +52,18 @@ def install(tell: Tell) -> None:
 
 
 def uninstall(tell: Tell) -> None:
-    """Stop the service, remove its unit and what it left; the user's own files stay.
+    """Stop the services, remove their units and what they left; the user's own files stay.
 
     Raises:
         UnitError: systemd cannot be reached.
     """
     _systemctl("show-environment")
-    _systemctl("disable", "--now", NAME, check=False)  # it may have been removed by half
-    unit_file().unlink(missing_ok=True)
+    for name in (NAME, WYOMING):
+        _systemctl("disable", "--now", name, check=False)  # it may have been removed by half
+        unit_file(name).unlink(missing_ok=True)
     _systemctl("daemon-reload")
-    _systemctl("reset-failed", NAME, check=False)
+    for name in (NAME, WYOMING):
+        _systemctl("reset-failed", name, check=False)
     for left in ("control.sock", "control.lock"):
         (paths.runtime_folder() / left).unlink(missing_ok=True)
     for folder in (paths.runtime_folder(), *_own_folders()):
@@ -85,12 +89,14 @@ def status(tell: Tell) -> None:
         )
     tell(f"{_shown('StatusText') or 'running'} (process {_shown('MainPID')})")
     tell(f"unit {unit_file()}, {_shown('UnitFileState')}, restarts {_shown('NRestarts')}")
+    if unit_file(WYOMING).exists():
+        tell(f"{WYOMING}: {_shown('ActiveState', WYOMING)}")
 
 
-def render(program: Path, folders: list[Path]) -> str:
-    """The unit's text for a program and the folders it may write."""
+def render(program: Path, folders: list[Path], name: str = NAME) -> str:
+    """A unit's text for a program and the folders it may write."""
     lines = []
-    for line in _template().splitlines():
+    for line in _template(name).splitlines():
         key = line.partition("=")[0]
         if key in ("ExecStart", "ExecReload"):
             prefix = "+" if "=+" in line else ""
@@ -106,10 +112,10 @@ def render(program: Path, folders: list[Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _template() -> str:
-    """`systemd/afterword.service` of a checkout, or its copy in an installation."""
-    checkout = Path(__file__).parents[1] / "systemd" / NAME
-    copy = Path(sysconfig.get_path("data")) / "share" / "afterword" / NAME
+def _template(name: str) -> str:
+    """A unit in `systemd/` of a checkout, or its copy in an installation."""
+    checkout = Path(__file__).parents[1] / "systemd" / name
+    copy = Path(sysconfig.get_path("data")) / "share" / "afterword" / name
     return (checkout if checkout.exists() else copy).read_text("utf-8")
 
 
@@ -145,8 +151,8 @@ def _lingers() -> bool:
     return False
 
 
-def _shown(name: str) -> str:
-    return _systemctl("show", NAME, f"--property={name}", "--value").strip()
+def _shown(what: str, name: str = NAME) -> str:
+    return _systemctl("show", name, f"--property={what}", "--value").strip()
 
 
 def _systemctl(*arguments: str, check: bool = True) -> str:
