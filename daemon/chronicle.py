@@ -5,15 +5,15 @@ The words themselves go to the terminal, to the followers and, at debug level, t
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from audio.chunk import AudioChunk
 from audio.events import Armed, Nothing, Partial, Seed, Triggered
 from audio.events import Event as HearingEvent
 from daemon.console import Console
 from daemon.control import Follower
+from daemon.ports import Keeper
 from daemon.session import Ended, Phase, Sentence
 
 log = logging.getLogger(__name__)
@@ -47,22 +47,6 @@ class Turn:
 
     def _since(self) -> float:
         return round(time.monotonic() - self.began, 2)
-
-
-class Keeper(Protocol):
-    """Who keeps something of what happens, because the user wants it; called by the loop."""
-
-    def tell(self, event: Mapping[str, object]) -> None:
-        """Note an event, as followers get it."""
-
-    def sounded(self, chunk: AudioChunk) -> None:
-        """Note a chunk that was heard; what it made happen has been told."""
-
-    def turn(self) -> None:
-        """Note that time has passed."""
-
-    def close(self) -> None:
-        """Note that this is the end."""
 
 
 class Chronicle:
@@ -179,6 +163,12 @@ class Chronicle:
             log.warning("The microphone gives digital silence: it is muted in the mixer, or dead.")
         self._told_silence = now == SILENT or (self._told_silence and now == OPEN)
         self._publish("microphone", microphone=now)
+
+    def keep(self, keepers: Sequence[Keeper]) -> None:
+        """Let these keep what happens from now on, instead of those before."""
+        for keeper in self._keepers:
+            keeper.close()
+        self._keepers = keepers
 
     def renewed(self, told: str) -> None:
         """Note that we go on with other settings or weights."""

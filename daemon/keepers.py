@@ -2,8 +2,8 @@
 
 from config.settings import Settings
 from daemon.captures import Captures, captures_folder, expire
-from daemon.chronicle import Keeper
 from daemon.history import History, history_file
+from daemon.ports import Keeper
 
 
 def open_keepers(settings: Settings) -> list[Keeper]:

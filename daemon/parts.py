@@ -14,6 +14,7 @@ from config.errors import AfterwordError, AudioDeviceError, RefusedError, Weight
 from config.load import Loaded
 from config.settings import Settings
 from daemon import logs
+from daemon.keepers import open_keepers
 from daemon.ports import AudioSource, Change
 from model.weights_store import Kept, describe, find_weights, own_weights, previous, shipped_weights
 
@@ -217,8 +218,9 @@ RECOGNISER_KEYS = ("language", "hearing.")  # else new grammars on the same mode
 HEARING_KEYS = (*RECOGNISER_KEYS, "trigger.", "seed.")
 WEIGHTS_KEYS = ("language", "model.weights", "model.device", "model.threads")
 MODEL_KEYS = (*WEIGHTS_KEYS, "model.")
+KEEPER_KEYS = ("history.", "captures.")
 LOG_KEYS = ("log.level",)
-ALL_KEYS = (*INPUT_KEYS, *SPEAKER_KEYS, *HEARING_KEYS, *MODEL_KEYS, *LOG_KEYS)
+ALL_KEYS = (*INPUT_KEYS, *SPEAKER_KEYS, *HEARING_KEYS, *MODEL_KEYS, *KEEPER_KEYS, *LOG_KEYS)
 
 
 def touched(keys: Iterable[str], names: Collection[str]) -> bool:
@@ -266,7 +268,8 @@ def renew(old: Parts, new: Loaded, keys: Collection[str], *, weights: bool) -> t
     if touched(keys, LOG_KEYS):
         logs.set_level(new.settings.log.level)
     about, told = made.about(new.settings), _in_words(keys, kept)
-    return made, Change(about, told, source, hearing, generator, speak_anew)
+    keepers = open_keepers(new.settings) if touched(keys, KEEPER_KEYS) else None
+    return made, Change(about, told, source, hearing, generator, speak_anew, keepers)
 
 
 def _in_words(keys: Collection[str], weights: Kept | None) -> str:

@@ -94,6 +94,22 @@ class Speaker(Protocol):
         """Fall silent at once and free the device and the child process."""
 
 
+class Keeper(Protocol):
+    """Who keeps something of what happens, because the user wants it; called by the loop."""
+
+    def tell(self, event: Mapping[str, object]) -> None:
+        """Note an event, as followers get it."""
+
+    def sounded(self, chunk: AudioChunk) -> None:
+        """Note a chunk that was heard; what it made happen has been told."""
+
+    def turn(self) -> None:
+        """Note that time has passed."""
+
+    def close(self) -> None:
+        """Note that this is the end."""
+
+
 @dataclass(frozen=True)
 class Change:
     """New parts to go on with, made while the old ones serve; None where the old one stays.
@@ -112,6 +128,7 @@ class Change:
     hearing: Hearing | None = None
     generator: Generator | None = None
     speak_anew: Callable[[], None] | None = None
+    keepers: Sequence[Keeper] | None = None
     done: Future[None] = field(default_factory=Future)
 
 

@@ -21,11 +21,11 @@ from audio.chunk import AudioChunk
 from audio.events import Event as HearingEvent
 from audio.silence import Silence
 from config.errors import AudioDeviceError, ConfigError, ControlError, NotRunningError, RefusedError
-from daemon.chronicle import MUTED, OPEN, SILENT, Chronicle, Keeper
+from daemon.chronicle import MUTED, OPEN, SILENT, Chronicle
 from daemon.console import Console
 from daemon.control import Follower
 from daemon.notify import Notifier
-from daemon.ports import AudioSource, Change, Generator, Hearing, Refusal, Speaker
+from daemon.ports import AudioSource, Change, Generator, Hearing, Keeper, Refusal, Speaker
 from daemon.protocol import SEED_CHARACTERS, Request
 from daemon.replier import Replier
 from daemon.session import (
@@ -296,6 +296,8 @@ class Service:
         if change.source is not None:
             self._drops += self._source.drops
             self._source = change.source
+        if change.keepers is not None:
+            self._chronicle.keep(change.keepers)
         self._about = change.about
         self._refused = ""
         log.info("%s", change.told)

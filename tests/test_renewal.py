@@ -65,9 +65,12 @@ def test_what_changed_is_applied_after_the_running_turn(
         daemon.wait_for("thinking -> speaking")
         children = set(children_named("speech_child"))
         voice, model = {"name": "en-gb-scotland"}, {"max_sentences": 1, "random_seed": 1}
-        write(config, vosk_en, audio={"input": "pulse"}, voice=voice, model=model)
-        changed = ["trigger.phrases", "model.max_sentences", "voice.name", "audio.input"]
-        assert client.ask("reload") == {"changed": changed, "later": []}
+        history = {"enabled": True}
+        write(config, vosk_en, audio={"input": "pulse"}, voice=voice, model=model, history=history)
+        answer = client.ask("reload")
+        changed = "trigger.phrases model.max_sentences voice.name audio.input history.enabled"
+        assert set(answer["changed"]) == set(changed.split())
+        assert answer["later"] == []
         assert status()["state"] == "speaking"
         assert children < set(children_named("speech_child"))  # the new one waits beside it
         daemon.wait_for("speaking -> listening")
@@ -80,6 +83,7 @@ def test_what_changed_is_applied_after_the_running_turn(
         found = status()
         assert (found["last_turn"]["sentences"], found["voice"]) == (1, "en-gb-scotland")
         assert (found["phrases"], found["devices"]["input"]) == (["hey computer"], "pulse")
+        assert FOX in afterword("history").out
         assert found["restarts"] == {"daemon": 0, "speech": 0, "microphone": 0}
         left = set(children_named("speech_child"))
         assert len(left) == 1

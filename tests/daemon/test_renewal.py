@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from audio.chunk import AudioChunk
 from audio.events import Event, Seed, Triggered
 from config.errors import NotRunningError, RefusedError
 from daemon import client
@@ -103,6 +104,45 @@ def test_another_microphone_is_opened_when_the_old_one_is_closed() -> None:
         found = client.ask("status")
         assert (found["state"], found["drops"]) == ("listening", 7)
         assert found["restarts"] == {"daemon": 0, "speech": 0, "microphone": 0}
+
+
+class Notes:
+    """A keeper that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.seeds: list[object] = []
+        self.closed = False
+
+    def tell(self, event: Mapping[str, object]) -> None:
+        self.seeds += [event["text"]] if event["event"] == "seed" else []
+
+    def sounded(self, chunk: AudioChunk) -> None:
+        """Of no interest."""
+
+    def turn(self) -> None:
+        """Of no interest."""
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_what_is_kept_goes_to_the_keepers_of_the_newest_settings() -> None:
+    old, new = Notes(), Notes()
+    household = Household(keepers=[old])
+    service = Service(microphone(), Hearing({}), Generator(), Speaker(), None, household)
+    with serving(service):
+        client.ask("say", seed="a fox")
+        hand_over(service, Change({}, "Changed: history.enabled.", keepers=[new]))
+        client.ask("say", seed="a crow")
+        assert (old.seeds, old.closed, new.seeds, new.closed) == (
+            ["a fox"],
+            True,
+            ["a crow"],
+            False,
+        )
+        hand_over(service, Change({}, "Changed: history.enabled.", keepers=[]))
+        client.ask("say", seed="a hen")
+    assert (new.seeds, new.closed) == (["a crow"], True)
 
 
 class Reloads:
