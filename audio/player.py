@@ -47,6 +47,8 @@ class Feed:
         self._ramp = np.linspace(1, 0, fade_samples, dtype=np.float32)
         self._faded = 0
         self.fading = False
+        self._held_until = 0.0  # monotonic time
+        self._held = False
 
     @property
     def pending(self) -> int:
@@ -59,6 +61,10 @@ class Feed:
         if len(samples):
             self._queue.append(samples)
 
+    def hold(self, until: float) -> None:
+        """Give silence until this monotonic time, then go on; for any thread."""
+        self._held_until = until
+
     def fade(self) -> None:
         """Let what plays now fade out and drop the rest; `fading` falls when that has happened."""
         self.fading = self.pending > 0
@@ -68,6 +74,7 @@ class Feed:
         self._queue.clear()
         self._position = self._faded = 0
         self._taken = self._put
+        self._held_until = 0.0
         self.fading = False
 
     def fill(self, out: Samples) -> int:
@@ -75,6 +82,21 @@ class Feed:
 
         This runs in PortAudio's thread: no locks, no waiting, no allocation beyond small views.
         """
+        was_held, self._held = self._held, time.monotonic() < self._held_until
+        if was_held and self._held:
+            out[:] = 0
+            if self.fading:  # it is silent already
+                self.clear()
+            return 0
+        done = self._take(out)
+        if self.fading:
+            self._fade(out)
+        elif was_held or self._held:  # the block before silence fades out, the one after it in
+            ramp = np.linspace(not was_held, not self._held, len(out), dtype=np.float32)
+            out[:] = out * ramp
+        return done
+
+    def _take(self, out: Samples) -> int:
         done = 0
         while done < len(out) and self._queue:
             block = self._queue[0]
@@ -87,8 +109,6 @@ class Feed:
                 self._position = 0
         out[done:] = 0
         self._taken += done
-        if self.fading:
-            self._fade(out)
         return done
 
     def _fade(self, out: Samples) -> None:
@@ -113,6 +133,7 @@ class StreamPlayer:
         self._wanted = wanted
         self._device_rate = RATE
         self._feed = Feed(int(FADE_SECONDS * RATE))
+        self._cues = Feed(0)  # sounds at once, beside what is being said
         self._stream: Any = None
         self._called_at = 0.0
         self._closed = False
@@ -165,6 +186,15 @@ class StreamPlayer:
         end = time.monotonic() + 2 * LATENCY_SECONDS
         self._wait_while(lambda: time.monotonic() < end, cancelled)
 
+    def cue(self, samples: Samples) -> None:
+        """Sound this at once, beside what plays; where the stream is dead, nothing happens."""
+        if not self._cues.pending and self._alive():
+            self._cues.put(self._resampled(samples))
+
+    def hold(self, seconds: float) -> None:
+        """Fall silent for so long, then go on; 0 ends it. For any thread."""
+        self._feed.hold(time.monotonic() + seconds)
+
     def stop(self) -> None:
         """Fade out within FADE_SECONDS and drop what is queued."""
         self._feed.fade()
@@ -205,7 +235,7 @@ class StreamPlayer:
             ) from error
 
     def _start_stream(self, sounddevice: Any, device: int | None, rate: int) -> Any:
-        self._feed = Feed(int(FADE_SECONDS * rate))
+        self._feed, self._cues = Feed(int(FADE_SECONDS * rate)), Feed(0)
         self._device_rate = rate
         stream = start_stream(
             lambda: sounddevice.RawOutputStream(
@@ -233,8 +263,14 @@ class StreamPlayer:
     def _callback(self, out: Any, _frames: int, _times: Any, _status: Any) -> None:
         """PortAudio wants the next block."""
         self._called_at = time.monotonic()
-        if self._feed.fill(np.frombuffer(out, np.int16)) and self.started_at is None:
+        block = np.frombuffer(out, np.int16)
+        if self._feed.fill(block) and self.started_at is None:
             self.started_at = self._called_at + LATENCY_SECONDS
+        if self._cues.pending:
+            cue = np.empty_like(block)
+            self._cues.fill(cue)
+            limit = np.iinfo(np.int16)
+            np.clip(block.astype(np.int32) + cue, limit.min, limit.max, out=block, casting="unsafe")
 
     def _resampled(self, samples: Samples) -> Samples:
         if self._device_rate == RATE:
@@ -309,6 +345,12 @@ class WavFilePlayer:
 
     def wait(self, cancelled: Cancelled) -> None:
         """Return at once: a file has heard everything."""
+
+    def cue(self, samples: Samples) -> None:
+        """Do nothing: the file is for the words."""
+
+    def hold(self, seconds: float) -> None:
+        """Do nothing: nobody hears it now."""
 
     def stop(self) -> None:
         """Do nothing: what is written is written."""

@@ -1,7 +1,8 @@
 """Sentences to sound: the engine renders the next one while the sink plays those before it."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audio.speech import clean_text, split_text
-from config.errors import AfterwordError
+from config.errors import AfterwordError, AudioDeviceError, ConfigError
 
 Samples = npt.NDArray[np.int16]
 Cancelled = Callable[[], bool]
@@ -58,6 +59,12 @@ class Sink(Protocol):
     def stop(self) -> None:
         """Fall silent softly and drop what is queued."""
 
+    def cue(self, samples: Samples) -> None:
+        """Sound this at once, beside what plays."""
+
+    def hold(self, seconds: float) -> None:
+        """Fall silent for so long, then go on."""
+
     def close(self) -> None:
         """Fall silent and free the device; what another thread then plays goes nowhere."""
 
@@ -85,11 +92,18 @@ class Speaker:
     One thread says; `close` may be called from any other and does not wait for it.
     """
 
-    def __init__(self, engine: Engine, sink: Sink, pause_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        sink: Sink,
+        pause_seconds: float,
+        cues: Mapping[str, Samples] | None = None,
+    ) -> None:
         """Join the parts; `pause_seconds` of silence follow every sentence."""
         self._engine = engine
         self._sink = sink
         self._pause = _silence(engine, pause_seconds)
+        self._cues = cues or {}
         self._closed = False
         self._restarts = 0  # of engines we had before
         self.spoken = Spoken(None, 0, 0.0, False)  # the last `say`
@@ -111,11 +125,17 @@ class Speaker:
             self.close()
             raise
 
-    def say(self, sentences: Iterable[str], cancelled: Cancelled) -> None:
+    def say(
+        self,
+        sentences: Iterable[str],
+        cancelled: Cancelled,
+        await_leave: Callable[[], None] = lambda: None,
+    ) -> None:
         """Speak the sentences as they come; return when the last has sounded.
 
         On `cancelled` the sound fades out and this returns; it is looked at between sentences
-        and while waiting. `spoken` then tells what happened.
+        and while waiting. `spoken` then tells what happened. `await_leave` is called when the first
+        sound is ready, and may wait until it is wanted.
 
         Raises:
             ConfigError: there is no such voice or loudspeaker.
@@ -132,7 +152,7 @@ class Speaker:
         try:
             self._sink.open()
             for sentence in sentences:
-                self._say_one(sentence, ended)
+                self._say_one(sentence, ended, await_leave)
                 if ended():
                     break
             self._sink.wait(ended)
@@ -144,6 +164,20 @@ class Speaker:
             self._report(ended())
         if ended():
             self._sink.stop()
+
+    def cue(self, name: str) -> None:
+        """Sound a cue at once, beside what is being said; one that is off is silence."""
+        if name in self._cues:
+            self._sink.cue(self._cues[name])
+
+    def hold(self, seconds: float) -> None:
+        """Fall silent for so long, then go on; for any thread."""
+        self._sink.hold(seconds)
+
+    @property
+    def started_at(self) -> float | None:
+        """The monotonic time at which the newest `say` began to sound; None before."""
+        return self._sink.started_at
 
     @property
     def sounding(self) -> int:
@@ -159,12 +193,22 @@ class Speaker:
     def check(self) -> None:
         """See that the engine is ready, and mend it where it is not; not during a `say`.
 
+        A loudspeaker that was away is opened anew, so that the next cue sounds at once.
+
         Raises:
             ConfigError, SpeechError: it cannot be mended.
         """
+        with suppress(AudioDeviceError, ConfigError):
+            self._sink.open()
         self._engine.check()
 
-    def renew(self, engine: Engine | None, sink: Sink | None, pause_seconds: float) -> None:
+    def renew(
+        self,
+        engine: Engine | None,
+        sink: Sink | None,
+        pause_seconds: float,
+        cues: Mapping[str, Samples] | None = None,
+    ) -> None:
         """Speak with these from the next `say` on, and close what they replace; not during one.
 
         None keeps what there is.
@@ -177,6 +221,7 @@ class Speaker:
             silent, self._sink = self._sink, sink
             silent.close()
         self._pause = _silence(self._engine, pause_seconds)
+        self._cues = cues or {}
         if self._closed:  # from another thread, meanwhile
             self.close()
 
@@ -186,22 +231,30 @@ class Speaker:
         self._sink.close()
         self._engine.close()
 
-    def _say_one(self, sentence: str, ended: Cancelled) -> None:
+    def _say_one(self, sentence: str, ended: Cancelled, await_leave: Callable[[], None]) -> None:
         """Render and queue one sentence and the pause after it; a very long one in pieces."""
         length = 0
         for piece in split_text(clean_text(sentence)):
             if ended():
                 return
             samples = self._engine.render(piece)
+            if not self._begins and len(samples):
+                await_leave()
             self._note(samples, first=length == 0)
             self._sink.play(samples, ended)
             length += len(samples)
         if length == 0 or ended():
             return
-        self._note(self._pause)
-        self._sink.play(self._pause, ended)
-        seconds = self.spoken.seconds + (length + len(self._pause)) / self._engine.rate
+        pause = self._pause[: self._pause_length(sentence)]
+        self._note(pause)
+        self._sink.play(pause, ended)
+        seconds = self.spoken.seconds + (length + len(pause)) / self._engine.rate
         self.spoken = Spoken(None, self.spoken.sentences + 1, seconds, False)
+
+    def _pause_length(self, sentence: str) -> int:
+        """Samples of silence after it; a clause that goes on has a shorter one."""
+        clause = sentence.rstrip().endswith((",", ";", ":", "，", "；", "："))
+        return len(self._pause) // 3 if clause else len(self._pause)
 
     def _note(self, samples: Samples, first: bool = False) -> None:
         """Reckon when samples about to be queued will sound; the `first` of a sentence count."""

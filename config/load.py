@@ -270,7 +270,7 @@ def _words(schema: Mapping[str, typing.Any]) -> str:
     nouns = {"integer": "a whole number", "number": "a number", "string": "a text", "null": "null"}
     nouns |= {"boolean": "true or false"}
     if schema["type"] == "array":
-        return f"a list of {schema['minItems']} to {schema['maxItems']} texts"
+        return f"a list of {schema.get('minItems', 0)} to {schema['maxItems']} texts"
     words = nouns[schema["type"]]
     if "exclusiveMinimum" in schema:
         words += f" above {schema['exclusiveMinimum']:g}"

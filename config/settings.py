@@ -23,6 +23,7 @@ class TriggerSettings:
 
     phrases: Annotated[list[Text], Field(min_length=1, max_length=16)]
     cooldown_seconds: Annotated[Real, Field(ge=0, le=60)]
+    stop_phrases: Annotated[list[Text], Field(max_length=16)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -32,6 +33,30 @@ class SeedSettings:
     silence_seconds: Annotated[Real, Field(ge=0.2, le=5)]
     timeout_seconds: Annotated[Real, Field(ge=1, le=60)]
     max_seconds: Annotated[Real, Field(ge=2, le=120)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ConversationSettings:
+    """Words that steer, and how long after a reply some need no trigger."""
+
+    go_on_phrases: Annotated[list[Text], Field(max_length=16)]
+    again_phrases: Annotated[list[Text], Field(max_length=16)]
+    never_mind_phrases: Annotated[list[Text], Field(max_length=16)]
+    follow_up_seconds: Annotated[Real, Field(ge=0, le=60)]
+
+
+Cue = Annotated[bool, Strict()] | Text
+
+
+@dataclass(frozen=True, config=_STRICT)
+class CueSettings:
+    """Short sounds: true is the one that comes with us, false none, a text a WAV file."""
+
+    trigger: Cue
+    captured: Cue
+    nothing: Cue
+    error: Cue
+    volume: Annotated[Real, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -106,6 +131,8 @@ class Settings:
     language: Literal["en", "zh"]
     trigger: TriggerSettings
     seed: SeedSettings
+    conversation: ConversationSettings
+    cues: CueSettings
     hearing: HearingSettings
     model: ModelSettings
     voice: VoiceSettings

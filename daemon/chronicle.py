@@ -6,47 +6,22 @@ The words themselves go to the terminal, to the followers and, at debug level, t
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, replace
 
 from audio.chunk import AudioChunk
-from audio.events import Armed, Nothing, Partial, Seed, Triggered
+from audio.events import Armed, Command, Nothing, Partial, Paused, Seed, Triggered
 from audio.events import Event as HearingEvent
 from daemon.console import Console
 from daemon.control import Follower
 from daemon.ports import Keeper
 from daemon.session import Ended, Phase, Sentence
+from daemon.turn import Turn
 
 log = logging.getLogger(__name__)
 
 OPEN = "open"
 SILENT = "open, but it gives digital silence: it is muted in the mixer, or dead"
 MUTED = "muted"
-
-
-@dataclass
-class Turn:
-    """How one reply went, in seconds since its seed was complete; None for what did not come."""
-
-    number: int
-    began: float = field(default_factory=time.monotonic)
-    first_sentence_seconds: float | None = None
-    seconds: float | None = None
-    sentences: int = 0
-    outcome: str = "under way"
-
-    def end(self, outcome: str) -> None:
-        """It is over."""
-        self.outcome = outcome
-        self.seconds = self._since()
-
-    def add_sentence(self) -> None:
-        """One more sentence is about to be spoken."""
-        self.sentences += 1
-        if self.first_sentence_seconds is None:
-            self.first_sentence_seconds = self._since()
-
-    def _since(self) -> float:
-        return round(time.monotonic() - self.began, 2)
 
 
 class Chronicle:
@@ -58,6 +33,7 @@ class Chronicle:
         self._keepers = keepers
         self._followers: list[Follower] = []
         self._turn: Turn | None = None
+        self._untimed: dict[int, Turn] = {}  # whose end has not been reported yet
         self._sounding = (0, 0)  # turn and number of the sentence last told
         self._told_silence = False
         self.triggers = 0
@@ -72,7 +48,9 @@ class Chronicle:
     def counts(self) -> dict[str, object]:
         """The part of a status that we know."""
         turn = self._turn
-        last = turn and {name: value for name, value in vars(turn).items() if name != "began"}
+        last = turn and {**asdict(turn), **asdict(turn.times)}
+        if last:
+            del last["times"]
         return {
             "triggers": self.triggers,
             "replies": self.replies,
@@ -96,7 +74,9 @@ class Chronicle:
             case Partial(text=text):
                 log.debug("%s", event)
                 self._publish("partial", text=text)
-            case Armed():
+            case Command(kind=kind, at_seconds=at):
+                log.info('"%s" heard at %.1f s', kind, at)
+            case Armed() | Paused():
                 log.debug("%s", event)
 
     def sounded(self, chunk: AudioChunk) -> None:
@@ -127,7 +107,7 @@ class Chronicle:
     def began(self, turn: int, seed: str) -> None:
         """Note that a reply begins."""
         self.replies += 1
-        self._turn = Turn(turn)
+        self._turn = self._untimed[turn] = Turn(turn)
         self._publish("seed", turn=turn, text=seed)
         if self._console:
             self._console.heard(seed)
@@ -136,7 +116,7 @@ class Chronicle:
         """Note one more sentence of the reply."""
         log.debug("sentence: %s", sentence.text)
         if self._turn:
-            self._turn.add_sentence()
+            self._set(replace(self._turn, sentences=self._turn.sentences + 1))
         self._publish("sentence", turn=sentence.turn, text=sentence.text)
         if self._console:
             self._console.spoken(sentence.text)
@@ -151,6 +131,16 @@ class Chronicle:
     def cancelled(self) -> None:
         """Note that the reply was broken off."""
         self._end("cancelled")
+
+    def timed(self, event: Ended) -> None:
+        """Note how fast a reply was, after its end; a cancelled one tells late."""
+        turn = self._untimed.pop(event.turn, None)
+        if turn is None:
+            return
+        turn = replace(turn, times=event.times)
+        if self._turn and self._turn.number == turn.number:
+            self._turn = turn
+        log.info("turn %d %s", turn.number, turn.in_words())
 
     def microphone(self, before: str, now: str) -> None:
         """Note that it was opened, muted or went away: OPEN, SILENT, MUTED or why it is missing."""
@@ -196,9 +186,12 @@ class Chronicle:
 
     def _end(self, outcome: str) -> None:
         if self._turn:
-            self._turn.end(outcome)
+            self._set(replace(self._turn, outcome=outcome))
             self._publish("ended", turn=self._turn.number, outcome=outcome)
         self.close()
+
+    def _set(self, turn: Turn) -> None:
+        self._turn = self._untimed[turn.number] = turn
 
     def _publish(self, name: str, **details: object) -> None:
         if self._followers or self._keepers:

@@ -52,7 +52,8 @@ def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
     hearing = parts.open_hearing(settings)
     generator = parts.open_generator(settings)
     speaker = parts.open_speaker(settings, out)
-    service = Service(source, hearing, generator, speaker, Console(sys.stdout))
+    household = Household(manners=parts.open_manners(settings))
+    service = Service(source, hearing, generator, speaker, Console(sys.stdout), household)
     _obey_signals(service)
     _tell_what_was_missing(service.run(), wav, _either(settings.trigger.phrases))
 
@@ -82,6 +83,7 @@ def run_microphone(
             reload=renewal.reload,
             restarts=restarts,
             keepers=open_keepers(settings),
+            manners=parts.open_manners(settings),
         )
         parts_of_it = (made.source, made.hearing, made.generator, made.speaker)
         service = Service(*parts_of_it, console, household)

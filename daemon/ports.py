@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from audio.chunk import AudioChunk
 from audio.events import Event
+
+if TYPE_CHECKING:  # it imports the session, which imports no port
+    from daemon.manners import Manners
 
 Cancelled = Callable[[], bool]
 
@@ -81,14 +84,31 @@ class Speaker(Protocol):
             ConfigError, SpeechError: it cannot be mended.
         """
 
-    def say(self, sentences: Iterable[str], cancelled: Cancelled) -> None:
+    @property
+    def started_at(self) -> float | None:
+        """The monotonic time (seconds) at which the newest `say` began to sound; None before."""
+
+    def say(
+        self,
+        sentences: Iterable[str],
+        cancelled: Cancelled,
+        await_leave: Callable[[], None] = lambda: None,
+    ) -> None:
         """Speak the sentences without gaps as they come; return when the last has sounded.
+
+        `await_leave` is called when the first sound is ready; nothing sounds until it returns.
 
         Raises:
             SpeechError: the speech engine failed twice in a row.
             AudioDeviceError: the loudspeaker is gone.
             OutputError: the file that receives the speech cannot be written.
         """
+
+    def cue(self, name: str) -> None:
+        """Sound a short tone at once: "trigger", "captured", "nothing" or "error"; any thread."""
+
+    def hold(self, seconds: float) -> None:
+        """Fall silent for so long, then go on, unless cancelled meanwhile; any thread."""
 
     def close(self) -> None:
         """Fall silent at once and free the device and the child process."""
@@ -119,6 +139,7 @@ class Change:
             thread.
         about: what `status` tells of settings and models from now on.
         told: what has changed, in a sentence for the log.
+        manners: how the conversation is steered by words.
         done: has a result when the new parts are in their places.
     """
 
@@ -129,6 +150,7 @@ class Change:
     generator: Generator | None = None
     speak_anew: Callable[[], None] | None = None
     keepers: Sequence[Keeper] | None = None
+    manners: "Manners | None" = None
     done: Future[None] = field(default_factory=Future)
 
 

@@ -3,23 +3,69 @@
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from config.errors import AfterwordError
-from daemon.ports import Cancelled, Generator, Speaker
+from daemon.ports import Generator, Speaker
 from daemon.session import Ended, ReplyEvent, Sentence
+from daemon.turn import Times
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 10.0  # between two looks at the speech engine while nobody speaks
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Job:
-    turn: int
+    """A reply to be made; without a turn it is only prepared, and waits to be wanted.
+
+    The caller's thread sets `turn`, `decided_at` and `voice_at` before `wanted`; ours the rest.
+    """
+
     seed: str
-    cancelled: threading.Event
+    sentences: tuple[str, ...] = ()  # to be said again; else the generator makes them
+    turn: int = 0
+    decided_at: float = 0.0
+    voice_at: float | None = None
+    prepared: bool = False
+    wanted: threading.Event = field(default_factory=threading.Event)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    first_token_at: float | None = None
+    first_sentence_at: float | None = None
+    untold: list[str] = field(default_factory=list)  # sentences made before it was wanted
+
+    def want(self, turn: int, voice_at: float | None) -> None:
+        """The seed is decided upon: let it sound."""
+        self.turn, self.voice_at, self.decided_at = turn, voice_at, time.monotonic()
+        self.wanted.set()
+
+    def cancel(self) -> None:
+        """Stop it, and do not let it wait any longer."""
+        self.cancelled.set()
+        self.wanted.set()
+
+    def is_cancelled(self) -> bool:
+        """What the generator asks at every token, the first of which is noted."""
+        if self.first_token_at is None:
+            self.first_token_at = time.monotonic()
+        return self.cancelled.is_set()
+
+    def times(self, first_sound_at: float | None) -> Times:
+        """How it went, now that it is over."""
+
+        def since(at: float | None) -> float | None:
+            return None if at is None else round(at - self.decided_at, 3)
+
+        return Times(
+            since(self.voice_at),
+            since(self.first_token_at),
+            since(self.first_sentence_at),
+            since(first_sound_at),
+            since(time.monotonic()),
+            self.prepared,
+        )
 
 
 @dataclass(frozen=True)
@@ -30,6 +76,8 @@ class _Renewal:
 
 class Replier:
     """One reply at a time: seed → generator → sentences → speaker.
+
+    What is prepared is made up to the sound of its first sentence and then waits.
 
     Attributes:
         problem: why nothing could be spoken just now; empty where it could.
@@ -64,15 +112,56 @@ class Replier:
         """The number of the sentence that is heard just now; 0 before the first."""
         return self._speaker.sounding
 
-    def start(self, turn: int, seed: str) -> None:
-        """Begin a reply, as soon as a cancelled one before it has fallen silent."""
-        self._current = _Job(turn, seed, threading.Event())
-        self._jobs.put(self._current)
+    def prepare(self, seed: str) -> None:
+        """Begin a reply up to its first sound, in case that this becomes the seed."""
+        self.discard()
+        self._begin(_Job(seed, prepared=True))
+
+    def discard(self) -> None:
+        """Throw away what was prepared."""
+        if self._current is not None and not self._current.wanted.is_set():
+            self._current.cancel()
+
+    def start(
+        self,
+        turn: int,
+        seed: str,
+        voice_at: float | None = None,
+        sentences: tuple[str, ...] = (),
+    ) -> None:
+        """Let the reply that was prepared for this seed sound; else begin one.
+
+        It waits until a cancelled one before it has fallen silent.
+
+        Args:
+            turn: its number.
+            seed: what to continue.
+            voice_at: monotonic time at which the user's last word ended.
+            sentences: what to say instead of a continuation.
+        """
+        job = self._current
+        if job is None or job.wanted.is_set() or job.seed != seed or sentences:
+            self.discard()
+            job = self._begin(_Job(seed, sentences))
+        job.want(turn, voice_at)
+
+    def _begin(self, job: _Job) -> _Job:
+        self._current = job
+        self._jobs.put(job)
+        return job
 
     def cancel(self) -> None:
         """Stop the newest reply; its end is reported when it has fallen silent."""
         if self._current is not None:
-            self._current.cancelled.set()
+            self._current.cancel()
+
+    def cue(self, name: str) -> None:
+        """Sound a short tone at once."""
+        self._speaker.cue(name)
+
+    def hold(self, seconds: float) -> None:
+        """Let what sounds fall silent for so long."""
+        self._speaker.hold(seconds)
 
     def renew(self, generator: Generator | None, speak_anew: Callable[[], None] | None) -> None:
         """Go on with these from the next reply on; None keeps what there is."""
@@ -95,7 +184,7 @@ class Replier:
                 continue
             match job:
                 case _Job():
-                    self._report(Ended(job.turn, self._reply(job)))
+                    self._finish(job, self._reply(job))
                 case _Renewal():
                     self._renew(job)
                 case None:
@@ -124,16 +213,40 @@ class Replier:
                 log.exception("the speaker could not be renewed")
 
     def _reply(self, job: _Job) -> Exception | None:
+        if job.cancelled.is_set():
+            return None
         try:
-            self._speaker.say(self._sentences(job, job.cancelled.is_set), job.cancelled.is_set)
+            self._speaker.say(
+                self._sentences(job), job.cancelled.is_set, lambda: self._await_leave(job)
+            )
         except AfterwordError as error:
             return None if job.cancelled.is_set() else error
         except Exception as error:  # a fault of ours must not end the daemon
-            log.exception("reply %d failed", job.turn)
+            log.exception("a reply failed")
             return error
         return None
 
-    def _sentences(self, job: _Job, cancelled: Cancelled) -> Iterator[str]:
-        for text in self._generator.continue_text(job.seed, cancelled):
-            self._report(Sentence(job.turn, text))
+    def _finish(self, job: _Job, error: Exception | None) -> None:
+        """Report the end of a reply; what was prepared in vain has none."""
+        self._await_leave(job)
+        if job.turn:
+            self._report(Ended(job.turn, error, job.times(self._speaker.started_at)))
+
+    def _sentences(self, job: _Job) -> Iterator[str]:
+        texts = job.sentences or self._generator.continue_text(job.seed, job.is_cancelled)
+        for text in texts:
+            if job.first_sentence_at is None:
+                job.first_sentence_at = time.monotonic()
+            job.untold.append(text)
+            if job.wanted.is_set():
+                self._tell(job)
             yield text
+
+    def _await_leave(self, job: _Job) -> None:
+        """Wait until the seed is decided upon, or the reply is not wanted any more."""
+        job.wanted.wait()
+        self._tell(job)
+
+    def _tell(self, job: _Job) -> None:
+        while job.turn and job.untold:
+            self._report(Sentence(job.turn, job.untold.pop(0)))

@@ -13,17 +13,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
 from audio.chunk import AudioChunk
 from audio.events import Event as HearingEvent
+from audio.events import Partial
 from audio.silence import Silence
 from config.errors import AudioDeviceError, ConfigError, ControlError, NotRunningError, RefusedError
 from daemon.chronicle import MUTED, OPEN, SILENT, Chronicle
 from daemon.console import Console
 from daemon.control import Follower
+from daemon.manners import Manners
 from daemon.notify import Notifier
 from daemon.ports import AudioSource, Change, Generator, Hearing, Keeper, Refusal, Speaker
 from daemon.protocol import SEED_CHARACTERS, Request
@@ -32,10 +34,13 @@ from daemon.session import (
     CancelReply,
     DropCapture,
     Ended,
+    HoldReply,
     Hushed,
     Muted,
     Order,
     Phase,
+    PlayCue,
+    PrepareReply,
     ReplyEvent,
     Sentence,
     StartReply,
@@ -51,6 +56,7 @@ TURN_SECONDS = 0.05  # how often a loop without sound looks whether there is som
 ANSWER_SECONDS = 3.0  # a request is answered within a chunk, unless the loop is stuck
 RELOAD_SECONDS = 60.0  # a reload may load models first, beside the loop
 RECENT_CHUNKS = 38  # 3 s; what a new hearing hears again, lest a phrase half said be lost
+HOLD_SECONDS = 1.2  # a reply is silent for so long where a trigger may be on its way
 RETRY_SECONDS = (0.25, 0.5, 1.0, 1.5)  # between attempts to open a microphone that is not there
 
 
@@ -78,6 +84,7 @@ class Household:
         reload: lets settings and weights be looked at again; its result are the changed settings.
         restarts: how many times we have come back after a crash.
         keepers: keep something of what happens.
+        manners: how the conversation is steered by words.
     """
 
     patient: bool = False
@@ -89,6 +96,7 @@ class Household:
     reload: Callable[[], Future[Mapping[str, object]]] | None = None
     restarts: int = 0
     keepers: Sequence[Keeper] = ()
+    manners: Manners = field(default_factory=Manners)
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,9 @@ class Service:
         self._recent: deque[AudioChunk] = deque(maxlen=RECENT_CHUNKS)
         self._replier = Replier(generator, speaker, self._inbox.put)
         self._state = State()
+        self._manners = self._household.manners
+        self._heard = (0.0, 0.0)  # audio time at the end of the newest chunk, and when it came
+        self._follow_up_until = 0.0  # audio time
         self._muted = self._household.muted
         self._patient = self._household.patient or self._muted
         self._microphone = ""  # as last told: open, silent, muted, or why it is missing
@@ -134,6 +145,7 @@ class Service:
         self._began = time.monotonic()
         self._heard_out = False  # the source has come to its end
         self._ended = False
+        self._speaks_on = False
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -218,6 +230,8 @@ class Service:
                     self._attempts = 0
                     silence.feed(chunk)
                     self._recent.append(chunk)
+                    self._heard = chunk.end_seconds, time.monotonic()
+                    self._mind_commands()
                     self._hear(self._hearing.feed(chunk))
                     self._chronicle.sounded(chunk)
                 given = SILENT if silence.lasts else OPEN
@@ -298,6 +312,7 @@ class Service:
             self._source = change.source
         if change.keepers is not None:
             self._chronicle.keep(change.keepers)
+        self._manners = change.manners or self._manners
         self._about = change.about
         self._refused = ""
         log.info("%s", change.told)
@@ -310,10 +325,19 @@ class Service:
             return self._state.phase.value
         return MUTED if self._muted else f"waiting for the microphone: {self._microphone}"
 
+    def _mind_commands(self) -> None:
+        """Listen to phrases without a trigger while they mean something."""
+        waits = self._heard[0] < self._follow_up_until and self._state.phase is Phase.LISTENING
+        self._hearing.mind_commands(self._state.replying or waits)
+
     def _hear(self, events: Sequence[HearingEvent]) -> None:
+        self._state = replace(self._state, sounding=self._replier.sounding)
+        # Who speaks on after the trigger needs no cue, and must not be disturbed by one.
+        self._speaks_on = any(isinstance(event, Partial) for event in events)
         for event in events:
             self._chronicle.heard(event)
-            self._advance(event)
+            if meant := self._manners.interpret(event):
+                self._advance(meant)
             if not self._source.live:
                 self._await_reply()
 
@@ -347,24 +371,46 @@ class Service:
         self._state, orders = step(self._state, event)
         if self._state.phase is not before:
             self._chronicle.moved(before, self._state.phase)
+            if self._state.phase is Phase.LISTENING:
+                self._replier.discard()
+                self._follow_up_until = self._heard[0] + self._manners.follow_up_seconds
         for order in orders:
             self._obey(order)
 
     def _obey(self, order: Order) -> None:
         match order:
-            case StartReply(turn=turn, seed=seed):
+            case PrepareReply(seed=seed):
+                if self._source.live:  # a file has no time to gain
+                    self._replier.prepare(seed)
+            case StartReply(turn=turn, seed=seed, voice_seconds=voice, sentences=sentences):
                 self._chronicle.began(turn, seed)
-                self._replier.start(turn, seed)
+                self._replier.start(turn, seed, self._when(voice), sentences)
+            case HoldReply():
+                self._replier.hold(HOLD_SECONDS)
+            case PlayCue(name=name):
+                if not (name == "trigger" and self._speaks_on):
+                    self._replier.cue(name)
             case CancelReply():
                 self._replier.cancel()
                 self._chronicle.cancelled()
             case DropCapture():
                 self._hearing.cancel()
 
+    def _when(self, audio_seconds: float | None) -> float | None:
+        """The monotonic time at which the microphone gave this moment."""
+        if audio_seconds is None or not self._source.live:
+            return None
+        end, came = self._heard
+        return came - (end - audio_seconds)
+
     def _report(self, event: ReplyEvent) -> None:
-        """Note what the replier has done; replies of earlier, cancelled turns no longer matter."""
-        if event.turn != self._state.turn or not self._state.replying:
-            return
+        """Note what the replier has done; of earlier, cancelled turns only how fast they were."""
+        if event.turn == self._state.turn and self._state.replying:
+            self._report_current(event)
+        if isinstance(event, Ended):
+            self._chronicle.timed(event)
+
+    def _report_current(self, event: ReplyEvent) -> None:
         match event:
             case Sentence():
                 self._chronicle.spoken(event)

@@ -3,19 +3,27 @@
 A pure function: it opens nothing, waits for nothing and knows no clock, so that tests can walk it.
 
     LISTENING ─Triggered→ CAPTURING ─Seed→ THINKING ─Sentence→ SPEAKING ─Ended→ LISTENING
-    CAPTURING ─Nothing→ LISTENING
+    CAPTURING ─Paused→ CAPTURING, and a reply to the words so far is prepared
+    CAPTURING ─Nothing or "never mind"→ LISTENING
+    THINKING or SPEAKING ─Armed→ the same, and the reply holds its breath for a moment
     THINKING or SPEAKING ─Triggered→ CAPTURING, and the reply is cancelled (barge-in)
-    THINKING or SPEAKING ─Hushed→ LISTENING, CAPTURING ─Muted→ LISTENING, any ─Typed→ THINKING
+    THINKING or SPEAKING ─Hushed or "stop"→ LISTENING, CAPTURING ─Muted→ LISTENING
+    LISTENING or CAPTURING ─"go on" or "again"→ THINKING, any ─Typed→ THINKING
 
 Every reply carries the number of its turn, so that the late end of a cancelled reply cannot end the
 next one.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from audio.events import Armed, Command, Nothing, Partial, Paused, Seed, Triggered
 from audio.events import Event as HearingEvent
+from daemon.spoken_words import joined, says
+from daemon.turn import Times
+
+CONTEXT_CHARACTERS = 2000  # of a text that goes on; the model reads less
+WITHIN = 4  # sentences before the one that sounds, in which a phrase just heard may have been said
 
 
 class Phase(Enum):
@@ -33,12 +41,16 @@ class State:
 
     Attributes:
         turn: number of the newest reply, 0 before the first.
-        spoken: what this turn's reply has said so far.
+        seed: what it carries on.
+        spoken: the sentences it has so far.
+        sounding: the number of the sentence that is heard just now; 0 before the first.
     """
 
     phase: Phase = Phase.LISTENING
     turn: int = 0
-    spoken: str = ""
+    seed: str = ""
+    spoken: tuple[str, ...] = ()
+    sounding: int = 0
 
     @property
     def replying(self) -> bool:
@@ -60,6 +72,7 @@ class Ended:
 
     turn: int
     error: Exception | None = None
+    times: Times = field(default_factory=Times)
 
 
 ReplyEvent = Sentence | Ended
@@ -82,15 +95,36 @@ class Muted:
     """The microphone is closed: a capture under way will get no more words."""
 
 
-UserEvent = Typed | Hushed | Muted
+@dataclass(frozen=True)
+class Wish:
+    """The words after a trigger were no seed: `kind` is "go on", "again", "never mind", "stop"."""
+
+    kind: str
+
+
+UserEvent = Typed | Hushed | Muted | Wish
+
+
+@dataclass(frozen=True)
+class PrepareReply:
+    """Order: begin to continue this seed, silently; it may become another one."""
+
+    seed: str
 
 
 @dataclass(frozen=True)
 class StartReply:
-    """Order: continue this seed aloud."""
+    """Order: continue this seed aloud.
+
+    Attributes:
+        voice_seconds: audio time at the end of its last word; None if it was not spoken.
+        sentences: say these again instead.
+    """
 
     turn: int
     seed: str
+    voice_seconds: float | None = None
+    sentences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,36 +137,87 @@ class DropCapture:
     """Order: that was no trigger, or no longer matters; listen on."""
 
 
-Order = StartReply | CancelReply | DropCapture
+@dataclass(frozen=True)
+class HoldReply:
+    """Order: fall silent for a moment; perhaps the user is about to interrupt."""
 
 
-def step(
-    state: State, event: HearingEvent | ReplyEvent | UserEvent
-) -> tuple[State, tuple[Order, ...]]:
+@dataclass(frozen=True)
+class PlayCue:
+    """Order: sound a short tone: "trigger", "captured", "nothing" or "error"."""
+
+    name: str
+
+
+Order = PrepareReply | StartReply | CancelReply | DropCapture | HoldReply | PlayCue
+Next = tuple[State, tuple[Order, ...]]
+
+
+def step(state: State, event: HearingEvent | ReplyEvent | UserEvent) -> Next:
     """The next state and the orders that lead there; an event that does not fit changes nothing."""
     match event:
+        case Armed() | Triggered() | Paused() | Seed() | Nothing() | Partial() | Command():
+            return _heard(state, event)
+        case Sentence(turn=state.turn, text=text) if state.replying:
+            return replace(state, phase=Phase.SPEAKING, spoken=(*state.spoken, text)), ()
+        case Ended(turn=state.turn, error=error) if state.replying:
+            return _idle(state), () if error is None else (PlayCue("error"),)
+        case Typed(text=text):
+            return _begin(state, StartReply(state.turn + 1, text))
+        case Hushed() if state.replying:
+            return _idle(state), _clearing(state)
+        case Muted() if state.phase is Phase.CAPTURING:
+            return _idle(state), _clearing(state)
+        case Wish(kind=kind) if state.phase is Phase.CAPTURING:
+            return _grant(state, kind)
+        case Sentence() | Ended() | Hushed() | Muted() | Wish():
+            return state, ()
+
+
+def _heard(state: State, event: HearingEvent) -> Next:
+    """What follows from what the hearing reports."""
+    match event:
+        case Armed(phrase=phrase) if state.replying and not _is_own(state, phrase):
+            return state, (HoldReply(),)
         case Triggered(phrase=phrase):
             return _triggered(state, phrase)
-        case Seed(text=text) if state.phase is Phase.CAPTURING:
-            turn = state.turn + 1
-            return State(Phase.THINKING, turn), (StartReply(turn, text),)
+        case Paused(text=text) if state.phase is Phase.CAPTURING:
+            return state, (PrepareReply(text),)
+        case Seed(text=text, end_seconds=end) if state.phase is Phase.CAPTURING:
+            state, orders = _begin(state, StartReply(state.turn + 1, text, end))
+            return state, (*orders, PlayCue("captured"))
         case Nothing() if state.phase is Phase.CAPTURING:
-            return replace(state, phase=Phase.LISTENING), ()
-        case Sentence(turn=state.turn, text=text) if state.replying:
-            return State(Phase.SPEAKING, state.turn, f"{state.spoken} {text}"), ()
-        case Ended(turn=state.turn) if state.replying:
-            return State(Phase.LISTENING, state.turn), ()
-        case Typed(text=text):
-            turn = state.turn + 1
-            return State(Phase.THINKING, turn), (*_clearing(state), StartReply(turn, text))
-        case Hushed() if state.replying:
-            return State(Phase.LISTENING, state.turn), _clearing(state)
-        case Muted() if state.phase is Phase.CAPTURING:
-            return State(Phase.LISTENING, state.turn), _clearing(state)
-        case Armed() | Partial() | Paused() | Command() | Seed() | Nothing():
+            return _idle(state), (PlayCue("nothing"),)
+        case Command(kind="stop", phrase=phrase) if state.replying and not _is_own(state, phrase):
+            return _idle(state), _clearing(state)
+        case Command(kind="go on" | "again" as kind) if state.phase is Phase.LISTENING:
+            return _grant(state, kind)
+        case _:
             return state, ()
-        case Sentence() | Ended() | Hushed() | Muted():
-            return state, ()
+
+
+def _idle(state: State) -> State:
+    """Listening; what was said is remembered, for the user may want it again."""
+    return replace(state, phase=Phase.LISTENING, sounding=0)
+
+
+def _begin(state: State, start: StartReply) -> Next:
+    """A new reply goes before whatever is under way; a seed ends its capture by itself."""
+    began = State(Phase.THINKING, start.turn, start.seed)
+    taken = start.voice_seconds is not None
+    return began, (start,) if taken else (*_clearing(state), start)
+
+
+def _grant(state: State, kind: str) -> Next:
+    """Do what the user has asked for instead of giving a seed."""
+    turn = state.turn + 1
+    if kind == "go on" and state.seed:
+        context = joined([state.seed, *state.spoken])[-CONTEXT_CHARACTERS:]
+        return State(Phase.THINKING, turn, context), (StartReply(turn, context),)
+    if kind == "again" and state.spoken:
+        start = StartReply(turn, state.seed, sentences=state.spoken)
+        return State(Phase.THINKING, turn, state.seed), (start,)
+    return _idle(state), (PlayCue("nothing"),)
 
 
 def _clearing(state: State) -> tuple[Order, ...]:
@@ -142,22 +227,16 @@ def _clearing(state: State) -> tuple[Order, ...]:
     return (DropCapture(),) if state.phase is Phase.CAPTURING else ()
 
 
-def _triggered(state: State, phrase: str) -> tuple[State, tuple[Order, ...]]:
-    if state.replying:
-        # The microphone hears the loudspeaker: a reply that says the phrase must not wake us.
-        if _says(state.spoken, phrase):
-            return state, (DropCapture(),)
-        return State(Phase.CAPTURING, state.turn), (CancelReply(),)
-    return replace(state, phase=Phase.CAPTURING), ()
+def _triggered(state: State, phrase: str) -> Next:
+    if state.replying and _is_own(state, phrase):
+        return state, (DropCapture(),)
+    cancel = (CancelReply(),) if state.replying else ()
+    return replace(state, phase=Phase.CAPTURING), (*cancel, PlayCue("trigger"))
 
 
-def _says(text: str, phrase: str) -> bool:
-    """Whether the phrase is spoken in the text; Chinese has no blanks between words."""
-    if phrase.isascii():
-        return f" {_words(phrase)} " in f" {_words(text)} "
-    return _words(phrase).replace(" ", "") in _words(text).replace(" ", "")
+def _is_own(state: State, phrase: str) -> bool:
+    """Whether the loudspeaker says the phrase: what the microphone hears of it must not wake us.
 
-
-def _words(text: str) -> str:
-    """Bare words: what a recogniser would make of the text."""
-    return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text.casefold()).split())
+    It is looked for in the sentence that sounds and a few before it, for it is heard late.
+    """
+    return says(joined(state.spoken[max(0, state.sounding - WITHIN) : state.sounding + 1]), phrase)

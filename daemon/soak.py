@@ -235,6 +235,12 @@ class Nowhere:
     def stop(self) -> None:
         """Nothing sounds."""
 
+    def cue(self, samples: Samples) -> None:
+        """Nobody hears it."""
+
+    def hold(self, seconds: float) -> None:
+        """Nothing sounds."""
+
     def close(self) -> None:
         """There is nothing to free."""
 

@@ -1,7 +1,10 @@
 """A status as people read it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
+
+from daemon.turn import Times, Turn
 
 
 def in_lines(status: Mapping[str, Any]) -> Iterator[str]:
@@ -35,12 +38,8 @@ def in_lines(status: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _reply(turn: Mapping[str, Any]) -> str:
-    text = f"{turn['outcome']}, {turn['sentences']} sentences"
-    if turn["first_sentence_seconds"] is not None:
-        text += f", the first after {turn['first_sentence_seconds']:g} s"
-    if turn["seconds"] is not None:
-        text += f", over after {turn['seconds']:g} s"
-    return text
+    times = Times(**{field.name: turn[field.name] for field in fields(Times)})
+    return Turn(turn["number"], turn["sentences"], turn["outcome"], times).in_words()
 
 
 def _name(device: object) -> str:

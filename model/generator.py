@@ -46,10 +46,7 @@ class TextGenerator:
         self._vocabulary = vocabulary
         self._options = options
         self._random = torch.Generator()
-        if options.random_seed is None:
-            self._random.seed()
-        else:
-            self._random.manual_seed(options.random_seed)
+        self._random.seed()
 
     def with_options(self, options: GeneratorOptions) -> "TextGenerator":
         """Another one with the same loaded model; the two must not run at a time."""
@@ -69,6 +66,8 @@ class TextGenerator:
         Raises:
             GenerationError: the model computed numbers that are not finite.
         """
+        if self._options.random_seed is not None:  # each text anew: some are begun in vain
+            self._random.manual_seed(self._options.random_seed)
         decoder = TextDecoder(self._vocabulary.pieces)
         splitter = SentenceSplitter()
         count = 0

@@ -94,6 +94,9 @@ class Speaker:
 
     seconds_each: float = 0.0
     spoken: list[str] = field(default_factory=list)
+    cues: list[str] = field(default_factory=list)
+    held: list[float] = field(default_factory=list)
+    started_at: float | None = None
     closed: bool = False
     sounding: int = 0
     restarts: int = 0
@@ -103,9 +106,25 @@ class Speaker:
         if self.errors:
             raise self.errors[0]
 
-    def say(self, sentences: Iterable[str], cancelled: Callable[[], bool]) -> None:
-        self.sounding = 0
+    def cue(self, name: str) -> None:
+        self.cues.append(name)
+
+    def hold(self, seconds: float) -> None:
+        self.held.append(seconds)
+
+    def say(
+        self,
+        sentences: Iterable[str],
+        cancelled: Callable[[], bool],
+        await_leave: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.sounding, self.started_at = 0, None
         for sentence in sentences:
+            if self.started_at is None:
+                await_leave()
+                if cancelled():
+                    return
+                self.started_at = time.monotonic()
             self.sounding += 1
             end = time.monotonic() + self.seconds_each
             while time.monotonic() < end:
