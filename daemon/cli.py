@@ -79,12 +79,14 @@ def run(
         'afterword say "The old sailor" --no-speech --set model.temperature=0.9',
         "afterword say 武 --language zh",
         'afterword say "The old sailor" --out reply.wav',
+        "fortune | afterword say - --out - | aplay",
     )
 )
 @settings_options
 @click.argument("seed")
 @click.option("--out", type=FILE, help="Write the speech to this WAV file instead of playing it.")
 @click.option("--no-speech", is_flag=True, help="Only print the continuation.")
+@click.option("--quiet", is_flag=True, help="Only speak.")
 @click.option("--daemon", is_flag=True, help="Let the running daemon speak, with its settings.")
 def say(
     seed: str,
@@ -93,27 +95,37 @@ def say(
     language: str | None,
     out: Path | None,
     no_speech: bool,
+    quiet: bool,
     daemon: bool,
 ) -> None:
     """Continue SEED: print the continuation as it comes, and speak it.
 
-    With --daemon nothing is printed, and the command returns at once.
+    SEED may be "-": it is read from standard input then. --out - writes the sound to standard
+    output, and the text to standard error. With --daemon nothing is printed, and the command
+    returns at once.
     """
+    if daemon and (config_file or flags or language or out or no_speech or quiet):
+        raise click.UsageError("--daemon goes with no other option.")
+    if no_speech and (out or quiet):
+        raise click.UsageError("--no-speech goes with neither --out nor --quiet.")
+    if str(out) == "-" and sys.stdout.isatty():
+        raise click.UsageError("--out - would write a sound file onto the terminal.")
+    if seed == "-":
+        from daemon.say import read_seed
+
+        seed = read_seed()
     if daemon:
-        if config_file or flags or language or out or no_speech:
-            raise click.UsageError("--daemon goes with no other option.")
         from daemon import client
 
         client.ask("say", seed=seed)
         return
-    from daemon import commands
-
-    if no_speech and out:
-        raise click.UsageError("--no-speech and --out exclude each other.")
     if not any(character.isalnum() for character in seed):
         raise click.UsageError("SEED holds no word to carry on from.")
+    from daemon import commands
+    from daemon import say as saying
+
     settings = commands.load_settings(config_file, flags, language).settings
-    commands.say(settings, seed, out, speech=not no_speech)
+    saying.say(settings, seed, out, speech=not no_speech, quiet=quiet)
 
 
 @cli.command(epilog=examples("afterword config", "afterword config | grep voice -A 4"))

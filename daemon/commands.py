@@ -4,8 +4,7 @@ import faulthandler
 import os
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -136,32 +135,6 @@ def _tell_what_was_missing(summary: Summary, wav: Path, phrases: str) -> None:
         click.echo(f"No trigger phrase was heard in {wav}; it listens for {phrases}.", err=True)
     elif not summary.replies:
         click.echo(f"A trigger phrase was heard in {wav}, but no words after it.", err=True)
-
-
-def say(settings: Settings, seed: str, out: Path | None, *, speech: bool) -> None:
-    """Continue a typed seed: each sentence is printed as it comes, and spoken."""
-    sentences = _printed(parts.open_generator(settings).continue_text(seed, _never))
-    if speech:
-        with closing(parts.open_speaker(settings, out)) as speaker:
-            speaker.say(sentences, _never)
-    else:
-        deque(sentences, maxlen=0)  # printing is all that happens
-
-
-def _printed(sentences: Iterable[str]) -> Iterator[str]:
-    """The same sentences, printed on their way; the line is closed also on Ctrl-C."""
-    separator = ""
-    try:
-        for sentence in sentences:
-            click.echo(separator + sentence, nl=False)
-            separator = " " if sentence[-1].isascii() else ""
-            yield sentence
-    finally:
-        click.echo()
-
-
-def _never() -> bool:
-    return False
 
 
 def show_config(loaded: Loaded) -> None:
