@@ -14,6 +14,9 @@ from config.load import load
 from config.settings import Settings
 from daemon import checks_house, checks_models, checks_sound, doctor
 from daemon.finding import Finding, fault
+from daemon.service import Service
+from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from tests.daemon.test_control import serving
 from tests.program import ROOT, afterword
 from tests.sound_server import SoundServer
 
@@ -53,10 +56,10 @@ def test_all_is_well_where_all_is_there(sound_server: SoundServer) -> None:
         talker.join()
     page = json.loads(done.out)
     levels = {finding["name"]: finding["level"] for finding in page["findings"]}
+    assert levels.pop("weights") != "fault"  # a busy machine may be too slow to speak
     assert set(levels.values()) == {"ok"}, page
-    assert done.code == 0
-    assert page["worst"] == "ok"
-    assert set(levels) >= {"microphone", "speaker", "Vosk model", "trigger", "voice", "weights"}
+    assert done.code == doctor.EXIT_CODES[page["worst"]]
+    assert set(levels) >= {"microphone", "speaker", "Vosk model", "trigger", "voice"}
     assert "Speak now" in done.err
     assert loud > 3000  # the tone was heard: a fifth of full scale
 
@@ -69,7 +72,7 @@ def test_without_a_microphone_the_page_goes_on(monkeypatch: pytest.MonkeyPatch) 
     (microphone,) = [line for line in lines if line.split()[1] == "microphone"]
     assert microphone.startswith("FAIL")
     assert "connect one" in lines[lines.index(microphone) + 1]
-    assert any(line.split()[:2] == ["ok", "weights"] for line in lines)
+    assert any(line.split()[:2] in (["ok", "weights"], ["look", "weights"]) for line in lines)
     assert "tokens a second" in done.out
     assert "\x1b" not in done.out  # no colours: this is no terminal
     assert done.code == 2
@@ -173,6 +176,32 @@ def test_an_echo_cancelling_source(sound_server: SoundServer, settings: Settings
     assert unused.remedy == "`pactl set-default-source echo-cancel-source`"
     sound_server._run("pactl", "set-default-source", "echo-cancel-source")
     assert checks_sound.echo(settings).detail == "the microphone echo-cancel-source cancels echo"
+
+
+def test_a_daemon_started_by_hand_is_seen(settings: Settings) -> None:
+    source = Source(1_000_000, live=True, seconds_each=0.05)
+    with serving(Service(source, Hearing({}), Generator(), Speaker())):
+        finding = checks_house.service(settings)
+    assert finding.level == "ok"
+    assert finding.detail.startswith("a daemon runs (")
+    assert "afterword service install" in finding.remedy
+
+
+def test_a_service_that_failed_is_red(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit_file = home / ".config" / "systemd" / "user" / "afterword.service"
+    unit_file.parent.mkdir(parents=True)
+    unit_file.write_text("[Service]\n")
+    program = home / "bin" / "systemctl"  # answers as systemd does after a start that failed
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\ncase "$*" in *ActiveState*) echo failed;; *) echo;; esac\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    finding = checks_house.service(settings)
+    assert (finding.level, finding.name) == ("fault", "service")
+    assert "The service is failed" in finding.detail
+    assert "journalctl --user -u afterword" in finding.remedy
 
 
 def test_a_check_that_breaks_is_a_finding(settings: Settings) -> None:
