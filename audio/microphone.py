@@ -3,13 +3,16 @@
 import contextlib
 import functools
 import queue
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from audio.chunk import AudioChunk
+from audio.devices import Device, devices, find_device, way_to_server
 from audio.portaudio import Opener, close_stream, import_sounddevice, look_again, start_stream
 from audio.resampler import RATE, Resampler
+from audio.server import missing_microphone, route
 from config.errors import AudioDeviceError
 
 
@@ -20,6 +23,7 @@ class Microphone:
 
     BLOCK_SECONDS = 0.08
     QUEUE_BLOCKS = 125  # 10 s; more than the loop should ever be late
+    LOOK_SECONDS = 2.0  # how often the sound server is asked whether it still has the microphone
     DEAD_SECONDS = 2.0  # without a block the device is gone; PortAudio reports nothing
 
     def __init__(self, device: str | int | None = None) -> None:
@@ -28,6 +32,10 @@ class Microphone:
         self._blocks: queue.Queue[bytes] = queue.Queue(self.QUEUE_BLOCKS)
         self._stopped = False  # no Event: setting one in a signal handler can lock up
         self._resampler: Resampler | None = None
+        self._through_server = False
+        self._server_name = ""  # of a microphone that was chosen by name
+        self._missing = ""  # why it is no longer the one we hear
+        self._looking: threading.Thread | None = None
         self.drops = 0
         """Blocks lost because the loop was late."""
 
@@ -58,8 +66,13 @@ class Microphone:
             yield AudioChunk(pcm, RATE, done / RATE)
 
     def _blocks_of(self, stream: Any) -> Iterator[bytes]:
-        last_block = time.monotonic()
+        last_block = last_look = time.monotonic()
         while not self._stopped:
+            if time.monotonic() - last_look > self.LOOK_SECONDS:
+                last_look = time.monotonic()
+                self._look()
+            if self._missing:
+                raise AudioDeviceError(self._missing)
             try:
                 block = self._blocks.get(timeout=self.BLOCK_SECONDS * 3)
             except queue.Empty:
@@ -74,6 +87,18 @@ class Microphone:
             last_block = time.monotonic()
             yield block
 
+    def _look(self) -> None:
+        """Ask the sound server, in a thread, for it moves us elsewhere when a microphone goes."""
+        if self._looking is not None and self._looking.is_alive():
+            return
+
+        def work() -> None:
+            self._missing = missing_microphone(self._server_name)
+
+        if self._through_server:
+            self._looking = threading.Thread(target=work, name="look-for-microphone", daemon=True)
+            self._looking.start()
+
     def _to_16k(self, block: bytes) -> bytes:
         if self._resampler is None or not block:
             return block
@@ -83,15 +108,17 @@ class Microphone:
 
     def _open_stream(self) -> Any:
         """The running stream at 16 kHz, or else at the device's own rate."""
-        from audio.devices import find_device
-        from audio.quiet import quiet_stderr
-
         self._blocks = queue.Queue(self.QUEUE_BLOCKS)  # a stream that hangs keeps the old one
         sounddevice = import_sounddevice()
-        number = find_device("input", self._device)
+        device = find_device("input", self._device)
+        by_default = self._device is None and way_to_server(devices("input")) is not None
+        self._through_server = bool(device.server_name) or by_default
+        self._server_name = device.server_name
+        if self._through_server and (missing := missing_microphone(self._server_name)):
+            raise AudioDeviceError(missing)
+        self._missing = ""
         try:
-            with quiet_stderr():
-                return self._start(sounddevice, number)
+            return self._start(sounddevice, device)
         except sounddevice.PortAudioError as error:
             look_again()  # for the next attempt: the numbers of the devices may have changed
             raise AudioDeviceError(
@@ -99,28 +126,29 @@ class Microphone:
                 f"see whether another program holds it."
             ) from error
 
-    def _start(self, sounddevice: Any, number: int | None) -> Any:
+    def _start(self, sounddevice: Any, device: Device) -> Any:
         try:
             self._resampler = None
-            return self._start_at(sounddevice, number, RATE)
+            return self._start_at(sounddevice, device, RATE)
         except sounddevice.PortAudioError:
-            own = round(sounddevice.query_devices(number, "input")["default_samplerate"])
+            own = round(sounddevice.query_devices(device.number, "input")["default_samplerate"])
             if own == RATE:
                 raise
             self._resampler = Resampler(own)
-            return self._start_at(sounddevice, number, own)
+            return self._start_at(sounddevice, device, own)
 
-    def _start_at(self, sounddevice: Any, number: int | None, rate: int) -> Any:
+    def _start_at(self, sounddevice: Any, device: Device, rate: int) -> Any:
         return start_stream(
             lambda: sounddevice.RawInputStream(
                 samplerate=rate,
                 blocksize=round(rate * self.BLOCK_SECONDS),
-                device=number,
+                device=device.number,
                 channels=1,
                 dtype="int16",
                 latency="high",  # "low" was seen to insert samples without a flag
                 callback=functools.partial(self._on_block, self._blocks),
-            )
+            ),
+            route("input", device.server_name),
         )
 
     def _on_block(

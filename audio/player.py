@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audio.devices import find_device
+from audio.devices import Device, find_device
 from audio.portaudio import close_stream, import_sounddevice, start_stream
 from audio.quiet import quiet_stderr
+from audio.server import route
 from audio.speech import RATE
 from config.errors import AudioDeviceError, OutputError
 
@@ -223,7 +224,9 @@ class StreamPlayer:
                 try:
                     return self._start_stream(sounddevice, device, RATE)
                 except sounddevice.PortAudioError:
-                    own = int(sounddevice.query_devices(device, "output")["default_samplerate"])
+                    own = int(
+                        sounddevice.query_devices(device.number, "output")["default_samplerate"]
+                    )
                     if own == RATE:
                         raise
                     return self._start_stream(sounddevice, device, own)
@@ -234,18 +237,19 @@ class StreamPlayer:
                 f"sound server runs, or write the speech to a file with --out."
             ) from error
 
-    def _start_stream(self, sounddevice: Any, device: int | None, rate: int) -> Any:
+    def _start_stream(self, sounddevice: Any, device: Device, rate: int) -> Any:
         self._feed, self._cues = Feed(int(FADE_SECONDS * rate)), Feed(0)
         self._device_rate = rate
         stream = start_stream(
             lambda: sounddevice.RawOutputStream(
                 samplerate=rate,
-                device=device,
+                device=device.number,
                 channels=1,
                 dtype="int16",
                 latency=LATENCY_SECONDS,
                 callback=self._callback,
             ),
+            route("output", device.server_name),
             self._let_go,
         )
         self._called_at = time.monotonic()
@@ -254,7 +258,7 @@ class StreamPlayer:
     def _let_go(self) -> bool:
         """Close the stream if nothing sounds, so that PortAudio can look for devices again."""
         with self._lock:
-            if self._feed.pending and self._is_alive():
+            if (self._feed.pending or self._cues.pending) and self._is_alive():
                 return False
             idle, self._stream = self._stream, None
         close_stream(idle)

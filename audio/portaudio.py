@@ -5,11 +5,12 @@ streams are opened and closed here.
 """
 
 import atexit
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
@@ -42,8 +43,12 @@ def import_sounddevice() -> ModuleType:
     return module
 
 
-def start_stream(make: Callable[[], Any], let_go: Callable[[], bool] = lambda: False) -> Any:
-    """The stream that `make` gives, running; close it with `close_stream`.
+def start_stream(
+    make: Callable[[], Any],
+    environment: Mapping[str, str],
+    let_go: Callable[[], bool] = lambda: False,
+) -> Any:
+    """The stream that `make` gives in this environment, running; close it with `close_stream`.
 
     `let_go` is asked, in any thread, to close a stream that nobody uses just now, so that
     PortAudio can look for devices again.
@@ -51,7 +56,7 @@ def start_stream(make: Callable[[], Any], let_go: Callable[[], bool] = lambda: F
     Raises:
         sounddevice.PortAudioError: it cannot be opened or started.
     """
-    with _OPENING:
+    with _OPENING, _with_environment(environment):
         stream = make()
         try:
             stream.start()
@@ -60,6 +65,19 @@ def start_stream(make: Callable[[], Any], let_go: Callable[[], bool] = lambda: F
             raise
         _OPEN[id(stream)] = stream, let_go
         return stream
+
+
+@contextmanager
+def _with_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def close_stream(stream: Any) -> None:

@@ -12,6 +12,8 @@ import subprocess
 import threading
 import time
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, cast
@@ -94,6 +96,15 @@ class SoundServer:
     def play_into_microphone(self, wav: Path) -> None:
         """Play a sound file into the virtual microphone; return when it has ended."""
         self._run("paplay", "--device=mic_in", str(wav))
+
+    @contextmanager
+    def playing_into_microphone(self, wav: Path, sink: str = "mic_in") -> Iterator[None]:
+        """Play a sound file into the virtual microphone during the block, or until it ends."""
+        command = ["paplay", f"--device={sink}", str(wav)]
+        with subprocess.Popen(command, env=self._environment()) as process:
+            time.sleep(0.5)  # until it sounds
+            yield
+            process.kill()
 
     def loop_back(self, decibels: float) -> None:
         """Let the microphone hear the loudspeaker, so much louder (mostly softer: below 0)."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from audio.quiet import keep_stderr_for_python
 from config.errors import AfterwordError, OutputError
 from daemon import cli_control, cli_setup, cli_weights, cli_wyoming
 from daemon.cli_help import WIDTH, SectionedGroup, examples
@@ -186,6 +187,7 @@ def main() -> None:
     which a stopped daemon would seem to hang, and every command has already closed what it opened.
     """
     _mend_standard_streams()
+    keep_stderr_for_python()
     # Until a command has its own handler, SIGTERM leaves as Ctrl-C does: through every `finally`.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Half-loaded libraries complain in their destructors then, which helps nobody.

@@ -38,6 +38,35 @@ def doctor(
 
 @click.command(
     epilog=examples(
+        "afterword devices",
+        "afterword devices --json --no-level",
+        'afterword run --set "audio.input=USB Headset"',
+    )
+)
+@settings_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a list.")
+@click.option("--no-level", is_flag=True, help="Do not open the microphones to see how loud it is.")
+def devices(
+    config_file: Path | None,
+    flags: tuple[str, ...],
+    language: str | None,
+    as_json: bool,
+    no_level: bool,
+) -> None:
+    """List microphones and loudspeakers, which is chosen, and how loud each microphone is.
+
+    An arrow marks what audio.input and audio.output choose. Either takes a name in the first
+    column, the one in the second, or an unmistakable part of one. Each microphone is heard for half
+    a second.
+    """
+    from daemon import commands, device_list
+
+    settings = commands.load_settings(config_file, flags, language).settings
+    device_list.tell(settings, as_json=as_json, listen=not no_level)
+
+
+@click.command(
+    epilog=examples(
         "bash:  afterword completion bash >> ~/.bashrc",
         "zsh:   afterword completion zsh >> ~/.zshrc",
         "fish:  afterword completion fish > ~/.config/fish/completions/afterword.fish",
@@ -124,4 +153,4 @@ def tune(
     tuning.offer_to_write(config_file or paths.config_file(), values, ask)
 
 
-COMMANDS = (doctor, voices, tune, completion)
+COMMANDS = (doctor, devices, voices, tune, completion)

@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Mapping
 
+from audio.quiet import let_c_libraries_speak
+
 # What syslog calls them: https://www.freedesktop.org/software/systemd/man/sd-daemon.html
 _PRIORITIES = {
     logging.DEBUG: 7,
@@ -29,6 +31,8 @@ def set_up(level: str) -> None:
         handler.setFormatter(_JournalFormatter("%(message)s"))
     else:
         handler.setFormatter(logging.Formatter("afterword: %(message)s"))
+    if level == "debug":
+        let_c_libraries_speak()
     logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
@@ -52,7 +56,7 @@ def for_journal(text: str, level: int) -> str:
 def goes_to_journal(environment: Mapping[str, str]) -> bool:
     """Whether standard error is the very stream that systemd connected to the journal."""
     try:
-        status = os.fstat(2)
-    except OSError:
+        status = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
         return False
     return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

@@ -18,10 +18,10 @@ DEVICES = [Device(0, "pulse"), USB, Device(5, "pulse monitor"), Device(7, "USB W
 
 @pytest.mark.parametrize(
     ("wanted", "number"),
-    [(None, None), (5, 5), ("5", 5), ("pulse", 0), ("PULSE", 0), ("headset", 2), ("webcam", 7)],
+    [(5, 5), ("5", 5), ("pulse", 0), ("PULSE", 0), ("headset", 2), ("webcam", 7)],
 )
-def test_every_way_to_name_a_device_finds_it(wanted: int | str | None, number: int | None) -> None:
-    assert choose_device("input", wanted, DEVICES) == number
+def test_every_way_to_name_a_device_finds_it(wanted: int | str, number: int) -> None:
+    assert choose_device("input", wanted, DEVICES).number == number
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,32 @@ def test_without_portaudio_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) 
         import_sounddevice()
 
 
+BOTH = [
+    Device(0, "USB Headset Mono", "alsa_input.usb"),
+    Device(0, "alsa_input.usb", "alsa_input.usb"),
+    Device(0, "Monitor of USB Headset", "alsa_output.usb.monitor"),
+    USB,
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "server_name"),
+    [
+        ("headset", "alsa_input.usb"),  # the hardware behind it, and what it plays, stand back
+        ("monitor of usb headset", "alsa_output.usb.monitor"),
+        ("hw:1,0", ""),
+        (2, ""),
+    ],
+)
+def test_the_servers_device_goes_before_the_hardware(wanted: int | str, server_name: str) -> None:
+    assert choose_device("input", wanted, BOTH).server_name == server_name
+
+
 def test_the_devices_of_a_real_sound_server_are_found(sound_server: SoundServer) -> None:
-    assert find_device("output", None) is None
+    assert find_device("output", None).number is None
     names = {device.number: device.name for device in devices.devices("input")}
-    number = find_device("input", "pulse")
+    number = find_device("input", "pulse").number
     assert number is not None
     assert names[number] == "pulse"
+    assert find_device("input", "mic") == Device(number, "mic", "mic")
+    assert find_device("output", "speak").server_name == "speaker"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from audio import player
+from audio.devices import Device
 from audio.player import AHEAD_SECONDS, Feed, StreamPlayer, WavFilePlayer
 from audio.speech import RATE
 from config.errors import AudioDeviceError, OutputError
@@ -222,7 +223,7 @@ class FakeSounddevice(SimpleNamespace):
 def test_a_device_that_refuses_the_rate_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeSounddevice()
     monkeypatch.setattr(player, "import_sounddevice", lambda: fake)
-    monkeypatch.setattr(player, "find_device", lambda *_: None)
+    monkeypatch.setattr(player, "find_device", lambda *_: Device(None, "default"))
     stream = StreamPlayer()
     stream.open()
     stream.play(tone(1.0), never)
