@@ -50,6 +50,6 @@ def _unknown(what: str, wanted: str, part: str, known: list[str]) -> ConfigError
     """The error to raise, with the nearest known names."""
     near = difflib.get_close_matches(part.casefold(), known, _SUGGESTIONS)
     hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    advice = hint or "an English voice is 'en-us', a Chinese one 'cmn'."
+    advice = hint or "an English voice is 'en-us', a Chinese one 'cmn-latn-pinyin'."
     unknown = f"{wanted!r} is no voice" if what == "voice" else f"{part!r} is no variant of a voice"
     return ConfigError(f"voice.name: {unknown} of the speech engine; {advice}")

@@ -57,7 +57,7 @@ def test_the_users_file_is_found_and_may_be_absent(
 
 
 def test_a_language_brings_its_own_defaults_which_the_user_overrides(tmp_path: Path) -> None:
-    assert load(flags=["language=zh"]).settings.voice.name == "cmn"
+    assert load(flags=["language=zh"]).settings.voice.name == "cmn-latn-pinyin"
     path = write(tmp_path, "language: zh\nvoice:\n  name: cmn+f2\n")
     loaded = load(path)
     assert loaded.settings.voice.name == "cmn+f2"
