@@ -141,6 +141,7 @@ class Chronicle:
         if self._turn and self._turn.number == turn.number:
             self._turn = turn
         log.info("turn %d %s", turn.number, turn.in_words())
+        self._publish("timed", turn=turn.number, **asdict(turn.times))
 
     def microphone(self, before: str, now: str) -> None:
         """Note that it was opened, muted or went away: OPEN, SILENT, MUTED or why it is missing."""

@@ -10,17 +10,27 @@ TURNS = 5  # that are shown
 
 @dataclass(frozen=True)
 class Turn:
-    """One exchange; times are seconds since its seed was complete, None for what has not come."""
+    """One exchange.
+
+    Attributes:
+        sentences: of the reply, as far as they have come.
+        sounding: the number of the one that is heard, 0 for none.
+        times: of `afterword status`: seconds since the end of the words was decided upon, by name.
+            Until the daemon tells its own, after the reply, they are those of the events.
+    """
 
     number: int
     seed: str
     began: float
     sentences: tuple[str, ...] = ()
     sounding: int = 0
-    first_sentence_seconds: float | None = None
-    first_sound_seconds: float | None = None
-    seconds: float | None = None
+    times: Mapping[str, float | None] = field(default_factory=dict)
     outcome: str = "under way"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the reply has ended, in whatever way."""
+        return self.outcome != "under way"
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,11 @@ class Scene:
         return self.state != "not running"
 
     @property
+    def is_open(self) -> bool:
+        """Whether the microphone is; it may be silent all the same, and then says so."""
+        return self.microphone.startswith("open")
+
+    @property
     def is_muted(self) -> bool:
         """Whether the microphone is closed because the user wants it so."""
         return self.microphone == "muted"
@@ -58,9 +73,11 @@ class Scene:
     @property
     def in_a_word(self) -> str:
         """The state; where nothing is under way, whether it listens at all."""
-        if self.state in ("listening", "muted") or self.state.startswith("waiting"):
-            return {"open": "listening", "muted": "muted"}.get(self.microphone, "waiting")
-        return self.state
+        if self.state not in ("listening", "muted") and not self.state.startswith("waiting"):
+            return self.state
+        if self.is_muted:
+            return "muted"
+        return "listening" if self.is_open else "waiting"
 
     @property
     def turn(self) -> Turn | None:
@@ -84,8 +101,8 @@ class Scene:
             case {"event": "state", "state": state}:
                 return replace(self, state=state)
             case {"event": "microphone", "microphone": microphone}:
-                level = self.level_db if microphone == "open" else SILENCE_DB
-                return replace(self, microphone=microphone, level_db=level)
+                scene = replace(self, microphone=microphone)
+                return scene if scene.is_open else replace(scene, level_db=SILENCE_DB)
             case {"event": "triggered", "phrase": phrase}:
                 return replace(self, heard="", note=f"“{phrase}”")
             case {"event": "partial", "text": text}:
@@ -99,8 +116,9 @@ class Scene:
             case {"event": "seed", "turn": number, "text": text, "time": time}:
                 turns = (*self.turns, Turn(number, text, time))[-TURNS:]
                 return replace(self, heard=text, turns=turns)
-            case {"turn": number} if self.turn and self.turn.number == number:
-                return replace(self, turns=(*self.turns[:-1], _on(self.turn, event)))
+            case {"turn": number}:
+                changed = (_on(t, event) if t.number == number else t for t in self.turns)
+                return replace(self, turns=tuple(changed))
         return self
 
 
@@ -109,11 +127,15 @@ def _on(turn: Turn, event: Mapping[str, Any]) -> Turn:
     since = round(event["time"] - turn.began, 2)
     match event:
         case {"event": "sentence", "text": text}:
-            first = since if turn.first_sentence_seconds is None else turn.first_sentence_seconds
-            return replace(turn, sentences=(*turn.sentences, text), first_sentence_seconds=first)
+            times = {"first_sentence_seconds": since, **turn.times}
+            return replace(turn, sentences=(*turn.sentences, text), times=times)
         case {"event": "sounding", "number": number}:
-            first = since if turn.first_sound_seconds is None else turn.first_sound_seconds
-            return replace(turn, sounding=number, first_sound_seconds=first)
+            times = {"first_sound_seconds": since, **turn.times}
+            return replace(turn, sounding=number, times=times)
         case {"event": "ended", "outcome": outcome}:
-            return replace(turn, outcome=outcome, seconds=since, sounding=0)
+            times = {**turn.times, "seconds": since}
+            return replace(turn, outcome=outcome, times=times, sounding=0)
+        case {"event": "timed"}:
+            times = {name: event[name] for name in event if name.endswith("seconds")}
+            return replace(turn, times=times)
     return turn

@@ -18,6 +18,14 @@ from daemon import client
 from daemon.scene import Scene, Turn
 
 RETRY_SECONDS = 1.0  # between attempts to find a daemon
+WORDS_CELLS = 28  # of the user's words in the table
+TIMES = {  # a column's name, and that of the time
+    "last voice": "last_voice_seconds",
+    "token": "first_token_seconds",
+    "sentence": "first_sentence_seconds",
+    "sound": "first_sound_seconds",
+    "over": "seconds",
+}
 QUIETEST_DB = -60.0  # the left end of the level's bar
 BAR_CELLS = 40
 LOUD_DB, SPEECH_DB = -6.0, -45.0  # above one: nearly distorted; above the other: likely speech
@@ -75,8 +83,8 @@ class WatchApp(App[None]):
         self.query_one("#heard").border_title = "Heard"
         self.query_one("#reply").border_title = "Reply"
         table = self.query_one(DataTable)
-        table.border_title = "Last turns, seconds from the end of your words"
-        table.add_columns("turn", "your words", "sentence", "sound", "over", "outcome")
+        table.border_title = "Last turns, in seconds from the moment your words were taken as over"
+        table.add_columns("turn", "your words", *TIMES, "outcome")
         self.show(self.scene)
         if self._live:
             threading.Thread(target=self._read, name="watch", daemon=True).start()
@@ -151,12 +159,12 @@ class WatchApp(App[None]):
 
 def _state(scene: Scene) -> Text:
     word = scene.in_a_word
-    text = Text().append(word, f"bold {_COLOURS.get(word, 'red')}")
+    text = Text().append(f"{word}   ", f"bold {_COLOURS.get(word, 'red')}")
     if not scene.is_running:
-        return text.append("   `afterword run` or `afterword service install` starts it", "dim")
+        return text.append("`afterword run` or `afterword service install` starts it", "dim")
     phrases = " or ".join(f"“{phrase}”" for phrase in scene.about.get("phrases", ()))
-    text.append(f"   say {phrases}   voice {scene.about.get('voice', '')}", "dim")
-    if not scene.is_muted and scene.microphone != "open":
+    text.append(f"say {phrases}   voice {scene.about.get('voice', '')}", "dim")
+    if scene.microphone not in ("open", "muted"):  # missing, or open and silent
         return text.append(f"\n{scene.microphone}", "red")
     return text.append("\n").append(_level(scene.level_db))
 
@@ -167,7 +175,7 @@ def _level(level_db: float) -> Text:
     filled = round(BAR_CELLS * share)
     colour = "red" if level_db > LOUD_DB else "green" if level_db > SPEECH_DB else "dim"
     text = Text().append("█" * filled, colour)
-    return text.append("·" * (BAR_CELLS - filled), "dim").append(f" {level_db:4.0f} dB", "dim")
+    return text.append("·" * (BAR_CELLS - filled) + f" {level_db:.0f} dB", "dim")
 
 
 def _heard(scene: Scene) -> Text:
@@ -181,7 +189,7 @@ def _reply(turn: Turn | None) -> Text:
     if turn is None:
         return text
     for number, sentence in enumerate(turn.sentences, 1):
-        is_over = turn.seconds is not None or number < turn.sounding
+        is_over = turn.is_over or number < turn.sounding
         style = "reverse bold" if number == turn.sounding else "" if is_over else "dim"
         text.append(sentence, style)
         text.append(" " if sentence[-1:].isascii() else "")
@@ -189,12 +197,8 @@ def _reply(turn: Turn | None) -> Text:
 
 
 def _row(turn: Turn) -> tuple[str | Text, ...]:
-    times = (turn.first_sentence_seconds, turn.first_sound_seconds, turn.seconds)
     words = Text(turn.seed)
-    words.truncate(36, overflow="ellipsis")
-    return (
-        str(turn.number),
-        words,
-        *("" if seconds is None else f"{seconds:.2f}" for seconds in times),
-        turn.outcome,
-    )
+    words.truncate(WORDS_CELLS, overflow="ellipsis")
+    times = (turn.times.get(name) for name in TIMES.values())
+    told = ("" if seconds is None else f"{seconds:.2f}" for seconds in times)
+    return (str(turn.number), words, *told, turn.outcome)

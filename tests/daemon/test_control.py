@@ -188,7 +188,7 @@ def test_follow_shows_an_exchange_with_its_words(daemon: Service) -> None:
         if events[-1].get("state") == "listening":
             break
     assert all(abs(event.pop("time") - time.time()) < 10 for event in events)
-    quiet = ("microphone", "state", "sounding")
+    quiet = ("microphone", "state", "sounding", "timed")
     assert [event for event in events if event["event"] not in quiet] == [
         {"event": "triggered", "phrase": "hey computer", "audio_seconds": 0.1},
         {"event": "seed", "turn": 1, "text": "a fox"},

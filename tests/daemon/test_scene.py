@@ -43,15 +43,19 @@ def test_an_exchange_from_the_first_word_to_the_end() -> None:
     )
     assert scene.turn
     assert scene.turn.sounding == 0
-    times = scene.turn.first_sentence_seconds, scene.turn.first_sound_seconds, scene.turn.seconds
-    assert times == (0.02, 0.1, 3.5)
-    assert scene.turn.outcome == "completed"
+    seen = {"first_sentence_seconds": 0.02, "first_sound_seconds": 0.1, "seconds": 3.5}
+    assert (scene.turn.times, scene.turn.outcome) == (seen, "completed")
+    own = {"last_voice_seconds": -0.4, "first_sound_seconds": 0.08, "seconds": 3.4}
+    scene = after(scene, {"event": "timed", "turn": 7, "prepared": False, **own})
+    assert scene.turn
+    assert scene.turn.times == own  # the daemon knows better than those who follow it
 
 
-def test_the_late_end_of_an_earlier_turn_changes_nothing() -> None:
+def test_the_late_end_of_an_earlier_turn_is_its_own() -> None:
     seeds = [{"event": "seed", "turn": n, "text": "a fox", "time": n} for n in (1, 2)]
     scene = after(Scene().begin(STATUS), *seeds)
-    assert after(scene, {"event": "ended", "turn": 1, "outcome": "cancelled"}) == scene
+    scene = after(scene, {"event": "ended", "turn": 1, "outcome": "cancelled", "time": 3})
+    assert [turn.outcome for turn in scene.turns] == ["cancelled", "under way"]
 
 
 def test_only_the_newest_turns_stay() -> None:
@@ -66,6 +70,12 @@ def test_a_muted_microphone_has_no_level() -> None:
     scene = after(scene, {"event": "microphone", "microphone": "muted"})
     assert (scene.is_muted, scene.in_a_word, scene.level_db) == (True, "muted", SILENCE_DB)
     assert after(scene, {"event": "microphone", "microphone": "open"}).in_a_word == "listening"
+
+
+def test_a_silent_microphone_is_open_all_the_same() -> None:
+    silent = "open, but it gives digital silence"
+    scene = after(Scene().begin(STATUS), {"event": "microphone", "microphone": silent})
+    assert (scene.in_a_word, scene.microphone) == ("listening", silent)
 
 
 def test_a_missing_microphone_is_waited_for() -> None:
