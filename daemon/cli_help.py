@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import click
 
+from daemon.translation import translate
+
 # A command that is in none of them is listed last, under "More".
 SECTIONS = {
     "Talk": ("run", "say", "wyoming"),
@@ -25,9 +27,9 @@ class SectionedGroup(click.Group):
         """Write one list for each section, all of them with the same column for the names."""
         width = max(map(len, self.commands))
         for title, names in sections(self):
-            with formatter.section(title):
-                rows = [(f"{name:<{width}}", summary(self.commands[name])) for name in names]
-                formatter.write_dl(rows)
+            with formatter.section(translate(title)):
+                rows = [(name, translate(summary(self.commands[name]))) for name in names]
+                formatter.write_dl([(f"{name:<{width}}", text) for name, text in rows])
 
 
 def sections(group: click.Group) -> Iterator[tuple[str, list[str]]]:

@@ -22,6 +22,7 @@ from daemon.notify import Notifier
 from daemon.protocol import socket_path
 from daemon.renewal import Renewal, stamp_of
 from daemon.service import Household, Service, Summary
+from daemon.translation import translate
 
 
 def load_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> Loaded:
@@ -96,7 +97,8 @@ def run_microphone(
 
 
 def _greet(phrases: Iterable[str]) -> None:
-    click.echo(f"Listening. Say {_either(phrases)} and a few words of your own.", err=True)
+    sentence = translate("Listening. Say {phrases} and a few words of your own.")
+    click.echo(sentence.format(phrases=_either(phrases)), err=True)
 
 
 def _either(phrases: Iterable[str]) -> str:
