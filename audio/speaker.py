@@ -182,8 +182,11 @@ class Speaker:
     @property
     def sounding(self) -> int:
         """How many sentences of the last `say` have begun to sound; for any thread."""
-        now = time.monotonic()
-        return sum(begin <= now for begin in self._begins)
+        return self.begun_by(time.monotonic())
+
+    def begun_by(self, moment: float) -> int:
+        """How many had begun to sound, or will have, at this monotonic time."""
+        return sum(begin <= moment for begin in self._begins)
 
     @property
     def restarts(self) -> int:

@@ -10,6 +10,7 @@ class Console:
 
     out: TextIO
     _in_reply: bool = field(default=False, init=False)
+    _blank: str = field(default=" ", init=False)
 
     def heard(self, seed: str) -> None:
         """Show the seed as it was understood."""
@@ -18,9 +19,10 @@ class Console:
 
     def spoken(self, sentence: str) -> None:
         """Add one sentence of the reply."""
-        print(" " if self._in_reply else "Afterword: ", end="", file=self.out)
+        print(self._blank if self._in_reply else "Afterword: ", end="", file=self.out)
         print(sentence, end="", file=self.out, flush=True)
         self._in_reply = True
+        self._blank = " " if sentence[-1:].isascii() else ""  # Chinese has none
 
     def end(self) -> None:
         """Close the line of a reply."""

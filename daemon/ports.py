@@ -73,6 +73,9 @@ class Speaker(Protocol):
     def sounding(self) -> int:
         """How many sentences of the newest `say` have begun to sound; for any thread."""
 
+    def begun_by(self, moment: float) -> int:
+        """How many had begun to sound, or will have, at this monotonic time."""
+
     @property
     def restarts(self) -> int:
         """How many times the speech engine has broken down and gone on."""

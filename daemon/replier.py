@@ -14,6 +14,7 @@ from daemon.turn import Times
 
 log = logging.getLogger(__name__)
 
+BEHIND_SECONDS, AHEAD_SECONDS = 1.0, 0.2  # by which sound may be later or earlier than reckoned
 CHECK_SECONDS = 10.0  # between two looks at the speech engine while nobody speaks
 
 
@@ -111,6 +112,14 @@ class Replier:
     def sounding(self) -> int:
         """The number of the sentence that is heard just now; 0 before the first."""
         return self._speaker.sounding
+
+    def heard_about(self, moment: float) -> tuple[int, int]:
+        """The sentences, as a slice, that a microphone may have heard at this monotonic time.
+
+        What has ended is heard a little later, and a reply that was held is behind its time.
+        """
+        first = self._speaker.begun_by(moment - BEHIND_SECONDS)
+        return max(0, first - 1), self._speaker.begun_by(moment + AHEAD_SECONDS)
 
     def prepare(self, seed: str) -> None:
         """Begin a reply up to its first sound, in case that this becomes the seed."""

@@ -331,11 +331,12 @@ class Service:
         self._hearing.mind_commands(self._state.replying or waits)
 
     def _hear(self, events: Sequence[HearingEvent]) -> None:
-        self._state = replace(self._state, sounding=self._replier.sounding)
         # Who speaks on after the trigger needs no cue, and must not be disturbed by one.
         self._speaks_on = any(isinstance(event, Partial) for event in events)
         for event in events:
             self._chronicle.heard(event)
+            at = self._when(getattr(event, "at_seconds", None)) or time.monotonic()
+            self._state = replace(self._state, sounding=self._replier.heard_about(at))
             if meant := self._manners.interpret(event):
                 self._advance(meant)
             if not self._source.live:

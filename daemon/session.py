@@ -23,7 +23,6 @@ from daemon.spoken_words import joined, says
 from daemon.turn import Times
 
 CONTEXT_CHARACTERS = 2000  # of a text that goes on; the model reads less
-WITHIN = 4  # sentences before the one that sounds, in which a phrase just heard may have been said
 
 
 class Phase(Enum):
@@ -43,14 +42,15 @@ class State:
         turn: number of the newest reply, 0 before the first.
         seed: what it carries on.
         spoken: the sentences it has so far.
-        sounding: the number of the sentence that is heard just now; 0 before the first.
+        sounding: which of the sentences, as a slice, the microphone may have heard just now; None
+            for any of them.
     """
 
     phase: Phase = Phase.LISTENING
     turn: int = 0
     seed: str = ""
     spoken: tuple[str, ...] = ()
-    sounding: int = 0
+    sounding: tuple[int, int] | None = None
 
     @property
     def replying(self) -> bool:
@@ -198,7 +198,7 @@ def _heard(state: State, event: HearingEvent) -> Next:
 
 def _idle(state: State) -> State:
     """Listening; what was said is remembered, for the user may want it again."""
-    return replace(state, phase=Phase.LISTENING, sounding=0)
+    return replace(state, phase=Phase.LISTENING, sounding=None)
 
 
 def _begin(state: State, start: StartReply) -> Next:
@@ -235,8 +235,6 @@ def _triggered(state: State, phrase: str) -> Next:
 
 
 def _is_own(state: State, phrase: str) -> bool:
-    """Whether the loudspeaker says the phrase: what the microphone hears of it must not wake us.
-
-    It is looked for in the sentence that sounds and a few before it, for it is heard late.
-    """
-    return says(joined(state.spoken[max(0, state.sounding - WITHIN) : state.sounding + 1]), phrase)
+    """Whether the loudspeaker says the phrase: what the microphone hears of it must not wake us."""
+    begin, end = state.sounding or (0, len(state.spoken))
+    return says(joined(state.spoken[begin:end]), phrase)

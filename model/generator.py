@@ -60,7 +60,8 @@ class TextGenerator:
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
         """Yield each sentence as soon as it is complete; looks at `cancelled` at every token.
 
-        The first carries on the seed, often in the middle of a sentence. None is empty, and there
+        The first carries on the seed, often in the middle of a sentence; it may come in two parts,
+        its first clause and the rest, so that a voice can begin sooner. None is empty, and there
         may be none at all.
 
         Raises:
@@ -81,6 +82,8 @@ class TextGenerator:
                 count += 1
                 if count == self._options.max_sentences:
                     return
+            if clause := splitter.first_clause():
+                yield clause
         if ended:
             rest = splitter.rest()
         else:  # an unfinished sentence is better than silence, but only than silence

@@ -12,6 +12,9 @@ _BOUNDARY = re.compile(
 )
 _ABBREVIATION = re.compile(r"(?:^|[\s\"“(])(?:Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|Mt|vs|etc|[A-HJ-Z])\.$")
 _COMPLETE = re.compile(r"[.!?…。！？；][\"'”’)」』]*$")
+_CLAUSE_END = re.compile(r"(?P<han>[，；：])|[,;:][\"”’]?\s+(?=\S)")
+_SHORTEST_CLAUSE = 12  # characters before its mark, 4 of Chinese; shorter ones sound chopped
+_SHORTEST_HAN_CLAUSE = 4
 _LEADING_MARKS = re.compile(r"^[\s,;:.!?…)\]，、；：。！？”’»-]+(?:\"\s+)?")
 
 
@@ -20,6 +23,7 @@ class SentenceSplitter:
 
     def __init__(self) -> None:
         self._rest = ""
+        self._begun = False  # something has been handed out
 
     def feed(self, text: str) -> list[str]:
         """The sentences that this text completes; those without a word are left out."""
@@ -28,7 +32,25 @@ class SentenceSplitter:
         while (end := self._find_end()) is not None:
             sentences.append(self._rest[:end])
             self._rest = self._rest[end:]
-        return [s for s in map(_tidy, sentences) if s]
+        tidied = [s for s in map(_tidy, sentences) if s]
+        self._begun = self._begun or bool(tidied)
+        return tidied
+
+    def first_clause(self) -> str:
+        """The beginning of the first sentence up to a comma or the like, once that has come.
+
+        It is taken out, so that a voice can begin before the sentence is complete; empty where
+        there is none, or a sentence was handed out already.
+        """
+        if self._begun:
+            return ""
+        for match in _CLAUSE_END.finditer(self._rest):
+            least = _SHORTEST_HAN_CLAUSE if match["han"] else _SHORTEST_CLAUSE
+            if len(_tidy(self._rest[: match.start()])) >= least:
+                clause, self._rest = self._rest[: match.end()], self._rest[match.end() :]
+                self._begun = True
+                return _tidy(clause)
+        return ""
 
     def _find_end(self) -> int | None:
         """Where the first complete sentence of the rest ends."""

@@ -75,13 +75,15 @@ def test_what_changed_is_applied_after_the_running_turn(
         assert children < set(children_named("speech_child"))  # the new one waits beside it
         daemon.wait_for("speaking -> listening")
         first = status()["last_turn"]
-        assert (first["sentences"], first["outcome"]) == (4, "completed")
+        assert first["sentences"] >= 4
+        assert first["outcome"] == "completed"
 
         sound_server.play_into_microphone(RECORDINGS / "one-breath.wav")  # "hey computer"
         daemon.wait_for(f"seed: {FOX}")
         daemon.wait_for("speaking -> listening")
         found = status()
-        assert (found["last_turn"]["sentences"], found["voice"]) == (1, "en-gb-scotland")
+        assert found["last_turn"]["sentences"] <= 2  # one, perhaps in two parts
+        assert found["voice"] == "en-gb-scotland"
         assert (found["phrases"], found["devices"]["input"]) == (["hey computer"], "pulse")
         assert FOX in afterword("history").out
         assert found["restarts"] == {"daemon": 0, "speech": 0, "microphone": 0}

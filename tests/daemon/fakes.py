@@ -106,6 +106,9 @@ class Speaker:
         if self.errors:
             raise self.errors[0]
 
+    def begun_by(self, moment: float) -> int:
+        return self.sounding
+
     def cue(self, name: str) -> None:
         self.cues.append(name)
 

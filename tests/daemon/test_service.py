@@ -48,7 +48,7 @@ def test_nothing_after_the_trigger_is_no_reply() -> None:
 
 def test_a_microphone_is_heard_while_speaking_and_the_trigger_interrupts() -> None:
     hearing = Hearing({1: exchange("a fox"), 20: exchange("a crow")})
-    generator, speaker, screen = Generator(), Speaker(0.3), Screen()
+    generator, speaker, screen = Generator(), Speaker(2.0), Screen()
     source = Source(60, live=True, seconds_each=0.01)
     Service(source, hearing, generator, speaker, Console(screen)).run()
     assert hearing.fed == 60

@@ -58,3 +58,34 @@ def test_what_is_left_at_the_limit(text: str, finished: str, whole_words: str):
     splitter.feed(text)
     assert splitter.finished_rest() == finished
     assert splitter.whole_words_of_rest() == whole_words
+
+
+@pytest.mark.parametrize(
+    ("text", "clause", "rest"),
+    [
+        ("and the little fox, who was red", "and the little fox,", "who was red"),
+        ("and so, the little fox; it", "and so, the little fox;", "it"),
+        ('"I am a big bear," said', '"I am a big bear,"', "said"),
+        (", and the old man, he", "and the old man,", "he"),
+        ("the price was 3,000 coins", "", "the price was 3,000 coins"),
+        ("and so, it", "", "and so, it"),
+        ("春江潮水連，海", "春江潮水連，", "海"),
+        ("春江，海", "", "春江，海"),
+    ],
+)
+def test_the_first_clause_can_be_taken_before_its_sentence_ends(
+    text: str, clause: str, rest: str
+) -> None:
+    splitter = SentenceSplitter()
+    assert splitter.feed(text) == []
+    assert splitter.first_clause() == clause
+    assert splitter.rest() == rest
+    splitter.feed(" and then it slept for long, they say")
+    if clause:
+        assert splitter.first_clause() == ""
+
+
+def test_no_clause_is_taken_after_a_sentence() -> None:
+    splitter = SentenceSplitter()
+    assert splitter.feed("He ran. And the little fox, who") == ["He ran."]
+    assert splitter.first_clause() == ""
