@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audio.portaudio import import_sounddevice, look_again
-from audio.server import Kind, server_devices
+from audio.server import Kind, echo_cancelling, server_devices
 from config.errors import AudioDeviceError, ConfigError
 
 SERVERS = ("pulse", "pipewire")  # how ALSA calls the ways to a sound server
@@ -71,8 +71,17 @@ def _find(kind: Kind, wanted: int | str | None) -> Device:
             f"or {_WITHOUT[kind]}."
         )
     if wanted is None:
-        return Device(None, "default")
+        return _without_echo(known) if kind == "input" else Device(None, "default")
     return choose_device(kind, wanted, [*_of_server(kind, known), *known])
+
+
+def _without_echo(known: Sequence[Device]) -> Device:
+    """The default microphone, or better one that does not hear the loudspeaker."""
+    way = way_to_server(known)
+    source = echo_cancelling() if way else None
+    if way is None or source is None:
+        return Device(None, "default")
+    return Device(way.number, source.description, source.name)
 
 
 def way_to_server(known: Sequence[Device]) -> Device | None:

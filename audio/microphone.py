@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import queue
 import threading
 import time
@@ -14,6 +15,8 @@ from audio.portaudio import Opener, close_stream, import_sounddevice, look_again
 from audio.resampler import RATE, Resampler
 from audio.server import missing_microphone, route
 from config.errors import AudioDeviceError
+
+log = logging.getLogger(__name__)
 
 
 class Microphone:
@@ -111,6 +114,8 @@ class Microphone:
         self._blocks = queue.Queue(self.QUEUE_BLOCKS)  # a stream that hangs keeps the old one
         sounddevice = import_sounddevice()
         device = find_device("input", self._device)
+        if self._device is None and device.server_name:
+            log.info("The microphone is %s, for it cancels echo.", device.server_name)
         by_default = self._device is None and way_to_server(devices("input")) is not None
         self._through_server = bool(device.server_name) or by_default
         self._server_name = device.server_name

@@ -58,6 +58,23 @@ def server_devices(kind: Kind) -> list[ServerDevice]:
     return _ask(question, [])
 
 
+def echo_cancelling() -> ServerDevice | None:
+    """A microphone from which the server takes away what its loudspeaker plays, if it has one.
+
+    It is known by its name: module-echo-cancel of PulseAudio and of PipeWire call it so.
+    """
+    for source in server_devices("input"):
+        if not source.monitor and cancels_echo(source.name, source.description):
+            return source
+    return None
+
+
+def cancels_echo(*names: str) -> bool:
+    """Whether one of a source's names says so."""
+    words = " ".join(names).casefold()
+    return "echo" in words and "cancel" in words
+
+
 def missing_microphone(name: str) -> str:
     """Why the server's microphone of this name, or its default one for "", cannot be heard.
 

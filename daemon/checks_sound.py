@@ -144,20 +144,22 @@ _CANCELLER = (
 
 def echo(settings: Settings) -> Finding:
     """Whether the sound server has a source without our own voice in it, and whether it is used."""
+    from audio.server import cancels_echo
+
     name = "echo"
     sources = [line.split("\t") for line in _pactl("list", "short", "sources").splitlines()]
     names = [fields[1] for fields in sources if len(fields) > 1]
-    cancelling = [n for n in names if "echo" in n and "cancel" in n and ".monitor" not in n]
+    cancelling = [n for n in names if cancels_echo(n) and ".monitor" not in n]
     if not cancelling:
         seen = "no echo-cancelling microphone; while it speaks, only the trigger is listened to"
         return Finding(name, "ok", seen, f"headphones, or `{_CANCELLER}`" if names else "")
     chosen = settings.audio.input
     if chosen is None:
-        chosen = _pactl("get-default-source").strip()
+        return Finding(name, "ok", f"the microphone {cancelling[0]} cancels echo, and is used")
     if str(chosen) in cancelling or "echo" in str(chosen).casefold():
         return Finding(name, "ok", f"the microphone {chosen} cancels echo")
     seen = f"the microphone {cancelling[0]} cancels echo, but is not used"
-    return Finding(name, "warning", seen, f"`pactl set-default-source {cancelling[0]}`")
+    return Finding(name, "warning", seen, f"set audio.input to {cancelling[0]}, or to null")
 
 
 def _pactl(*arguments: str) -> str:

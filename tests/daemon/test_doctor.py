@@ -3,12 +3,14 @@
 import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
 
+from audio.devices import find_device
 from config.errors import AudioDeviceError
 from config.load import load
 from config.settings import Settings
@@ -171,11 +173,15 @@ def test_an_echo_cancelling_source(sound_server: SoundServer, settings: Settings
     assert "no echo-cancelling" in checks_sound.echo(settings).detail
     load_source = ("load-module", "module-remap-source", "master=mic_in.monitor")
     sound_server._run("pactl", *load_source, "source_name=echo-cancel-source")
-    unused = checks_sound.echo(settings)
-    assert unused.level == "warning"
-    assert unused.remedy == "`pactl set-default-source echo-cancel-source`"
-    sound_server._run("pactl", "set-default-source", "echo-cancel-source")
-    assert checks_sound.echo(settings).detail == "the microphone echo-cancel-source cancels echo"
+    used = "the microphone echo-cancel-source cancels echo, and is used"
+    assert checks_sound.echo(settings).detail == used
+    assert find_device("input", None).server_name == "echo-cancel-source"
+    other = replace(settings, audio=replace(settings.audio, input="mic"))
+    unused = checks_sound.echo(other)
+    assert (unused.level, unused.remedy) == (
+        "warning",
+        "set audio.input to echo-cancel-source, or to null",
+    )
 
 
 def test_a_daemon_started_by_hand_is_seen(settings: Settings) -> None:
