@@ -17,6 +17,7 @@ from model.sampler import SamplingOptions, sample
 from model.sentences import SentenceSplitter
 from model.spoken import prepare_seed
 from model.vocabulary import TextDecoder, Vocabulary
+from model.whole_characters import WholeCharacters
 
 Cancelled = Callable[[], bool]
 
@@ -44,6 +45,7 @@ class TextGenerator:
     def __init__(self, decoder: Decoder, vocabulary: Vocabulary, options: GeneratorOptions) -> None:
         self._decoder = decoder
         self._vocabulary = vocabulary
+        self._characters = WholeCharacters(vocabulary.pieces, decoder.device)
         self._options = options
         self._random = torch.Generator()
         self._random.seed()
@@ -67,8 +69,6 @@ class TextGenerator:
         Raises:
             GenerationError: the model computed numbers that are not finite.
         """
-        if self._options.random_seed is not None:  # each text anew: some are begun in vain
-            self._random.manual_seed(self._options.random_seed)
         decoder = TextDecoder(self._vocabulary.pieces)
         splitter = SentenceSplitter()
         count = 0
@@ -93,13 +93,18 @@ class TextGenerator:
 
     def _tokens(self, seed: str) -> Iterator[int]:
         """The ids that continue the seed, at most `max_new_tokens`; `<|endoftext|>` is the last."""
+        if self._options.random_seed is not None:  # each text anew: some are begun in vain
+            self._random.manual_seed(self._options.random_seed)
         end = self._vocabulary.end
         ids = [end, *self._vocabulary.encode(prepare_seed(seed))]
         begin = len(ids)
         logits = self._decoder.prefill(ids)  # (V,)
+        self._characters.reset()
         while True:
+            logits = logits + self._characters.mask()
             token = sample(logits, ids[begin:], self._options.sampling, self._random)
             yield token
+            self._characters.feed(token)
             ids.append(token)
             if token == end or len(ids) - begin == self._options.max_new_tokens:
                 return

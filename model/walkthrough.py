@@ -18,6 +18,7 @@ from model.sampler import SamplingOptions, filter_logits, penalise, sample
 from model.spoken import prepare_seed
 from model.transformer import Transformer
 from model.vocabulary import Vocabulary
+from model.whole_characters import FORBIDDEN, WholeCharacters
 
 _EXAMPLE_TEMPERATURE = 0.65  # in place of those that show nothing: 0 and 1
 _MEANINGS = {
@@ -192,15 +193,18 @@ def _walk(
     begin = len(ids)
     spelling = codecs.getincrementaldecoder("utf-8")("replace")
     text = "".join(spelling.decode(vocabulary.pieces[i]) for i in ids)
+    characters = WholeCharacters(vocabulary.pieces)
     while ids[-1] != vocabulary.end or len(ids) == begin:
         context = torch.tensor([ids[-model.config.context_length :]], device=device)  # (1, T)
         logits, shapes = _compute(model, context)  # (V,)
+        fitting = logits + characters.mask()  # (V,)
         recent = ids[begin:]
-        drawn = sample(logits, recent, sampling, random)
+        drawn = sample(fitting, recent, sampling, random)
+        characters.feed(drawn)
         ids.append(drawn)
         waiting = spelling.getstate()[0]
         text += spelling.decode(vocabulary.pieces[drawn])
-        candidates, left = _weigh(logits, recent, waiting, sampling, drawn, vocabulary, top)
+        candidates, left = _weigh(fitting, recent, waiting, sampling, drawn, vocabulary, top)
         yield Step(
             number=len(ids) - begin,
             tokens=len(ids) - 1,
@@ -257,7 +261,8 @@ def _weigh(
     plain, warm = penalised.softmax(dim=-1), tempered.softmax(dim=-1)  # (V,) each
     rows = penalised.topk(min(top, logits.numel())).indices.tolist()
     rows += [] if drawn in rows else [drawn]
-    left: dict[str, int] = {"vocabulary": logits.numel()}
+    whole = int((logits > FORBIDDEN / 2).sum())
+    left: dict[str, int] = {"vocabulary": logits.numel(), "whole characters": whole}
     reason: dict[int, str] = {}
     chances: dict[int, float] = {}
     for name, options in _filters(sampling).items():

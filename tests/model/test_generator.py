@@ -9,6 +9,7 @@ from model.decoder import Decoder
 from model.generator import GeneratorOptions, TextGenerator, load_generator
 from model.sampler import SamplingOptions
 from model.vocabulary import Vocabulary
+from model.whole_characters import WholeCharacters
 from tests.model.made import ScriptedDecoder, small_weights
 
 BYTES = Vocabulary([])
@@ -98,10 +99,19 @@ def greedy_tokens(seed: str, count: int) -> list[int]:
 def test_with_the_cache_the_likeliest_ids_are_those_without_it():
     weights = small_weights()
     ids = [weights.vocabulary.end, *weights.vocabulary.encode(" a fox")]
+    characters = WholeCharacters(weights.vocabulary.pieces)
     for token in greedy_tokens("a fox", 20):
-        expected = weights.model(torch.tensor([ids]), last_only=True).argmax()
-        assert token == expected
+        logits = weights.model(torch.tensor([ids]), last_only=True)
+        assert token == (logits + characters.mask()).argmax()
+        characters.feed(token)
         ids.append(token)
+
+
+def test_bytes_that_form_no_character_are_never_said():
+    options = GeneratorOptions(SamplingOptions(temperature=5.0, top_k=0, top_p=1.0), 99, 300, 1)
+    said = " ".join(small_generator(options).continue_text("a fox", NEVER))
+    assert len(said) > 50
+    assert "\ufffd" not in said
 
 
 def test_a_long_seed_is_cropped_to_its_end():
