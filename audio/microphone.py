@@ -34,7 +34,8 @@ class Microphone:
         self._opener = Opener(self._open_stream)
         self._blocks: queue.Queue[bytes] = queue.Queue(self.QUEUE_BLOCKS)
         self._stopped = False  # no Event: setting one in a signal handler can lock up
-        self._resampler: Resampler | None = None
+        self._channels = 1
+        self._resampler: Resampler | None = None  # where there is something to convert
         self._through_server = False
         self._server_name = ""  # of a microphone that was chosen by name
         self._missing = ""  # why it is no longer the one we hear
@@ -54,6 +55,7 @@ class Microphone:
             AudioDeviceError: there is no microphone, or it cannot be opened.
             ConfigError: no device answers to the name or number.
         """
+        import_sounddevice()  # here, for that may take seconds
         stream = self._opener.open(lambda: self._stopped)
         try:
             yield self._chunks(stream)
@@ -107,7 +109,8 @@ class Microphone:
             return block
         import numpy as np
 
-        return self._resampler.convert(np.frombuffer(block, dtype="<i2"))
+        samples = np.frombuffer(block, dtype="<i2").reshape(-1, self._channels)
+        return self._resampler.convert(samples)
 
     def _open_stream(self) -> Any:
         """The running stream at 16 kHz, or else at the device's own rate."""
@@ -132,11 +135,14 @@ class Microphone:
             ) from error
 
     def _start(self, sounddevice: Any, device: Device) -> Any:
+        about = sounddevice.query_devices(device.number, "input")
+        # The microphone may be at either channel of an interface. A server mixes by itself.
+        self._channels = 2 if about["max_input_channels"] == 2 else 1
         try:
-            self._resampler = None
+            self._resampler = Resampler(RATE) if self._channels == 2 else None
             return self._start_at(sounddevice, device, RATE)
         except sounddevice.PortAudioError:
-            own = round(sounddevice.query_devices(device.number, "input")["default_samplerate"])
+            own = round(about["default_samplerate"])
             if own == RATE:
                 raise
             self._resampler = Resampler(own)
@@ -148,7 +154,7 @@ class Microphone:
                 samplerate=rate,
                 blocksize=round(rate * self.BLOCK_SECONDS),
                 device=device.number,
-                channels=1,
+                channels=self._channels,
                 dtype="int16",
                 latency="high",  # "low" was seen to insert samples without a flag
                 callback=functools.partial(self._on_block, self._blocks),

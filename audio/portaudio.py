@@ -127,7 +127,7 @@ def look_again() -> bool:
 class Opener:
     """Opens a stream in a thread of its own: with a sound server that hangs it takes 30 s."""
 
-    PATIENCE_SECONDS = 2.0  # it takes 10 ms, and 0.2 s where PortAudio looks for devices again
+    PATIENCE_SECONDS = 5.0  # it takes 10 ms, or seconds on a machine that is short of breath
 
     def __init__(self, start: Callable[[], Any]) -> None:
         """`start` gives a running stream."""

@@ -17,11 +17,16 @@ class Resampler:
         self._same = rate == RATE
 
     def convert(self, samples: Any, last: bool = False) -> bytes:
-        """The next samples, floats or 16 bits; some are held back until more come."""
+        """The next samples, floats or 16 bits, (frames,) or (frames, channels), which are mixed.
+
+        Some are held back until more come.
+        """
         import numpy as np
 
         if samples.dtype == np.int16:
             samples = samples.astype("float32") / _FULL_SCALE
+        if samples.ndim == 2:
+            samples = samples.mean(axis=1)
         if not self._same:
             samples = self._stream.resample_chunk(samples, last=last)
         samples = np.nan_to_num(samples * _FULL_SCALE)  # float files may hold anything

@@ -64,7 +64,7 @@ class WavFile:
         to_16k = Resampler(file.samplerate)
         done = 0
         for block in self._blocks(file):
-            pcm = to_16k.rest() if block is None else to_16k.convert(block.mean(axis=1))
+            pcm = to_16k.rest() if block is None else to_16k.convert(block)
             done += len(pcm) // 2
             if self._stopped:
                 return

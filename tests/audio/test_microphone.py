@@ -156,10 +156,10 @@ def test_a_device_that_refuses_16_khz_is_resampled(
 
     plain = Microphone._start_at
 
-    def picky(self: Microphone, module: object, number: int | None, rate: int) -> object:
+    def picky(self: Microphone, module: object, device: object, rate: int) -> object:
         if rate == RATE:
             raise sounddevice.PortAudioError("Invalid sample rate")
-        return plain(self, module, number, rate)
+        return plain(self, module, device, rate)
 
     monkeypatch.setattr(Microphone, "_start_at", picky)
     path = tmp_path / "tone.wav"
