@@ -271,10 +271,14 @@ class _Child:
 
 
 def speech_environment() -> dict[str, str]:
-    """Ours, so changed that the child finds our packages from any working directory."""
+    """Ours, so changed that the child finds our packages, and no sound server.
+
+    The engine would open one that it never plays to, and wait for ever where the server hangs.
+    """
     home = str(Path(__file__).resolve().parent.parent)
     path = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([home, path] if path else [home])}
+    packages = os.pathsep.join([home, path] if path else [home])
+    return {**os.environ, "PYTHONPATH": packages, "PULSE_SERVER": "unix:/nonexistent"}
 
 
 def clean_text(text: str) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from audio.speech import COMMAND, RATE, SpeechEngine, clean_text, split_text, trim
 from config.errors import ConfigError, SpeechError
+from tests.sound_server import SoundServer
 
 SENTENCE = "The quick brown fox jumped over the lazy dog and then went home to sleep."
 Make = Callable[..., SpeechEngine]
@@ -36,6 +37,13 @@ def make() -> Iterator[Make]:
     yield build
     for engine in engines:
         engine.close()
+
+
+def test_a_sound_server_that_hangs_does_not_hold_the_engine_up(
+    sound_server: SoundServer, make: Make
+) -> None:
+    sound_server.freeze()
+    assert len(make().render(SENTENCE)) > RATE
 
 
 def children() -> list[int]:
