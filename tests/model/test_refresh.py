@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import re
@@ -91,9 +92,9 @@ def test_a_stopped_training_goes_on(first: bytes):
         "import os, signal\n"
         "from model.trainer import Trainer\n"
         "step = Trainer.train_step\n"
-        "def stopping(self):\n"
+        "def stopping(self, *given):\n"
         "    if self.step == 9: os.kill(os.getpid(), signal.SIGINT)\n"
-        "    return step(self)\n"
+        "    return step(self, *given)\n"
         "Trainer.train_step = stopping\n"
         "from model.train import main\n"
         "main()"
@@ -129,6 +130,16 @@ def test_without_texts_it_says_where_to_put_them(home: Path):
     (folder / "short.txt").write_text("A fox. " * 50)
     short = train()
     assert (short.exit_code, "at least about 5,000" in short.stderr) == (66, True)
+
+
+def test_two_do_not_train_the_same(first: bytes):
+    path = training_folder("en").with_suffix(".lock")
+    path.parent.mkdir(parents=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = train(*QUICK)
+    assert (result.exit_code, "Another process trains" in result.stderr) == (77, True)
+    assert not training_folder("en").exists()
 
 
 @pytest.mark.parametrize("arguments", [["--out", "out"], ["--corpus", "a.txt"], ["a.txt"]])
