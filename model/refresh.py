@@ -6,6 +6,7 @@ The weights in use are the start; new ones take their place only if they predict
 half of them the user's, better. All that a stopped training needs lies in a folder of its own.
 """
 
+import fcntl
 import json
 import math
 import random
@@ -13,6 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -21,8 +23,9 @@ from typing import Any
 import torch
 
 from config import paths
-from config.errors import InputError, MissingPackageError, OutputError
+from config.errors import InputError, MissingPackageError, OutputError, RefusedError
 from config.load import load
+from config.settings import Settings
 from model import corpus as corpora
 from model.books import SUFFIXES, Book, find_books, read_book
 from model.checkpoint import Weights, load_weights, publish_weights
@@ -41,6 +44,7 @@ _PIECE = range(500, 2001)  # characters of a document to train on
 _FEWEST_PIECES = 6
 _HELD_OUT_PART = 20  # one piece in so many ...
 _HELD_OUT = range(2, 33)  # ... but so many pieces at least and at most
+_LENGTH = "length.json"  # how long a training is to be, for going on
 _SENTENCE = re.compile(r".+?(?:[.!?][\"”’']*\s+|[。！？][”’」』]*|\n|$)", re.S)
 
 Tell = Callable[[str], object]
@@ -75,8 +79,9 @@ def training_folder(language: str) -> Path:
     return paths.data_folder() / "training" / language
 
 
-def plan(given: dict[str, Any], tell: Tell) -> Refresh:
-    """Read the texts, decide how long to train, and tell the user.
+@contextmanager
+def planned(given: dict[str, Any], tell: Tell) -> Iterator[Refresh]:
+    """Read the texts, decide how long to train, tell the user; no other may train meanwhile.
 
     Args:
         given: what the command line says; see TrainOptions.
@@ -86,10 +91,16 @@ def plan(given: dict[str, Any], tell: Tell) -> Refresh:
         InputError: there are no texts, too few, or one cannot be read.
         WeightsError: the weights to start from cannot be used.
         OutputError: a folder cannot be written.
+        RefusedError: another process trains this language.
     """
     settings = load(None, [f"language={given['language']}"] if given["language"] else []).settings
+    folder = training_folder(settings.language)
+    with _held(folder):
+        yield _plan(given, settings, folder, tell)
+
+
+def _plan(given: dict[str, Any], settings: Settings, folder: Path, tell: Tell) -> Refresh:
     language = settings.language
-    folder = training_folder(language)
     resumes = (folder / "last.pt").is_file()
     pieces = _read_pieces(language, tell)
     start = folder / "start.safetensors"
@@ -101,11 +112,32 @@ def plan(given: dict[str, Any], tell: Tell) -> Refresh:
     corpus, own = _mix(pieces, language, folder, given["seed"])
     options = _options(given, weights, language, folder, resumes)
     if resumes:
-        options = replace(options, **json.loads((folder / "length.json").read_text()))
         tell(f"Going on with the training in {folder}; delete that folder to begin anew.")
+        length = json.loads((folder / _LENGTH).read_text())
+        if options.steps is None and options.minutes is None:
+            options = replace(options, steps=length["steps"], minutes=length["minutes"])
+        options = replace(options, validate_every=length["validate_every"])
     else:
         options = _with_length(options, corpus, weights, tell)
     return Refresh(options, corpus, own, start, settings.model.weights is not None)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """A lock for a training folder, which the system frees however we end."""
+    path = folder.with_suffix(".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            told = f"Another process trains in {folder}; wait for it, or stop it."
+            raise RefusedError(told) from error
+        yield
 
 
 def begin(refresh: Refresh, trainer: Trainer) -> None:
@@ -142,7 +174,7 @@ def finish(refresh: Refresh, tell: Tell) -> None:
         tell(f"Report: {write_report(options.folder, samples, summary)}")
     except MissingPackageError as error:
         tell(f"No report: {error}")
-    for name in ("last.pt", "length.json", "texts.txt", refresh.start.name):
+    for name in ("last.pt", _LENGTH, "texts.txt", refresh.start.name):
         (options.folder / name).unlink(missing_ok=True)
 
 
@@ -296,7 +328,7 @@ def _with_length(
         "Ctrl-C stops it at any time; the same command goes on."
     )
     length = {"steps": options.steps, "minutes": options.minutes, "validate_every": every}
-    (options.folder / "length.json").write_text(json.dumps(length))  # for going on
+    (options.folder / _LENGTH).write_text(json.dumps(length))
     return replace(options, validate_every=every)
 
 

@@ -26,7 +26,7 @@ from model.command import report_errors
 from model.llama2c import shared_ids, start_from_story_model
 from model.memory import keep_freed_memory
 from model.parallel import Processes, join, leave
-from model.refresh import begin, finish, plan
+from model.refresh import begin, finish, planned
 from model.train_log import open_log
 from model.trainer import SPOKEN_OPENINGS, Trainer, TrainOptions
 from model.transformer import Transformer, TransformerConfig
@@ -310,13 +310,13 @@ def _refresh(given: dict[str, Any]) -> None:
     """Refresh the weights in use from the user's texts, or go on with that."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise click.UsageError("In several processes, give --corpus and --out.")
-    refresh = plan(given, click.echo)
-    trainer = prepare(refresh.options, Processes(), refresh.corpus)
-    begin(refresh, trainer)
-    if train(trainer):
-        finish(refresh, click.echo)
-    else:
-        click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
+    with planned(given, click.echo) as refresh:
+        trainer = prepare(refresh.options, Processes(), refresh.corpus)
+        begin(refresh, trainer)
+        if train(trainer):
+            finish(refresh, click.echo)
+        else:
+            click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
 
 
 def _run(options: TrainOptions, processes: Processes) -> None:
