@@ -13,6 +13,7 @@ import soundfile as sf
 
 from tests.program import ROOT, SECONDS
 
+pytestmark = pytest.mark.timeout(900)  # it installs, on a busy machine too
 PACKAGES = ("audio", "config", "daemon", "model")
 RECORDING = ROOT / "tests" / "recordings" / "one-breath.wav"
 
