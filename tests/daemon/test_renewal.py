@@ -29,23 +29,24 @@ def running(service: Service) -> Iterator[None]:
         yield
     finally:
         service.stop()
-        thread.join(5)
+        thread.join(20)
     assert not thread.is_alive()
 
 
 def hand_over(service: Service, change: Change) -> None:
     service.change(change)
-    change.done.result(5)
+    change.done.result(20)
 
 
 def test_a_reply_under_way_ends_with_the_parts_it_began_with() -> None:
-    old, new, speaker = Generator(["Old."] * 3), Generator(["New."]), Speaker(0.1)
+    old, new, speaker = Generator(["Old."] * 3), Generator(["New."]), Speaker(0.5)
     renewed: list[list[str]] = []
     later: list[Event] = [TRIGGER, Seed("a crow", 0.2)]
     hearing = Hearing({1: [TRIGGER, Seed("a fox", 0.2)]})
     service = Service(Source(1_000_000, True, 0.01), hearing, old, speaker)
     with running(service):
-        time.sleep(0.1)
+        while not old.seeds:
+            time.sleep(0.01)
         next_hearing = Hearing({100: later})
         hand_over(
             service,
@@ -58,7 +59,7 @@ def test_a_reply_under_way_ends_with_the_parts_it_began_with() -> None:
             ),
         )
         assert renewed == []
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         while new.seeds != ["a crow"] or "New." not in speaker.spoken:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -78,16 +79,16 @@ def test_a_new_hearing_hears_the_last_seconds_again_and_waits_for_a_capture() ->
         new = Hearing({5: said_again})
         change = Change({}, "Changed: the trigger.", hearing=new)
         service.change(change)
-        time.sleep(0.1)
-        assert not change.done.done()  # the seed is being said
-        change.done.result(5)
-        assert generator.seeds == ["a fox"]
+        change.done.result(20)
+        assert hearing.fed >= 60  # the seed was heard to its end
         assert (new.cancelled, hearing.cancelled) == (1, 0)
         before = new.fed
         assert before >= 38  # blocks of 80 ms
-        time.sleep(0.3)
-        assert new.fed > before
-    assert generator.seeds == ["a fox"]
+        deadline = time.monotonic() + 20
+        while new.fed == before or not generator.seeds:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert generator.seeds == ["a fox"]  # and what was heard again started nothing
 
 
 def test_another_microphone_is_opened_when_the_old_one_is_closed() -> None:
@@ -96,7 +97,7 @@ def test_another_microphone_is_opened_when_the_old_one_is_closed() -> None:
     with serving(service):
         wait_until("open", "microphone")
         hand_over(service, Change({}, "Changed: audio.input.", source=new))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while not new.opened:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -179,7 +180,7 @@ def test_two_reloads_at_once_are_both_answered_and_nobody_waits() -> None:
         reloads.asked[0].set_result({"changed": ["voice.name"]})
         reloads.asked[1].set_exception(RefusedError("config.yaml, line 3: no."))
         for thread in threads:
-            thread.join(5)
+            thread.join(20)
     assert {"changed": ["voice.name"]} in answers
     assert [str(answer) for answer in answers if isinstance(answer, RefusedError)] == [
         "config.yaml, line 3: no."
