@@ -68,6 +68,7 @@ def run_microphone(
     again when a reload is asked for.
     """
     settings = loaded.settings
+    early = _note_hang_ups()
     with hold(socket_path()) as restarts:
         stamp = stamp_of(loaded)
         made = parts.open_parts(settings, out, patient=patient)
@@ -89,6 +90,8 @@ def run_microphone(
         service = Service(*parts_of_it, console, household)
         _obey_signals(service)
         _reload_on_hang_up(service)
+        if early:
+            service.reload()
         renewal.start(service.change)
         with closing(renewal), closing(ControlServer(socket_path(), service.ask)):
             if household.muted:
@@ -110,6 +113,14 @@ def _obey_signals(service: Service) -> None:
         signal.signal(number, lambda *_: service.stop())
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     faulthandler.enable()  # the watchdog's SIGABRT thus tells where the loop was stuck
+
+
+def _note_hang_ups() -> list[int]:
+    """A SIGHUP that comes while a service loads its models does not end it."""
+    noted: list[int] = []
+    if not sys.stderr.isatty():
+        signal.signal(signal.SIGHUP, lambda number, _: noted.append(number))
+    return noted
 
 
 def _reload_on_hang_up(service: Service) -> None:

@@ -6,6 +6,7 @@ The one place that knows which implementation stands behind each port.
 import contextlib
 import ctypes
 import logging
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,6 +70,7 @@ def open_parts(settings: Settings, out: Path | None, *, patient: bool) -> Parts:
     Raises:
         AfterwordError: as the functions below.
     """
+    threading.Thread(target=_import_torch, daemon=True).start()
     source = open_source(settings, None, patient=patient)
     hearing = open_hearing(settings)
     generator, weights = load_weights(settings)
@@ -81,6 +83,12 @@ def give_back_memory() -> None:
     """Give the system what loading has taken and freed: 60 of 530 MB (measured, glibc)."""
     with contextlib.suppress(OSError, AttributeError):  # another C library has no malloc_trim
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _import_torch() -> None:
+    """It takes more than a second, in which Vosk can load on the other core."""
+    with contextlib.suppress(Exception):  # `load_weights` meets it again, and can tell
+        import model.generator  # noqa: F401
 
 
 def open_source(settings: Settings, wav: Path | None, *, patient: bool = False) -> AudioSource:

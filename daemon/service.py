@@ -55,8 +55,8 @@ log = logging.getLogger(__name__)
 TURN_SECONDS = 0.05  # how often a loop without sound looks whether there is something to do
 ANSWER_SECONDS = 3.0  # a request is answered within a chunk, unless the loop is stuck
 RELOAD_SECONDS = 60.0  # a reload may load models first, beside the loop
-RECENT_CHUNKS = 38  # 3 s; what a new hearing hears again, lest a phrase half said be lost
 HOLD_SECONDS = 1.2  # a reply is silent for so long where a trigger may be on its way
+RECENT_CHUNKS = 20  # 1.6 s; what a new hearing hears again, lest a phrase half said be lost
 RETRY_SECONDS = (0.25, 0.5, 1.0, 1.5)  # between attempts to open a microphone that is not there
 
 

@@ -83,7 +83,7 @@ def test_a_new_hearing_hears_the_last_seconds_again_and_waits_for_a_capture() ->
         assert hearing.fed >= 60  # the seed was heard to its end
         assert (new.cancelled, hearing.cancelled) == (1, 0)
         before = new.fed
-        assert before >= 38  # blocks of 80 ms
+        assert before >= 20  # blocks of 80 ms
         deadline = time.monotonic() + 20
         while new.fed == before or not generator.seeds:
             assert time.monotonic() < deadline
