@@ -178,7 +178,8 @@ def test_another_language(daemon: Running, config: Path, vosk_en: Path, vosk_zh:
     client.ask("reload")
     daemon.wait_for("The weights in use are now shipped")
     found = status()
-    assert (found["language"], found["phrases"], found["voice"]) == ("zh", ["你好电脑"], "cmn")
+    assert (found["language"], found["phrases"]) == ("zh", ["你好电脑"])
+    assert found["voice"].startswith("cmn")
     assert found["models"]["hearing"] == str(vosk_zh)
     client.ask("say", seed="春")
     daemon.wait_for("speaking -> listening")
@@ -194,14 +195,9 @@ def publish(training: str, language: str = "en", seed: int = 1) -> Path:
 
 def test_new_weights_are_taken_between_turns_and_given_back(daemon: Running) -> None:
     """As a training writes them, with a daemon beside it."""
-    client.ask("say", seed="the old sailor")
-    daemon.wait_for("thinking -> speaking")
     path = publish("first")
     daemon.wait_for("The weights in use are now en-")
     assert status()["models"]["weights"] == str(path)
-    last = status()["last_turn"]
-    assert (last["number"], last["outcome"]) == (1, "under way")
-    daemon.wait_for("speaking -> listening")
 
     publish("second", seed=2)
     daemon.wait_for("The weights in use are now en-")

@@ -47,7 +47,7 @@ def test_a_reply_under_way_ends_with_the_parts_it_began_with() -> None:
     with running(service):
         while not old.seeds:
             time.sleep(0.01)
-        next_hearing = Hearing({100: later})
+        next_hearing = Hearing({400: later})
         hand_over(
             service,
             Change(
