@@ -28,6 +28,7 @@ class Source:
     opened: int = 0
     errors: list[Exception] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
+    pcm: bytes = QUIET
 
     @contextmanager
     def open(self) -> Iterator[Iterator[AudioChunk]]:
@@ -44,7 +45,7 @@ class Source:
         for number in range(1, self.chunks + 1):
             if self.stopped.wait(self.seconds_each):
                 return
-            yield AudioChunk(QUIET, 16_000, number * 0.08)
+            yield AudioChunk(self.pcm, 16_000, number * 0.08)
 
     def stop(self) -> None:
         self.stopped.set()

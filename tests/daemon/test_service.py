@@ -106,3 +106,13 @@ def test_words_are_logged_at_debug_level_only(caplog: pytest.LogCaptureFixture) 
     assert "trigger heard" in caplog.text
     assert "secret" not in caplog.text
     assert "Hidden" not in caplog.text
+
+
+def test_digital_silence_is_told_once_and_a_quiet_room_never(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for pcm, times in ((bytes(2560), 1), (b"\1\0" * 1280, 0)):
+        caplog.clear()
+        source = Source(200, live=True, pcm=pcm)  # 16 s
+        Service(source, Hearing({}), Generator(), Speaker()).run()
+        assert caplog.text.count("digital silence") == times
