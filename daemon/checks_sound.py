@@ -1,7 +1,6 @@
 """Checks of sound: PortAudio, microphone, loudspeaker, echo, and the voice."""
 
 import math
-import subprocess
 import time
 
 import click
@@ -144,28 +143,28 @@ _CANCELLER = (
 
 def echo(settings: Settings) -> Finding:
     """Whether the sound server has a source without our own voice in it, and whether it is used."""
-    from audio.server import cancels_echo
+    from audio.server import cancels_echo, server_devices
 
     name = "echo"
-    sources = [line.split("\t") for line in _pactl("list", "short", "sources").splitlines()]
-    names = [fields[1] for fields in sources if len(fields) > 1]
-    cancelling = [n for n in names if cancels_echo(n) and ".monitor" not in n]
+    sources = [source for source in server_devices("input") if not source.monitor]
+    cancelling = [source for source in sources if cancels_echo(source.name, source.description)]
     if not cancelling:
         seen = "no echo-cancelling microphone; while it speaks, only the trigger is listened to"
-        return Finding(name, "ok", seen, f"headphones, or `{_CANCELLER}`" if names else "")
-    chosen = settings.audio.input
-    if chosen is None:
-        return Finding(name, "ok", f"the microphone {cancelling[0]} cancels echo, and is used")
-    if str(chosen) in cancelling or "echo" in str(chosen).casefold():
-        return Finding(name, "ok", f"the microphone {chosen} cancels echo")
-    seen = f"the microphone {cancelling[0]} cancels echo, but is not used"
-    return Finding(name, "warning", seen, f"set audio.input to {cancelling[0]}, or to null")
+        return Finding(name, "ok", seen, f"headphones, or `{_CANCELLER}`" if sources else "")
+    used = _used(settings.audio.input)
+    for source in cancelling:
+        if source.name == used:
+            return Finding(name, "ok", f"the microphone {source.name} cancels echo, and is used")
+    best = cancelling[0].name
+    seen = f"the microphone {best} cancels echo, but is not used"
+    return Finding(name, "warning", seen, f"set audio.input to {best}, or to null")
 
 
-def _pactl(*arguments: str) -> str:
-    """What the sound server says; nothing where there is none."""
+def _used(wanted: int | str | None) -> str:
+    """The server's name of the microphone that we open; empty if it is none of the server's."""
+    from audio.devices import find_device
+
     try:
-        done = subprocess.run(["pactl", *arguments], capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
+        return find_device("input", wanted).server_name
+    except AfterwordError:
         return ""
-    return done.stdout if done.returncode == 0 else ""

@@ -88,7 +88,7 @@ def completion(context: click.Context, shell: str) -> None:
     epilog=examples(
         "afterword voices --language en",
         "afterword voices --sample en-gb-scotland",
-        "afterword voices --sample cmn+f2 --text 白日依山尽 --out sample.wav",
+        "afterword voices --sample cmn-latn-pinyin --text 白日依山尽 --out sample.wav",
     )
 )
 @click.option("--config", "config_file", type=FILE, help="A settings file, not yours.")

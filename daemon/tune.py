@@ -18,7 +18,7 @@ Ask = Callable[[str], str]
 
 VOICES = {  # those that differ most and can be understood
     "en": ("en-us", "en", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3"),
-    "zh": ("cmn", "cmn+f2", "cmn+f4", "cmn+m3"),
+    "zh": ("cmn-latn-pinyin", "cmn-latn-pinyin+f2", "cmn-latn-pinyin+m3"),
 }
 RATE_STEP, FINE_RATE_STEP = 30, 10  # words per minute
 VOLUMES = (0.5, 0.7, 0.9, 1.0)
@@ -144,4 +144,4 @@ def offer_to_write(path: Path, values: Mapping[str, Any], ask: Ask) -> None:
         click.echo("Nothing was written.")
         return
     change_settings(path, values)
-    click.echo("Written. The next start of the daemon uses it.")
+    click.echo("Written. A daemon that runs takes it up with `afterword reload`.")
