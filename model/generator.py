@@ -14,12 +14,14 @@ from model.checkpoint import load_weights
 from model.decoder import Decoder
 from model.device import choose_device
 from model.sampler import SamplingOptions, sample
-from model.sentences import SentenceSplitter
+from model.sentences import SentenceSplitter, within_speech
 from model.spoken import prepare_seed
 from model.vocabulary import TextDecoder, Vocabulary
 from model.whole_characters import WholeCharacters
 
 Cancelled = Callable[[], bool]
+
+_LONGER_FOR_SPEECH = 2  # sentences more than wanted, if they end what somebody is saying
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class GeneratorOptions:
 
     Attributes:
         sampling: how the next token is chosen.
-        max_sentences: stop at the end of this sentence.
+        max_sentences: stop at the end of this sentence, or up to two later if somebody is speaking.
         max_new_tokens: stop after so many tokens, whatever has come until then.
         random_seed: the same seeds give the same words; none is a new start each time.
     """
@@ -71,7 +73,7 @@ class TextGenerator:
         """
         decoder = TextDecoder(self._vocabulary.pieces)
         splitter = SentenceSplitter()
-        count = 0
+        count, said = 0, ""
         ended = False
         for token in self._tokens(seed):
             if cancelled():
@@ -80,7 +82,9 @@ class TextGenerator:
             for sentence in splitter.feed(decoder.feed(token)):
                 yield sentence
                 count += 1
-                if count == self._options.max_sentences:
+                said += f" {sentence}"
+                over = count - self._options.max_sentences
+                if over >= _LONGER_FOR_SPEECH or (over >= 0 and not within_speech(said)):
                     return
             if clause := splitter.first_clause():
                 yield clause

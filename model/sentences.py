@@ -16,6 +16,8 @@ _CLAUSE_END = re.compile(r"(?P<han>[，；：])|[,;:][\"”’]?\s+(?=\S)")
 _SHORTEST_CLAUSE = 12  # characters before its mark, 4 of Chinese; shorter ones sound chopped
 _SHORTEST_HAN_CLAUSE = 4
 _LEADING_MARKS = re.compile(r"^[\s,;:.!?…)\]，、；：。！？”’»-]+(?:\"\s+)?")
+_OPENING_QUOTE = re.compile(r"(?:^|(?<=\s))[\"“](?=\S)")
+_CLOSING_QUOTE = re.compile(r"(?<=\S)[\"”](?=\W|$)")
 
 
 class SentenceSplitter:
@@ -74,6 +76,11 @@ class SentenceSplitter:
         """The same without the last word, which may be unfinished; Chinese has no such words."""
         head, space, _ = self._rest.rstrip().rpartition(" ")
         return _tidy(head) if space and head.strip() else self.rest()
+
+
+def within_speech(text: str) -> bool:
+    """Whether a quotation that has begun in the text has not ended: 'He said, "Yes!' has not."""
+    return len(_OPENING_QUOTE.findall(text)) > len(_CLOSING_QUOTE.findall(text))
 
 
 def _tidy(sentence: str) -> str:

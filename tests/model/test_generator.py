@@ -36,6 +36,17 @@ def test_the_first_sentence_carries_on_the_seed():
     assert said == ["who lived in a wood.", "He sang.", "The end."]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('He said, "One. Two. Three." Four. Five.', ['He said, "One.', "Two.", 'Three."']),
+        ('He said, "One. Two. Three. Four. Five.', ['He said, "One.', "Two.", "Three.", "Four."]),
+    ],
+)
+def test_whoever_speaks_at_the_last_sentence_may_say_a_little_more(text: str, said: list[str]):
+    assert list(scripted(text, max_sentences=2).continue_text("a", NEVER)) == said
+
+
 def test_stops_at_the_last_allowed_sentence():
     generator = scripted("One. Two. Three. Four.", max_sentences=2)
     assert list(generator.continue_text("a", NEVER)) == ["One.", "Two."]

@@ -1,6 +1,6 @@
 import pytest
 
-from model.sentences import SentenceSplitter
+from model.sentences import SentenceSplitter, within_speech
 
 CASES = [
     ("He ran. She sat. And", ["He ran.", "She sat."], "And"),
@@ -89,3 +89,20 @@ def test_no_clause_is_taken_after_a_sentence() -> None:
     splitter = SentenceSplitter()
     assert splitter.feed("He ran. And the little fox, who") == ["He ran."]
     assert splitter.first_clause() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "open_"),
+    [
+        ('The daughter said, "Yes!', True),
+        ('The daughter said, "Yes! I will."', False),
+        ('"Hello," said the fox. "Who', True),
+        ('you will be a puppy." Lily was happy.', False),
+        ("The old man's hat blew away.", False),
+        ('He said, "I am “Max”." Then', False),
+        ("“Yes!", True),
+        ("春眠不觉晓。", False),
+    ],
+)
+def test_an_open_quotation_is_seen(text: str, open_: bool):
+    assert within_speech(text) is open_
