@@ -100,7 +100,7 @@ def find(language: str, configured: str | None = None) -> Path:
     `configured` is a folder of the user's own, or the name of one beside the fetched models.
 
     Raises:
-        HearingModelError: it is missing or a file of it is cut short.
+        HearingModelError: it is missing or a file of it is not as published.
     """
     if configured is not None:
         return _configured(configured)
@@ -109,7 +109,7 @@ def find(language: str, configured: str | None = None) -> Path:
         raise HearingModelError(
             f"The {model.spoken} Vosk model is not at {model.folder}; {_REMEDY} {language}`."
         )
-    problems = quick_problems(model, model.folder)
+    problems = full_problems(model, model.folder)  # a flipped bit may crash the engine; 0.06 s
     if problems:
         raise HearingModelError(
             f"The Vosk model at {model.folder} is damaged ({problems[0]}); {_REMEDY} {language}`."

@@ -127,6 +127,8 @@ class Chronicle:
         if event.error is not None:
             self.failures += 1
             log.error("%s", event.error)
+        elif self._turn and not self._turn.sentences:
+            log.warning("The model had nothing to say to that.")
 
     def cancelled(self) -> None:
         """Note that the reply was broken off."""

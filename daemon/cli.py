@@ -220,6 +220,9 @@ def _run() -> int:
         return error.exit_code
     except SystemExit as end:  # how click tells its exit code
         return end.code if isinstance(end.code, int) else 1
+    except MemoryError:
+        click.echo(last_words("There is not enough memory; close other programs."), err=True)
+        return AfterwordError.exit_code
     except OSError as error:
         if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO):
             raise

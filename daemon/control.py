@@ -119,8 +119,8 @@ def _lock(lock: IO[str], path: Path) -> int:
         )
     restarts = int(left[1]) + 1 if len(left) == 2 and left[1].isdecimal() else 0
     lock.truncate(0)
-    lock.write(f"{os.getpid()} {restarts}\n")
-    lock.flush()
+    with contextlib.suppress(OSError):  # a full disk: the lock itself needs no room
+        os.write(lock.fileno(), f"{os.getpid()} {restarts}\n".encode())
     return restarts
 
 

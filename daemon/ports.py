@@ -62,6 +62,10 @@ class Hearing(Protocol):
 class Generator(Protocol):
     """A seed to its continuation."""
 
+    @property
+    def device(self) -> str:
+        """Where it computes just now; for any thread."""
+
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
         """Yield each sentence as soon as it is complete; looks at `cancelled` at every token."""
 

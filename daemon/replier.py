@@ -104,6 +104,11 @@ class Replier:
         return self._thread.is_alive() and not self.problem
 
     @property
+    def device(self) -> str:
+        """Where the generator computes just now."""
+        return self._generator.device
+
+    @property
     def restarts(self) -> int:
         """How many times the speech engine has broken down and gone on."""
         return self._speaker.restarts

@@ -461,7 +461,15 @@ class Service:
             "speech": self._replier.problem or "ready",
             "refused": self._refused or None,
             **self._about,
+            **self._devices(),
         }
+
+    def _devices(self) -> Mapping[str, object]:
+        """Where the model computes may have changed since it was loaded."""
+        devices = self._about.get("devices")
+        if not isinstance(devices, dict):
+            return {}
+        return {"devices": {**devices, "model": self._replier.device}}
 
     def _mute(self, muted: bool) -> None:
         """The loop sees it at the end of this turn, and closes or opens the microphone."""

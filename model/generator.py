@@ -13,6 +13,8 @@ import torch
 from model.checkpoint import load_weights
 from model.decoder import Decoder
 from model.device import choose_device
+from model.fallback import FallbackDecoder, decoder_on
+from model.memory import refuse_without_memory
 from model.sampler import SamplingOptions, sample
 from model.sentences import SentenceSplitter, within_speech
 from model.spoken import prepare_seed
@@ -44,10 +46,15 @@ class GeneratorOptions:
 class TextGenerator:
     """Continues texts with one model; one caller at a time."""
 
-    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, options: GeneratorOptions) -> None:
+    def __init__(
+        self,
+        decoder: Decoder | FallbackDecoder,
+        vocabulary: Vocabulary,
+        options: GeneratorOptions,
+    ) -> None:
         self._decoder = decoder
         self._vocabulary = vocabulary
-        self._characters = WholeCharacters(vocabulary.pieces, decoder.device)
+        self._characters = WholeCharacters(vocabulary.pieces, torch.device("cpu"))
         self._options = options
         self._random = torch.Generator()
         self._random.seed()
@@ -69,7 +76,7 @@ class TextGenerator:
         may be none at all.
 
         Raises:
-            GenerationError: the model computed numbers that are not finite.
+            GenerationError: the model computed numbers that are not finite, or memory is short.
         """
         decoder = TextDecoder(self._vocabulary.pieces)
         splitter = SentenceSplitter()
@@ -102,17 +109,19 @@ class TextGenerator:
         end = self._vocabulary.end
         ids = [end, *self._vocabulary.encode(prepare_seed(seed))]
         begin = len(ids)
-        logits = self._decoder.prefill(ids)  # (V,)
+        with refuse_without_memory():
+            logits = self._decoder.prefill(ids)  # (V,)
         self._characters.reset()
         while True:
-            logits = logits + self._characters.mask()
+            logits = logits.cpu() + self._characters.mask()
             token = sample(logits, ids[begin:], self._options.sampling, self._random)
             yield token
             self._characters.feed(token)
             ids.append(token)
             if token == end or len(ids) - begin == self._options.max_new_tokens:
                 return
-            logits = self._decoder.step(token)  # (V,)
+            with refuse_without_memory():
+                logits = self._decoder.step(token)  # (V,)
 
 
 def load_generator(
@@ -125,11 +134,13 @@ def load_generator(
     Raises:
         WeightsError: the file cannot be used.
         ConfigError: there is no such device.
+        GenerationError: memory is short.
     """
-    chosen = choose_device(device)
     torch.set_num_threads(threads)
-    weights = load_weights(path)
-    decoder = Decoder(weights.model.to(chosen))
-    decoder.prefill([weights.vocabulary.end])  # the first of each is slow, and here nobody waits
-    decoder.step(weights.vocabulary.end)
+    with refuse_without_memory():
+        chosen = choose_device(device)
+        weights = load_weights(path)
+        decoder = decoder_on(chosen, weights.model)
+        decoder.prefill([weights.vocabulary.end])  # the first of each is slow; here nobody waits
+        decoder.step(weights.vocabulary.end)
     return TextGenerator(decoder, weights.vocabulary, options)

@@ -1,13 +1,15 @@
 """Where the numbers of a training go: a line of JSON each, and TensorBoard where it is wanted."""
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from config.errors import ConfigError
+from config.errors import ConfigError, OutputError
 
 Record = Callable[[Mapping[str, Any]], None]
 
@@ -18,21 +20,42 @@ def open_log(folder: Path, *, tensorboard: bool, quiet: bool = False) -> Iterato
 
     Raises:
         ConfigError: TensorBoard is wanted and not installed.
+        OutputError: the log cannot be written; also in the block, at a value.
     """
     path = Path(os.devnull) if quiet else folder / "log.jsonl"
     with ExitStack() as stack:
-        file = stack.enter_context(path.open("a", buffering=1))
+        with _told(path):
+            file = stack.enter_context(path.open("ab", buffering=0))
         board = None
         if tensorboard and not quiet:
             board = stack.enter_context(_open_board(folder / "tensorboard"))
 
         def record(values: Mapping[str, Any]) -> None:
-            file.write(json.dumps(values) + "\n")
+            with _told(path):
+                _append(file, json.dumps(values).encode() + b"\n")
             for name, value in values.items():
                 if board and name != "step" and isinstance(value, int | float):
                     board.add_scalar(name, value, values["step"])
 
         yield record
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}; make room, then go on with --resume."
+        ) from error
+
+
+def _append(file: FileIO, line: bytes) -> None:
+    """All of a line or nothing: half a line would spoil the log."""
+    before = file.seek(0, os.SEEK_END)
+    if file.write(line) != len(line):
+        file.truncate(before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _open_board(folder: Path) -> Any:

@@ -80,6 +80,7 @@ class Generator:
 
     sentences: Sequence[str] = ("One.", "Two.")
     error: Exception | None = None
+    device: str = "cpu"
     seeds: list[str] = field(default_factory=list)
 
     def continue_text(self, seed: str, cancelled: Callable[[], bool]) -> Iterator[str]:
