@@ -10,6 +10,8 @@ from audio.resampler import RATE, Resampler
 from config.errors import InputError
 
 _LOWEST_RATE = 4000  # below it is no intelligible speech
+_HIGHEST_RATE = 768_000  # above it is no sound card: a damaged header, and gigabytes in a block
+_MOST_CHANNELS = 64
 
 
 class WavFile:
@@ -57,6 +59,11 @@ class WavFile:
                 raise InputError(
                     f"{self._path} has {file.samplerate} samples a second, which is no speech; "
                     f"name a recording with {_LOWEST_RATE} or more."
+                )
+            if file.samplerate > _HIGHEST_RATE or file.channels > _MOST_CHANNELS:
+                raise InputError(
+                    f"{self._path} is damaged: {file.samplerate} samples a second in "
+                    f"{file.channels} channels; record it again."
                 )
             yield self._chunks(file)
 

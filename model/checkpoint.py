@@ -7,7 +7,6 @@ language, the licence, where the model comes from and a checksum of all this.
 
 import json
 import os
-import pickle
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -104,7 +103,7 @@ def save_weights(path: Path, weights: Weights) -> None:
     }
     if weights.bits_per_byte is not None:
         metadata["bits_per_byte"] = f"{weights.bits_per_byte:.4f}"
-    data = save(tensors, metadata)
+    data = save(tensors, metadata | {"sha256": checksum([metadata, tensors])})
     write_atomically(path, lambda temporary: _write_bytes(temporary, data))
 
 
@@ -268,7 +267,7 @@ def load_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(f"There is nothing to resume: {path} is missing.") from error
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # torch's unpickler fails in many ways, IndexError among them
         raise WeightsError(f"{path} is no complete trainer state; begin anew.") from error
     if not isinstance(state, dict) or state.get("kind") != _KIND:
         raise WeightsError(f"{path} is no trainer state of afterword.")

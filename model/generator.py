@@ -54,7 +54,7 @@ class TextGenerator:
     ) -> None:
         self._decoder = decoder
         self._vocabulary = vocabulary
-        self._characters = WholeCharacters(vocabulary.pieces, torch.device("cpu"))
+        self._characters = WholeCharacters(vocabulary.pieces)
         self._options = options
         self._random = torch.Generator()
         self._random.seed()

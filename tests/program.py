@@ -92,10 +92,10 @@ class Running:
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[Running]:
-    """The program, running until the end of the block at the latest."""
+def started(*arguments: str, before: tuple[str, ...] = ()) -> Iterator[Running]:
+    """The program, running until the end of the block at the latest; `before` runs it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "daemon", *arguments],
+        [*before, sys.executable, "-m", "daemon", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

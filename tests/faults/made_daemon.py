@@ -1,0 +1,51 @@
+"""A daemon with real signals, loop and control socket, and small parts: `python FILE STATE`.
+
+It goes into the wanted state by itself and stays there until it is told to stop.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+from audio.events import Event, Seed, Triggered
+from config.errors import AudioDeviceError
+from daemon import commands
+from daemon.control import ControlServer, hold
+from daemon.protocol import socket_path
+from daemon.service import Household, Service
+from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+
+TRIGGER = Triggered("hey computer", 0.1)
+SCRIPTS: dict[str, dict[int, list[Event]]] = {
+    "capturing": {3: [TRIGGER]},
+    "thinking": {3: [TRIGGER, Seed("a fox", 0.2)]},
+    "speaking": {3: [TRIGGER, Seed("a fox", 0.2)]},
+}
+
+
+class Thinker(Generator):
+    """Never comes to a first word, as a model whose processor hangs."""
+
+    def continue_text(self, seed: str, cancelled: object) -> Iterator[str]:  # type: ignore[override]
+        time.sleep(600)
+        yield "never"
+
+
+def main(state: str) -> None:
+    """Serve until stopped, in this state."""
+    source = Source(10_000_000, live=True, seconds_each=0.01)
+    if state == "waiting for the microphone: none":
+        source.errors = [AudioDeviceError("none")] * 1000
+    generator = Thinker() if state == "thinking" else Generator()
+    hearing, speaker = Hearing(SCRIPTS.get(state, {})), Speaker(600.0)
+    household = Household(patient=True, muted=state == "muted")
+    with hold(socket_path()):
+        service = Service(source, hearing, generator, speaker, household=household)
+        commands._obey_signals(service)
+        with closing(ControlServer(socket_path(), service.ask)):
+            service.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,223 @@
+"""Faults of the model: its files, its memory, its numbers, its GPU."""
+
+import logging
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from config.errors import GenerationError, WeightsError
+from model.checkpoint import load_state, load_weights, save_state, save_weights
+from model.checksum import checksum
+from model.decoder import Decoder
+from model.fallback import FallbackDecoder, decoder_on
+from model.generator import GeneratorOptions, TextGenerator
+from model.sampler import SamplingOptions
+from model.vocabulary import Vocabulary
+from tests.model.made import small_weights
+from tests.program import afterword
+
+STATE = dict.fromkeys(
+    ["config", "vocabulary", "optimizer", "seconds", "best", "data", "corpus", "language"], 0
+)
+GREEDY = GeneratorOptions(SamplingOptions(0.0, 0, 1.0, 1.0), 5, 60, 1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "en.safetensors"
+    save_weights(path, small_weights())
+    return path
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    path = tmp_path / "last.pt"
+    save_state(path, {**STATE, "model": {"w": torch.randn(3000)}, "step": 3})
+    return path
+
+
+@pytest.mark.parametrize("tenths", range(10))
+def test_files_truncated_at_every_tenth(tenths: int, weights: Path, state: Path) -> None:
+    for path, load in ((weights, load_weights), (state, load_state)):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) * tenths // 10])
+        with pytest.raises(WeightsError, match="is no complete"):
+            load(path)
+
+
+FLIPS = int(os.environ.get("AFTERWORD_TEST_FLIPS", "150"))
+
+
+@pytest.mark.parametrize("kind", ["weights", "state"])
+def test_a_flipped_bit_is_found_or_harmless(
+    kind: str, weights: Path, state: Path, tmp_path: Path
+) -> None:
+    """Anywhere in the file: in a number, a name, the header, the padding between."""
+    original, load = (weights, load_weights) if kind == "weights" else (state, load_state)
+    good, content, damaged = content_of(load(original)), original.read_bytes(), tmp_path / "x"
+    rng, found = random.Random(1), 0
+    for _ in range(FLIPS):
+        flipped = bytearray(content)
+        flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
+        damaged.write_bytes(flipped)
+        try:
+            loaded = load(damaged)
+        except WeightsError:
+            found += 1
+        else:
+            assert content_of(loaded) == good
+    assert found > 0.8 * FLIPS
+
+
+def content_of(loaded: object) -> str:
+    """The checksum of what was loaded, wherever it came from."""
+    if isinstance(loaded, dict):
+        return checksum(loaded)
+    parts = dict(vars(loaded))
+    model, vocabulary = parts.pop("model"), parts.pop("vocabulary")
+    numbers = dict(model.state_dict())
+    return checksum([parts, numbers, vocabulary.kept.tolist(), repr(model.config)])
+
+
+def test_shipped_weights_load_without_complaint() -> None:
+    for language in ("en", "zh"):
+        path = Path(__file__).parents[2] / "model" / "weights" / f"{language}.safetensors"
+        assert load_weights(path).language == language
+
+
+class Failing:
+    """A decoder on a GPU that fails at its `at`-th token with this error."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, decoder: Decoder, at: int, error: Exception) -> None:
+        self._decoder, self._left, self._error = decoder, at, error
+
+    def prefill(self, ids: list[int]) -> Tensor:
+        return self._or_fail(self._decoder.prefill(ids))
+
+    def step(self, token: int) -> Tensor:
+        return self._or_fail(self._decoder.step(token))
+
+    def _or_fail(self, logits: Tensor) -> Tensor:
+        self._left -= 1
+        if self._left < 0:
+            raise self._error
+        return logits
+
+
+GONE = torch.AcceleratorError("CUDA error: unspecified launch failure\nCUDA kernel errors might…")
+SHORT = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+
+@pytest.mark.parametrize("error", [GONE, SHORT], ids=["gone", "out of memory"])
+@pytest.mark.parametrize("at", [0, 1, 7])
+def test_a_gpu_that_fails_in_mid_reply_is_replaced_by_the_cpu(
+    at: int, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    made = small_weights()
+    whole = TextGenerator(Decoder(made.model, "float32"), made.vocabulary, GREEDY)
+    expected = list(whole.continue_text("there was a fox", lambda: False))
+
+    gpu = Failing(Decoder(made.model, "float32"), at, error)
+    decoder = FallbackDecoder(gpu, lambda: Decoder(made.model, "float32"))  # type: ignore[arg-type]
+    generator = TextGenerator(decoder, made.vocabulary, GREEDY)
+    assert generator.device == "cuda"
+    said = list(generator.continue_text("there was a fox", lambda: False))
+    assert (said, generator.device) == (expected, "cpu")
+    assert "device cuda failed (CUDA" in caplog.text
+    assert "going on with the CPU until the next start" in caplog.text
+    assert list(generator.continue_text("there was a fox", lambda: False)) == expected
+    assert caplog.text.count("failed") == 1
+
+
+def test_on_the_cpu_there_is_nothing_to_fall_back_to() -> None:
+    made = small_weights()
+    assert isinstance(decoder_on(torch.device("cpu"), made.model), Decoder)
+
+
+class Broken:
+    """A decoder whose every logit is `value`, or that raises it."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, value: float | Exception, size: int) -> None:
+        self._value, self._size = value, size
+
+    def prefill(self, ids: list[int]) -> Tensor:
+        return self.step(ids[-1])
+
+    def step(self, token: int) -> Tensor:
+        if isinstance(self._value, Exception):
+            raise self._value
+        return torch.full((self._size,), self._value)
+
+
+ALLOCATION = RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate"
+                          " memory: you tried to allocate 8589934592 bytes.")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (float("nan"), "numbers that are not finite"),
+        (float("inf"), "numbers that are not finite"),
+        (MemoryError(), "not enough memory"),
+        (ALLOCATION, "not enough memory"),
+    ],
+)
+def test_bad_numbers_and_short_memory_end_the_reply_in_one_sentence(
+    value: float | Exception, message: str
+) -> None:
+    vocabulary = Vocabulary([])
+    decoder = Broken(value, vocabulary.size)
+    generator = TextGenerator(decoder, vocabulary, GREEDY)  # type: ignore[arg-type]
+    with pytest.raises(GenerationError, match=message):
+        list(generator.continue_text("a fox", lambda: False))
+
+
+def test_a_fault_of_ours_is_not_taken_for_short_memory() -> None:
+    vocabulary = Vocabulary([])
+    decoder = Broken(RuntimeError("shapes do not fit"), vocabulary.size)
+    generator = TextGenerator(decoder, vocabulary, GREEDY)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        list(generator.continue_text("a fox", lambda: False))
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="needs prlimit")
+def test_too_little_memory_to_load_the_model_is_told() -> None:
+    limits = ("prlimit", f"--as={1300 * 2**20}")
+    done = afterword("say", "a fox", "--no-speech", before=limits)
+    assert "Traceback" not in done.err
+    assert done.code in (GenerationError.exit_code, 1, 0), done.err
+
+
+def test_a_model_that_never_ends_is_stopped_by_the_limit() -> None:
+    vocabulary = Vocabulary([])
+
+    class Rambling(Broken):
+        def step(self, token: int) -> Tensor:
+            logits = torch.zeros(self._size)
+            logits[vocabulary.encode("x")[0]] = 9.0
+            return logits
+
+    options = GeneratorOptions(SamplingOptions(0.0, 0, 1.0, 1.0), 100, 300, 1)
+    decoder = Rambling(0.0, vocabulary.size)
+    generator = TextGenerator(decoder, vocabulary, options)  # type: ignore[arg-type]
+    said = list(generator.continue_text("a fox", lambda: False))
+    assert said == ["x" * 300]
