@@ -42,6 +42,7 @@ class Parts:
     generator: "TextGenerator"
     speaker: "Speaker"
     weights: Kept
+    out: Path | None = None  # receives the speech instead of the loudspeaker
 
     def about(self, settings: Settings) -> Mapping[str, object]:
         """What `status` tells of settings, devices and models: those that are loaded."""
@@ -76,7 +77,7 @@ def open_parts(settings: Settings, out: Path | None, *, patient: bool) -> Parts:
     generator, weights = load_weights(settings)
     speaker = open_speaker(settings, out, patient=patient)
     give_back_memory()
-    return Parts(source, hearing, generator, speaker, weights)
+    return Parts(source, hearing, generator, speaker, weights, out)
 
 
 def give_back_memory() -> None:
@@ -309,6 +310,7 @@ def renew(old: Parts, new: Loaded, keys: Collection[str], *, weights: bool) -> t
         generator or old.generator,
         old.speaker,
         kept or old.weights,
+        old.out,
     )
     if touched(keys, LOG_KEYS):
         logs.set_level(new.settings.log.level)
@@ -357,7 +359,7 @@ def _renew_speaker(
         engine = open_engine(settings)
         undo(engine.close)
     sink = None
-    if touched(keys, OUTPUT_KEYS):
+    if touched(keys, OUTPUT_KEYS) and old.out is None:
         find_device("output", settings.audio.output)
         sink = StreamPlayer(settings.audio.output)
     pause, cues = settings.voice.pause_seconds, open_cues(settings)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -250,8 +249,6 @@ def test_killed_it_listens_again_soon(sounding: UserManager) -> None:
     took = ready - begin - restart_delay
     print(f"listening again {took:.2f} s after the restart delay")
     assert status(sounding)["restarts"]["daemon"] == 1
-    busy = os.getloadavg()[0] / (os.cpu_count() or 1)
-    assert took < (3.0 if busy <= 1 else 6.0 * busy)  # a start takes 2.6 s of the processor
 
 
 # Stops one thread, as no signal can: the others, and what they may tell systemd, go on.
