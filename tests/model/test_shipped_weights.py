@@ -1,0 +1,53 @@
+"""What comes with Afterword is worth hearing: small samples of what the model card counts."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from config.load import load
+from daemon.parts import generator_options
+from model.generator import TextGenerator, load_generator
+from model.weights_store import find_weights
+
+
+def shipped(language: str) -> TextGenerator:
+    settings = load(flags=[f"language={language}"]).settings
+    return load_generator(find_weights(language, None), generator_options(settings), "cpu")
+
+
+def continuations(language: str, seeds: str | list[str]) -> list[str]:
+    generator = shipped(language)
+    options = generator_options(load(flags=[f"language={language}"]).settings)
+    joint = " " if language == "en" else ""
+    return [
+        joint.join(
+            generator.with_options(replace(options, random_seed=n)).continue_text(s, lambda: False)
+        )
+        for n, s in enumerate(seeds)
+    ]
+
+
+def test_a_character_becomes_a_poem_of_equal_lines(home):
+    seeds = "武春秋月山酒雪江花风"
+    poems = [s + rest for s, rest in zip(seeds, continuations("zh", seeds), strict=True)]
+    assert all("\ufffd" not in poem and poem[-1] in "。！？；" for poem in poems)
+    couplets = [c for poem in poems for c in re.split("[。！？；]", poem) if c.strip()]
+    even = [c for c in couplets if len({len(line) for line in re.split("[，、]", c.strip())}) == 1]
+    assert len(couplets) >= 20
+    assert len(even) >= 0.9 * len(couplets)
+
+
+@pytest.mark.parametrize(
+    ("seed", "taken_up"),
+    [
+        ("the old sailor", r"sailor|boat|ship|sea|he|ocean"),
+        ("once upon a time there was a fox", r"fox|he|she|named"),
+        ("a dragon and a knight", r"dragon|knight|they"),
+    ],
+)
+def test_a_story_takes_up_its_seed(home, seed: str, taken_up: str):
+    for story in continuations("en", [seed] * 3):
+        assert re.search(rf"\b({taken_up})\b", story, re.I), story
+        assert len(story.split()) >= 12
+        assert re.search(r"[.!?][\"”']?$", story), story
