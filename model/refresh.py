@@ -162,7 +162,7 @@ def finish(refresh: Refresh, tell: Tell) -> None:
         publish_weights(place, after)
         summary = (
             f"Held-out texts went from {first:.4f} to {best:.4f} bits/byte; the new weights are in "
-            f"{place}, and `afterword weights` puts the old ones back."
+            f"{place}; `afterword weights` lists those that you can go back to."
         )
     else:
         summary = f"Nothing was better than before ({first:.4f} bits/byte); the weights stay."
@@ -174,7 +174,7 @@ def finish(refresh: Refresh, tell: Tell) -> None:
         tell(f"Report: {write_report(options.folder, samples, summary)}")
     except MissingPackageError as error:
         tell(f"No report: {error}")
-    for name in ("last.pt", _LENGTH, "texts.txt", refresh.start.name):
+    for name in ("last.pt", _LENGTH, "texts.txt", refresh.start.name, options.weights_path.name):
         (options.folder / name).unlink(missing_ok=True)
 
 

@@ -62,7 +62,7 @@ def test_better_weights_take_the_place_of_those_in_use(first: bytes):
     assert kept.path.read_bytes() == first
     check_report(result.output)
     left = {path.name for path in training_folder("en").iterdir()}
-    assert left == {"log.jsonl", "report.html", "report.png", "en.safetensors"}
+    assert left == {"log.jsonl", "report.html", "report.png"}
 
 
 def check_report(output: str) -> None:
