@@ -93,8 +93,10 @@ def watch() -> None:
             "`afterword watch` needs the package textual, which is not installed; install it: "
             "`.venv/bin/pip install textual` in a checkout, or `pipx inject afterword textual`."
         )
+    from audio.quiet import let_c_libraries_speak
     from daemon.watch import WatchApp
 
+    let_c_libraries_speak()  # Textual draws through the standard error that Python began with
     WatchApp().run()
 
 
