@@ -44,7 +44,7 @@ TALK = (
     "We could take the train at nine and be home before dark.",
 )
 VOICES = ("en-us", "en-us+f3", "en-gb-scotland")
-START_SECONDS = 120.0  # to load the models; 4 s on a machine that is idle
+START_SECONDS = 300.0  # to load the models; 4 s on a machine that is idle
 REPLY_SECONDS = 120.0
 SETTLE_SECONDS = 1.0  # between two exchanges
 NOISE_LEVEL = 30  # root mean square, of 32,768: a room with a fan

@@ -22,6 +22,7 @@ from config.errors import AfterwordError
 from config.settings import Settings
 from daemon import parts
 from daemon.replier import AHEAD_SECONDS, BEHIND_SECONDS
+from daemon.service import HOLD_SECONDS
 from daemon.session import CancelReply, DropCapture, HoldReply, Phase, State, step
 
 if TYPE_CHECKING:
@@ -119,19 +120,18 @@ def _level(
     clock, woken, held, asked, hidden, delays = 0.0, 0, 0, 0, 0, []
     for number in range(replies):
         reply = _reply(engine, phrase, random)
-        sound = reply.sound * 10 ** (decibels / 20)
-        said_until = None
+        echo = reply.sound * 10 ** (decibels / 20)
+        user, said_until = np.zeros(len(echo) + int(HOLD_SECONDS * RATE)), None
         if number % 2:
-            user = users[number % len(users)]
-            longest = len(sound) - int((LEAD_SECONDS + TAIL_SECONDS) * RATE) - len(user)
+            phrase_sound = users[number % len(users)]
+            longest = len(echo) - int((LEAD_SECONDS + TAIL_SECONDS) * RATE) - len(phrase_sound)
             at = int(LEAD_SECONDS * RATE) + int(random.integers(0, max(1, longest)))
-            sound[at : at + len(user)] += user
-            said_until = (at + len(user)) / RATE
+            user[at : at + len(phrase_sound)] += phrase_sound
+            said_until = (at + len(phrase_sound)) / RATE
             asked += 1
-        sound = sound + random.normal(0, ROOM_LEVEL, len(sound))
-        pcm = np.clip(sound, -32_768, 32_767).astype(np.int16)
-        interrupted, holds, dropped = _serve(hearing, reply, pcm, clock)
-        clock += len(pcm) / RATE
+        user += random.normal(0, ROOM_LEVEL, len(user))
+        interrupted, holds, dropped = _serve(hearing, reply, echo, user, clock)
+        clock += len(user) / RATE
         real = said_until is not None and [
             at for at in interrupted if 0 <= at - said_until <= LATE_SECONDS
         ]
@@ -149,9 +149,16 @@ def _level(
 
 
 def _serve(
-    hearing: "Hearing", reply: _Reply, pcm: Samples, clock: float
+    hearing: "Hearing",
+    reply: _Reply,
+    echo: npt.NDArray[np.float32],
+    user: npt.NDArray[np.float64],
+    clock: float,
 ) -> tuple[list[float], list[float], list[float]]:
-    """When the reply was cancelled, held, and heard its own phrase, in seconds of its sound."""
+    """When the reply was cancelled, held, and heard its own phrase, in seconds of its sound.
+
+    A reply that is held or cancelled is silent in the microphone, too.
+    """
     state = State(Phase.SPEAKING, 1, "", reply.sentences)
     cancelled: list[float] = []
     held: list[float] = []
@@ -161,10 +168,16 @@ def _serve(
         return sum(begin <= moment for begin in reply.begins)
 
     hearing.mind_commands(True)
-    for at in range(0, len(pcm), CHUNK):
-        block = pcm[at : at + CHUNK]
-        now = (at + len(block)) / RATE
-        for event in hearing.feed(AudioChunk(block.tobytes(), RATE, clock + now)):
+    played, silent_until = 0, 0.0
+    for at in range(0, len(user) - CHUNK, CHUNK):
+        block = user[at : at + CHUNK].copy()
+        now = (at + CHUNK) / RATE
+        if now > silent_until:
+            part = echo[played : played + CHUNK]
+            block[: len(part)] += part
+            played += CHUNK
+        pcm = np.clip(block, -32_768, 32_767).astype(np.int16).tobytes()
+        for event in hearing.feed(AudioChunk(pcm, RATE, clock + now)):
             heard_at = getattr(event, "at_seconds", clock + now) - clock
             first = begun_by(heard_at - BEHIND_SECONDS)
             sounding = max(0, first - 1), begun_by(heard_at + AHEAD_SECONDS)
@@ -172,15 +185,16 @@ def _serve(
             after, orders = step(state, event)
             if CancelReply() in orders:
                 cancelled.append(now)
+                silent_until = float("inf")
                 hearing.cancel()
             elif isinstance(event, Armed) and HoldReply() in orders:
                 held.append(now)
+                silent_until = max(silent_until, now + HOLD_SECONDS)
             elif DropCapture() in orders:
                 dropped.append(now)
                 hearing.cancel()
             state = after if after.replying else state
     hearing.mind_commands(False)
-    hearing.finish()
     hearing.cancel()
     return cancelled, held, dropped
 
