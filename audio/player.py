@@ -148,6 +148,7 @@ class StreamPlayer:
             ConfigError: no loudspeaker answers to the wanted name.
         """
         self.started_at = None
+        self._feed.hold(0)
         with self._lock:
             if self._closed:
                 raise AudioDeviceError("The loudspeaker is closed.")
@@ -204,6 +205,7 @@ class StreamPlayer:
             time.sleep(POLL_SECONDS / 2)
         if self._feed.fading:  # nobody takes the samples any more
             self._feed.clear()
+        self._feed.hold(0)
 
     def close(self) -> None:
         """Fade out and free the device; `play` and `wait` in another thread raise."""

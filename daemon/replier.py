@@ -15,6 +15,7 @@ from daemon.turn import Times
 log = logging.getLogger(__name__)
 
 BEHIND_SECONDS, AHEAD_SECONDS = 1.0, 0.2  # by which sound may be later or earlier than reckoned
+CANCEL_SECONDS = 5.0  # of silence at most, until what was queued has been dropped
 CHECK_SECONDS = 10.0  # between two looks at the speech engine while nobody speaks
 
 
@@ -165,8 +166,12 @@ class Replier:
         return job
 
     def cancel(self) -> None:
-        """Stop the newest reply; its end is reported when it has fallen silent."""
+        """Stop the newest reply; its end is reported when it has fallen silent.
+
+        What sounds is held at once: our thread may be busy with the next sentence.
+        """
         if self._current is not None:
+            self._speaker.hold(CANCEL_SECONDS)
             self._current.cancel()
 
     def cue(self, name: str) -> None:

@@ -93,6 +93,7 @@ def test_what_is_discarded_or_cancelled_makes_no_sound(
     while not (isinstance(events[-1], Ended) and events[-1].turn == 2):
         events.append(inbox.get(timeout=SECONDS))
     assert {event.turn for event in events} == {1, 2}
+    assert speaker.held, "what sounds must not go on until our thread has time"
     assert speaker.spoken[-2:] == ["One.", "Two."]
 
 
