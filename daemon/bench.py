@@ -197,7 +197,7 @@ def _exchange(server: SoundServer, wav: Path) -> Exchange | None:
 def _finished_turn(before: object) -> dict[str, Any] | None:
     """What `status` tells of a turn that has begun after so many and is over, if one comes."""
     deadline = time.monotonic() + REPLY_SECONDS
-    patience = time.monotonic() + 10.0  # for words to be understood at all
+    patience = time.monotonic() + 20.0  # for words to be understood at all
     while time.monotonic() < deadline:
         status = _status()
         turn = status["last_turn"]

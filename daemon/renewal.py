@@ -132,6 +132,7 @@ class Renewal:
         self._change(change)
         change.done.result()
         self._parts = made
+        parts.give_back_memory()
         parts.give_back_memory()  # of the old ones, unless a reply under way still needs them
 
 
