@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_the_text_shows_tables_and_the_growing_text():
     result = explain("the old sailor", "--tokens", 2)
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert "    “ sailor”        20 73 61 69 6c 6f 72        93637  12256" in lines
+    assert any(re.fullmatch(r"    “ old” +20 6f 6c 64 +2362 +\d+", line) for line in lines)
     assert sum(line.endswith("← drawn") for line in lines) == 2
     texts = [line.removeprefix("  text:  ") for line in lines if line.startswith("  text:")]
     assert texts[0].startswith(" the old sailor")
