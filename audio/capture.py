@@ -1,7 +1,8 @@
 """Capture one seed: from the end of a trigger phrase to the end of the words after it."""
 
-from audio.endpoint import VoiceDetector
+from audio.endpoint import needed_silence
 from audio.events import Nothing, Partial, Paused, Seed
+from audio.voice_activity import VoiceDetector
 from audio.vosk_engine import RATE, VoskEngine, Word
 from config.settings import SeedSettings
 
@@ -12,33 +13,38 @@ _HESITATIONS = frozenset(
 )
 _NOISE = _HESITATIONS | {"a", "the", "的", "了"}
 
-_VOICE_VETO = 0.3  # seconds without voice that must go with silence of words
 _PAUSE = 0.15  # seconds without voice after which the words so far may be all
-_PATIENCE = 0.6  # seconds longer that words alone must be missing, for where it is never quiet
+_LATE = 0.2  # seconds for which the words must not have changed: they come late, so no more
+_LEAST_VOICE = 0.15  # seconds of voice that a seed has; a slammed door or music has less
+_PATIENCE = 1.0  # seconds longer that words alone must be missing, for where it is never quiet
 
 
 class Capture:
     """An open-vocabulary recogniser with a beginning and an end. Times count from its making."""
 
-    def __init__(self, engine: VoskEngine, settings: SeedSettings, joiner: str) -> None:
+    def __init__(
+        self, engine: VoskEngine, voice: VoiceDetector, settings: SeedSettings, joiner: str
+    ) -> None:
         self._settings = settings
         self._joiner = joiner
         self._recognizer = engine.open_vocabulary()
-        self._voice = VoiceDetector()
+        self._voice = voice
+        self._voice.reset()
         self._words: list[Word] = []  # of ended utterances
         self._partial = ""
         self._paused = ""  # the text at the last pause that was reported
         self._changed = 0.0  # when the words last changed
-        self._quiet = 0.0
+        self._quiet = 0.0  # seconds without voice
+        self._longest_pause = 0.0  # between words
         self.seconds = 0.0
 
     def accept(self, pcm: bytes) -> list[Partial | Paused | Seed | Nothing]:
         """Hear 16-bit samples; a Seed or Nothing is the last event there is."""
         self.seconds += len(pcm) / 2 / RATE
-        self._quiet = self._voice.accept(pcm)
         before = self._text()
+        self._listen_for_pauses(pcm, begun=bool(before))
         ended = self._recognizer.accept(pcm)
-        if ended is not None:
+        if ended is not None and self._is_voiced():
             self._words += ended
         self._partial = self._recognizer.partial()
         text = self._text()
@@ -48,7 +54,7 @@ class Capture:
             events.append(Partial(text))
         if self._is_over():
             events.append(self.finish())
-        elif self._quiet >= _PAUSE and text != self._paused and _is_speech(self._heard()):
+        elif self._quiet >= _PAUSE and text != self._paused and self._is_begun():
             self._paused = text
             events.append(Paused(text))
         return events
@@ -58,42 +64,56 @@ class Capture:
         self._words += self._recognizer.finish()
         self._partial = ""
         texts = [word.text for word in self._words]
-        if not _is_speech(texts):
+        if not _is_speech(texts) or not self._is_voiced():
             return Nothing("noise" if texts else empty)
         return Seed(self._text(), self._words[-1].end)
 
     def _is_over(self) -> bool:
         if self.seconds >= self._settings.max_seconds:
             return True
-        if not _is_speech(self._heard()):
+        if not self._is_begun():
             return self.seconds >= self._settings.timeout_seconds
-        needed = self._settings.silence_seconds
-        if self._is_between_utterances():
-            silence, quiet = self.seconds - self._words[-1].end, min(needed, _VOICE_VETO)
-        else:  # words come late: the unchanged text proves little while there is a voice
-            silence, quiet = self.seconds - self._changed, needed
-        return silence >= needed + _PATIENCE or (silence >= needed and self._quiet >= quiet)
+        words = self._text_words()
+        needed = needed_silence(
+            words, self._longest_pause, self._settings.silence_seconds, chinese=not self._joiner
+        )
+        still = self.seconds - self._changed
+        if self._quiet >= needed and still >= min(needed, _LATE):
+            return True
+        # Where it is never quiet, words that stay away must do.
+        last = self._words[-1].end if self._is_between_utterances() else self._changed
+        return self.seconds - last >= needed + _PATIENCE
+
+    def _is_begun(self) -> bool:
+        return _is_speech(self._heard()) and self._is_voiced()
+
+    def _is_voiced(self) -> bool:
+        """Whether a voice was heard at all: the recogniser makes words of any noise."""
+        return self._voice.voiced_seconds >= _LEAST_VOICE
+
+    def _listen_for_pauses(self, pcm: bytes, *, begun: bool) -> None:
+        before = self._quiet
+        self._quiet = self._voice.accept(pcm)
+        if begun and self._quiet < before:
+            self._longest_pause = max(self._longest_pause, before)
 
     def _is_between_utterances(self) -> bool:
-        """Whether the engine has ended one, and thus knows when its last word did.
-
-        What sounds like a hesitation counts as a new one only while there is a voice.
-        """
-        begun = set(self._partial.split())
-        if begun and self._quiet < _VOICE_VETO:
-            return False
-        return bool(self._words) and not begun - _NOISE
+        """Whether the engine has ended one, and thus knows when its last word did."""
+        return bool(self._words) and not set(self._partial.split()) - _NOISE
 
     def _heard(self) -> list[str]:
         return [word.text for word in self._words] + self._partial.split()
 
     def _text(self) -> str:
+        return self._joiner.join(self._text_words())
+
+    def _text_words(self) -> list[str]:
         words = self._heard()
         while words and words[0] in _HESITATIONS:
             words = words[1:]
         while words and words[-1] in _HESITATIONS:
             words = words[:-1]
-        return self._joiner.join(words)
+        return words
 
 
 def _is_speech(words: list[str]) -> bool:

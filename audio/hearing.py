@@ -5,6 +5,7 @@ through the seed, so the last seconds of sound are kept, and a fresh open-vocabu
 hears them again from the phrase's end, catches up, and goes on live.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,15 @@ from pathlib import Path
 from audio.capture import Capture
 from audio.chunk import AudioChunk
 from audio.events import Armed, Command, Event, Nothing, Seed, Triggered
-from audio.phrases import parse_phrases
+from audio.phrase_check import weakness
+from audio.phrases import Phrase, parse_phrases
 from audio.spoken_commands import CommandListener, SpokenCommand
 from audio.trigger import Hit, TriggerListener
+from audio.voice_activity import VoiceDetector
 from audio.vosk_engine import RATE, VoskEngine
 from config.settings import SeedSettings, TriggerSettings
+
+log = logging.getLogger(__name__)
 
 Commands = Mapping[str, Sequence[str]]
 """Phrases that need no trigger, by their kind."""
@@ -62,8 +67,19 @@ def _on(
         for kind, texts in commands.items()
         for phrase in parse_phrases(texts, engine.knows, engine.vocabulary, f"{kind} phrases")
     ]
-    listener = TriggerListener(engine, phrases)
+    for phrase in phrases:
+        _warn_if_weak(phrase)
+    listener = TriggerListener(engine, phrases, VoiceDetector(), must_begin=trigger.must_begin)
     return Hearing(engine, listener, trigger.cooldown_seconds, seed, language, spoken)
+
+
+def _warn_if_weak(phrase: Phrase) -> None:
+    if doubt := weakness(phrase):
+        log.warning(
+            'The trigger phrase "%s" may wake by mistake: %s; '
+            '`afterword doctor --phrase "%s"` measures how often.',
+            *(phrase.text, doubt, phrase.text),
+        )
 
 
 class Hearing:
@@ -86,18 +102,22 @@ class Hearing:
         self._kept = bytearray()  # the latest sound
         self._heard = 0  # samples since we were made
         self._offset = 0.0  # seconds from our count to the source's
+        self._voice = VoiceDetector()  # one for all captures, as it takes a while to load
         self._capture: Capture | None = None
         self._began = 0.0  # when the capture did, by our count
         self._last_hit = float("-inf")
         self._commands = commands
         self._minding: CommandListener | None = None
+        self._command_voice = VoiceDetector()
 
     def mind_commands(self, on: bool) -> None:
         """Listen to the phrases that need no trigger, or no longer; not during a capture."""
         if not on:
             self._minding = None
         elif self._minding is None and self._commands:
-            self._minding = CommandListener(self._engine, self._commands, self._heard / RATE)
+            self._minding = CommandListener(
+                self._engine, self._commands, self._command_voice, self._heard / RATE
+            )
 
     @property
     def folder(self) -> Path:
@@ -165,7 +185,7 @@ class Hearing:
     def _begin(self, hit: Hit) -> list[Event]:
         """Start a capture at the phrase's end; one that was going on is dropped."""
         self._last_hit = self._began = hit.end
-        self._capture = Capture(self._engine, self._settings, self._joiner)
+        self._capture = Capture(self._engine, self._voice, self._settings, self._joiner)
         since = min(2 * (self._heard - round(hit.end * RATE)), len(self._kept))
         missed = bytes(self._kept[len(self._kept) - since :])
         blocks = (missed[at : at + _REPLAY_BLOCK] for at in range(0, since, _REPLAY_BLOCK))

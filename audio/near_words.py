@@ -29,16 +29,16 @@ def decoys(phrase: Sequence[str], knows: Callable[[str], bool]) -> list[str]:
 
 def similar(word: str, vocabulary: Collection[str], count: int) -> list[str]:
     """The `count` words spelt most like `word`, most alike first; fewer where none are close."""
-    target = _pairs(word)
-    scored = ((-_likeness(target, _pairs(other)), other) for other in vocabulary)
+    scored = ((-likeness(word, other), other) for other in vocabulary)
     return [other for score, other in sorted(scored)[:count] if score <= -_CLOSE]
+
+
+def likeness(one: str, other: str) -> float:
+    """How alike two words are spelt: 0 nothing shared, 1 the same; Dice's coefficient."""
+    mine, its = _pairs(one), _pairs(other)
+    return 2 * len(mine & its) / (len(mine) + len(its))
 
 
 def _pairs(word: str) -> set[str]:
     padded = f"<{word}>"
     return {padded[at : at + 2] for at in range(len(padded) - 1)}
-
-
-def _likeness(one: set[str], other: set[str]) -> float:
-    """Dice's coefficient: 0 nothing shared, 1 the same."""
-    return 2 * len(one & other) / (len(one) + len(other))

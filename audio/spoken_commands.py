@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from audio.phrases import Phrase
 from audio.trigger import TriggerListener
+from audio.voice_activity import VoiceDetector
 from audio.vosk_engine import VoskEngine
 
 
@@ -20,11 +21,15 @@ class CommandListener:
     """A small grammar beside that of the trigger, made anew each time it is needed."""
 
     def __init__(
-        self, engine: VoskEngine, commands: Sequence[SpokenCommand], origin: float
+        self,
+        engine: VoskEngine,
+        commands: Sequence[SpokenCommand],
+        voice: VoiceDetector,
+        origin: float,
     ) -> None:
         """`origin` is the time, in seconds, from which on hits are counted."""
         self._kinds = {command.phrase.text: command.kind for command in commands}
-        self._listener = TriggerListener(engine, [command.phrase for command in commands])
+        self._listener = TriggerListener(engine, [command.phrase for command in commands], voice)
         self._origin = origin
 
     def accept(self, pcm: bytes) -> tuple[str, str, float] | None:

@@ -6,10 +6,14 @@ from itertools import pairwise
 
 from audio.near_words import decoys
 from audio.phrases import Phrase
+from audio.voice_activity import VoiceDetector
 from audio.vosk_engine import RATE, UNKNOWN, VoskEngine, Word
 
 _LONGEST_GAP = 1.0  # seconds between two words of one phrase
 _RENEW_AFTER = 600  # seconds; a recogniser's memory grows with the sound it has heard
+_PAUSE = 0.2  # seconds without voice after a phrase, and we decide; the engine would wait for 0.4
+_WARM_UP = RATE * 2  # bytes, a second: what the voice detector hears before it is asked
+_BEGINNING_GAP = 0.3  # seconds without a word before a phrase that must begin what is said
 
 
 @dataclass(frozen=True)
@@ -24,14 +28,33 @@ class TriggerListener:
     """Hears nothing but the phrases.
 
     Partial results show a phrase before it is over, but are wrong dozens of times an hour; final
-    results come half a second later and are right.
+    results are right. The engine gives one half a second after the phrase, or when we ask: we do as
+    soon as the partial result holds a phrase and the speaker pauses.
     """
 
-    def __init__(self, engine: VoskEngine, phrases: Sequence[Phrase]) -> None:
+    def __init__(
+        self,
+        engine: VoskEngine,
+        phrases: Sequence[Phrase],
+        voice: VoiceDetector,
+        *,
+        must_begin: bool = False,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            engine: makes the recognisers.
+            phrases: to listen for.
+            voice: for this listener alone.
+            must_begin: whether a phrase counts only where no word comes just before it.
+        """
         self._engine = engine
         self._phrases = sorted(phrases, key=lambda phrase: -len(phrase.words))
         self._grammar = _grammar(engine, phrases)
+        self._must_begin = must_begin
+        self._voice = voice
         self._seconds = 0.0
+        self._latest = b""  # the last second of sound
         self._begin()
 
     def _begin(self) -> None:
@@ -39,6 +62,7 @@ class TriggerListener:
         self._origin = self._seconds
         self._recent: list[Word] = []
         self._armed = False
+        self._watching = False  # for the pause after a phrase
 
     def accept(self, pcm: bytes) -> tuple[Phrase | None, Hit | None]:
         """Hear 16-bit samples.
@@ -48,17 +72,27 @@ class TriggerListener:
         """
         self._seconds += len(pcm) / 2 / RATE
         words = self._recognizer.accept(pcm)
+        partial = self._recognizer.partial().split() if words is None else []
+        coming = next((p for p in self._phrases if _find(p.words, partial) >= 0), None)
+        if coming is not None and self._pauses(pcm):
+            words = self._recognizer.finish()
+        self._latest = (self._latest + pcm)[-_WARM_UP:]
         if words is not None:
-            self._armed = False
+            self._armed = self._watching = False
             return None, self._judge(words)
-        partial = self._recognizer.partial().split()
         if not partial and self._seconds - self._origin > _RENEW_AFTER:
             self._begin()
-        if self._armed:
-            return None, None
-        coming = next((p for p in self._phrases if _find(p.words, partial) >= 0), None)
-        self._armed = coming is not None
-        return coming, None
+        self._watching = coming is not None
+        first = coming is not None and not self._armed
+        self._armed = self._armed or first
+        return coming if first else None, None
+
+    def _pauses(self, pcm: bytes) -> bool:
+        """Whether there has been no voice for a moment; a costly question, so seldom asked."""
+        if not self._watching:
+            self._voice.reset()
+            self._voice.accept(self._latest)
+        return self._voice.accept(pcm) >= _PAUSE
 
     def finish(self) -> Hit | None:
         """The sound has ended: judge what is left, and begin anew."""
@@ -75,9 +109,12 @@ class TriggerListener:
             at = _find(phrase.words, texts)
             said = heard[at : at + len(phrase.words)]
             gaps = [after.start - before.end for before, after in pairwise(said)]
-            if at >= 0 and said[-1] in words and max(gaps, default=0) <= _LONGEST_GAP:
-                self._recent = []
-                return Hit(phrase, self._origin + said[-1].end)
+            if at < 0 or said[-1] not in words or max(gaps, default=0) > _LONGEST_GAP:
+                continue
+            if self._must_begin and at and said[0].start - heard[at - 1].end < _BEGINNING_GAP:
+                continue
+            self._recent = []
+            return Hit(phrase, self._origin + said[-1].end)
         return None
 
 

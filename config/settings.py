@@ -14,6 +14,7 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 # Strict: "150" is not a number and yes is not 1, so that a slip is told, not guessed.
 Text = Annotated[str, Strict(), Field(min_length=1)]
 Whole = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
 Real = Annotated[float, Strict()]  # a whole number will do
 
 
@@ -22,6 +23,7 @@ class TriggerSettings:
     """When to start listening to a seed."""
 
     phrases: Annotated[list[Text], Field(min_length=1, max_length=16)]
+    must_begin: Flag
     cooldown_seconds: Annotated[Real, Field(ge=0, le=60)]
     stop_phrases: Annotated[list[Text], Field(max_length=16)]
 

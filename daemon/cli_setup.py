@@ -13,23 +13,48 @@ from daemon.cli_options import FILE, settings_options
     epilog=examples(
         "afterword doctor",
         "afterword doctor --no-sound --json | python3 -m json.tool",
+        'afterword doctor --phrase "hey computer"',
     )
 )
 @settings_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a page.")
 @click.option("--no-sound", is_flag=True, help="Neither record nor play anything.")
+@click.option("--phrase", metavar="WORDS", help="Measure this trigger phrase instead.")
+@click.option(
+    "--positives", type=FILE, metavar="DIR", help="Recordings of the phrase, one to a file."
+)
+@click.option(
+    "--negatives", type=FILE, metavar="DIR", multiple=True, help="Recordings of other speech."
+)
 def doctor(
     config_file: Path | None,
     flags: tuple[str, ...],
     language: str | None,
     as_json: bool,
     no_sound: bool,
+    phrase: str | None,
+    positives: Path | None,
+    negatives: tuple[Path, ...],
 ) -> None:
     """Check everything Afterword needs, and say what helps.
 
     Records two seconds and plays a tone. Exit code 0: all is well; 1: it works, but look at the
     warnings; 2: something does not work.
+
+    With --phrase it plays recordings through the hearing instead, and prints how many of the phrase
+    are missed and how often other speech is taken for it; synthetic voices speak where there are no
+    folders.
     """
+    if phrase is None and (positives or negatives):
+        raise click.UsageError("--positives and --negatives go with --phrase.")
+    if phrase is not None:
+        if as_json or no_sound:
+            raise click.UsageError("--json and --no-sound do not go with --phrase.")
+        from daemon import commands, phrase_doctor
+
+        settings = commands.load_settings(config_file, flags, language).settings
+        phrase_doctor.tell(phrase_doctor.judge(settings, phrase, positives, negatives))
+        return
     from daemon import doctor as page
 
     findings = page.examine(config_file, flags, language, sound=not no_sound)
