@@ -15,6 +15,7 @@ from audio.chunk import AudioChunk
 from audio.events import Armed, Command, Event, Nothing, Seed, Triggered
 from audio.phrase_check import weakness
 from audio.phrases import Phrase, parse_phrases
+from audio.recent_sound import RecentSound
 from audio.spoken_commands import CommandListener, SpokenCommand
 from audio.trigger import Hit, TriggerListener
 from audio.voice_activity import VoiceDetector
@@ -99,8 +100,7 @@ class Hearing:
         self._cooldown = cooldown_seconds
         self._settings = seed
         self._joiner = "" if language == "zh" else " "
-        self._kept = bytearray()  # the latest sound
-        self._heard = 0  # samples since we were made
+        self._sound = RecentSound(_KEPT_SECONDS)
         self._offset = 0.0  # seconds from our count to the source's
         self._voice = VoiceDetector()  # one for all captures, as it takes a while to load
         self._capture: Capture | None = None
@@ -116,7 +116,7 @@ class Hearing:
             self._minding = None
         elif self._minding is None and self._commands:
             self._minding = CommandListener(
-                self._engine, self._commands, self._command_voice, self._heard / RATE
+                self._engine, self._commands, self._command_voice, self._sound.seconds
             )
 
     @property
@@ -144,7 +144,8 @@ class Hearing:
             raise ValueError(f"hearing needs {RATE} Hz, not {chunk.rate}")
         if not chunk.pcm:  # a microphone that is away for the moment
             return []
-        self._keep(chunk)
+        self._sound.add(chunk.pcm)
+        self._offset = chunk.end_seconds - self._sound.seconds
         armed, hit = self._listener.accept(chunk.pcm)
         if hit is not None and self._is_new(hit):
             return self._begin(hit)
@@ -171,14 +172,6 @@ class Hearing:
         """Drop a capture that has begun and listen for the trigger again."""
         self._capture = None
 
-    def _keep(self, chunk: AudioChunk) -> None:
-        self._kept += chunk.pcm
-        excess = len(self._kept) - 2 * RATE * _KEPT_SECONDS
-        if excess > 2 * RATE:  # trim now and then, not at every chunk
-            del self._kept[:excess]
-        self._heard += len(chunk.pcm) // 2
-        self._offset = chunk.end_seconds - self._heard / RATE
-
     def _is_new(self, hit: Hit) -> bool:
         return hit.end - self._last_hit >= self._cooldown
 
@@ -186,9 +179,8 @@ class Hearing:
         """Start a capture at the phrase's end; one that was going on is dropped."""
         self._last_hit = self._began = hit.end
         self._capture = Capture(self._engine, self._voice, self._settings, self._joiner)
-        since = min(2 * (self._heard - round(hit.end * RATE)), len(self._kept))
-        missed = bytes(self._kept[len(self._kept) - since :])
-        blocks = (missed[at : at + _REPLAY_BLOCK] for at in range(0, since, _REPLAY_BLOCK))
+        missed = self._sound.since(hit.end)
+        blocks = (missed[at : at + _REPLAY_BLOCK] for at in range(0, len(missed), _REPLAY_BLOCK))
         return [Triggered(hit.phrase.text, self._offset + hit.end), *self._go_on(blocks)]
 
     def _go_on(self, blocks: Iterable[bytes]) -> list[Event]:

@@ -5,35 +5,18 @@ Published advice for wake words: two words, four syllables or more, nothing said
 
 import re
 
+from audio.common_words import COMMON_WORDS
 from audio.near_words import likeness
 from audio.phrases import Phrase
 
 _FEWEST_SYLLABLES = 4
 _TOO_CLOSE = 0.7  # Dice's coefficient of letter pairs
 
-# The words English and Chinese speakers say most, by any frequency list.
-_COMMON_WORDS = """
-a about after again all also am an and any are as at back be because been before but by call came
-can come could day did do does done down each even find first for from get give go going good got
-great had has have he hear hello help her here hey hi him his home house how i if in into is it
-its just know last left let life like little long look made make man many may me more morning most
-much must my name need never new next night no not now of off oh ok okay old on one only open or
-other our out over own part people place play please put right said same say see she should show
-sir so some something soon sorry start still stop such sure take talk tell than thank thanks that
-the their them then there these they thing things think this three time to today too turn two
-under up us very wait want was water way we week well went were what when where which while who
-why will wish with woman word work world would write year years yes yet you young your
-你 我 他 她 它 们 你们 我们 他们 的 了 是 在 有 和 不 好 你好 您好 请 谢谢 再见 什么 怎么
-这 那 这个 那个 这里 那里 一 一个 人 大家 说 看 听 来 去 要 想 知道 可以 没有 现在 今天
-明天 时候 吃 喝 打开 开始
-"""
-_COMMON = frozenset(_COMMON_WORDS.split())
-
 
 def weakness(phrase: Phrase) -> str | None:
     """Why the phrase will often wake by mistake, in half a sentence; None where it need not."""
     words = phrase.words
-    if all(word in _COMMON for word in words):
+    if all(word in COMMON_WORDS for word in words):
         return "it is made of words of everyday talk"
     if len(words) == 1 and (near := _common_word_near(words[0])):
         return f'it is close to the common word "{near}"'
@@ -54,5 +37,5 @@ def syllables(word: str) -> int:
 
 
 def _common_word_near(word: str) -> str | None:
-    best = max(sorted(_COMMON), key=lambda other: likeness(word, other))
+    best = max(sorted(COMMON_WORDS), key=lambda other: likeness(word, other))
     return best if likeness(word, best) >= _TOO_CLOSE else None

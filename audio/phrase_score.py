@@ -22,6 +22,7 @@ _PAUSE_SECONDS = 2.0  # of a quiet room after each clip
 _GAP_SECONDS = 0.3  # between two negatives
 _ROOM = 12.0  # root mean square of a quiet room, in 16-bit steps
 _BABBLE_VOICES = 6
+_SHIFT = 17_011  # samples
 _BABBLE_SECONDS = 30
 _BABBLE_LEVEL = 3000.0  # root mean square
 _SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".mp3"])
@@ -77,15 +78,32 @@ def _read(file: Path) -> Sound:
         return np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2").astype(np.int16)
 
 
-def hear_phrase(hearing: Hearing, clips: Iterable[Sound]) -> Heard:
-    """Play each clip, then a pause; the hearing must have a cool-down of 0."""
-    delays = []
-    count = 0
-    for clip in clips:
-        count += 1
+@dataclass(frozen=True)
+class Noise:
+    """What sounds at the same time, so many decibels below the whole recording, pauses and all."""
+
+    sound: Sound
+    ratio_db: float
+
+
+def hear_phrase(hearing: Hearing, clips: Sequence[Sound], noise: Noise | None = None) -> Heard:
+    """Play each clip, then a pause, in which the noise goes on.
+
+    The hearing must have a cool-down of 0.
+    """
+    delays: list[float] = []
+    for number, clip in enumerate(clips):
         sound = np.concatenate([clip, _room(_PAUSE_SECONDS)])
+        if noise is not None:
+            sound = _clipped(sound + _noise_for(clip, len(sound), noise, number))
         delays += list(_delays(hearing, sound))[:1]
-    return Heard(count, count - len(delays), tuple(delays))
+    return Heard(len(clips), len(clips) - len(delays), tuple(delays))
+
+
+def _noise_for(clip: Sound, samples: int, noise: Noise, number: int) -> npt.NDArray[np.float64]:
+    """Another part of the noise for each clip."""
+    part = np.resize(np.roll(noise.sound, -_SHIFT * number), samples).astype(np.float64)
+    return part * (_level(clip) / _level(part) * 10 ** (-noise.ratio_db / 20))
 
 
 def hear_others(hearing: Hearing, sounds: Iterable[Sound]) -> Mistaken:
@@ -116,19 +134,6 @@ def babble(sounds: Sequence[Sound]) -> Sound:
         one = np.resize(np.concatenate(parts[:200]).astype(np.float64), length)
         mixed += one / _level(one)
     return _clipped(mixed * _BABBLE_LEVEL / _level(mixed))
-
-
-def with_noise(clip: Sound, noise: Sound, ratio_db: float, shift: int) -> Sound:
-    """The clip with noise that has so many decibels less power than the whole recording.
-
-    Args:
-        clip: the recording, pauses and all, as papers on wake words take it.
-        noise: any length; it is repeated.
-        ratio_db: signal to noise ratio.
-        shift: where in the noise to begin, in samples.
-    """
-    part = np.resize(np.roll(noise, -shift), len(clip)).astype(np.float64)
-    return _clipped(clip + part * (_level(clip) / _level(part) * 10 ** (-ratio_db / 20)))
 
 
 def _level(sound: npt.NDArray[np.int16] | npt.NDArray[np.float64]) -> float:

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from audio.common_words import COMMON_WORDS
 from audio.near_words import decoys
 from audio.phrases import Phrase
+from audio.recent_sound import RecentSound
 from audio.voice_activity import VoiceDetector
-from audio.vosk_engine import RATE, UNKNOWN, VoskEngine, Word
+from audio.vosk_engine import UNKNOWN, VoskEngine, Word
 
 _LONGEST_GAP = 1.0  # seconds between two words of one phrase
 _RENEW_AFTER = 600  # seconds; a recogniser's memory grows with the sound it has heard
 _PAUSE = 0.2  # seconds without voice after a phrase, and we decide; the engine would wait for 0.4
-_WARM_UP = RATE * 2  # bytes, a second: what the voice detector hears before it is asked
+_WARM_UP = 1.0  # seconds that the voice detector hears before it is asked
+_KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a phrase, may last 20
+_BEFORE, _AFTER = 0.5, 0.5  # seconds around a phrase that the second opinion hears
 _BEGINNING_GAP = 0.3  # seconds without a word before a phrase that must begin what is said
 
 
@@ -30,6 +34,10 @@ class TriggerListener:
     Partial results show a phrase before it is over, but are wrong dozens of times an hour; final
     results are right. The engine gives one half a second after the phrase, or when we ask: we do as
     soon as the partial result holds a phrase and the speaker pauses.
+
+    A phrase that was found is heard again, with the words of everyday talk beside it: "okay
+    computer" was "hey computer" only for want of "okay". To listen with them always would lose
+    phrases in noise.
     """
 
     def __init__(
@@ -51,15 +59,16 @@ class TriggerListener:
         self._engine = engine
         self._phrases = sorted(phrases, key=lambda phrase: -len(phrase.words))
         self._grammar = _grammar(engine, phrases)
+        common = (word for word in sorted(COMMON_WORDS) if engine.knows(word))
+        self._second_grammar = [*dict.fromkeys([*self._grammar, *common])]
         self._must_begin = must_begin
         self._voice = voice
-        self._seconds = 0.0
-        self._latest = b""  # the last second of sound
+        self._sound = RecentSound(_KEPT_SECONDS)
         self._begin()
 
     def _begin(self) -> None:
         self._recognizer = self._engine.grammar(self._grammar)
-        self._origin = self._seconds
+        self._origin = self._sound.seconds
         self._recent: list[Word] = []
         self._armed = False
         self._watching = False  # for the pause after a phrase
@@ -70,17 +79,16 @@ class TriggerListener:
         Returns:
             the phrase that seems to be on its way, once an utterance; the one that was said.
         """
-        self._seconds += len(pcm) / 2 / RATE
+        self._sound.add(pcm)
         words = self._recognizer.accept(pcm)
         partial = self._recognizer.partial().split() if words is None else []
         coming = next((p for p in self._phrases if _find(p.words, partial) >= 0), None)
         if coming is not None and self._pauses(pcm):
             words = self._recognizer.finish()
-        self._latest = (self._latest + pcm)[-_WARM_UP:]
         if words is not None:
             self._armed = self._watching = False
             return None, self._judge(words)
-        if not partial and self._seconds - self._origin > _RENEW_AFTER:
+        if not partial and self._sound.seconds - self._origin > _RENEW_AFTER:
             self._begin()
         self._watching = coming is not None
         first = coming is not None and not self._armed
@@ -91,7 +99,7 @@ class TriggerListener:
         """Whether there has been no voice for a moment; a costly question, so seldom asked."""
         if not self._watching:
             self._voice.reset()
-            self._voice.accept(self._latest)
+            pcm = self._sound.since(self._sound.seconds - _WARM_UP)
         return self._voice.accept(pcm) >= _PAUSE
 
     def finish(self) -> Hit | None:
@@ -113,9 +121,18 @@ class TriggerListener:
                 continue
             if self._must_begin and at and said[0].start - heard[at - 1].end < _BEGINNING_GAP:
                 continue
-            self._recent = []
-            return Hit(phrase, self._origin + said[-1].end)
+            start, end = self._origin + said[0].start, self._origin + said[-1].end
+            if self._is_confirmed(phrase, start, end):
+                self._recent = []
+                return Hit(phrase, end)
         return None
+
+    def _is_confirmed(self, phrase: Phrase, start: float, end: float) -> bool:
+        """The second opinion; takes 0.05 s."""
+        recognizer = self._engine.grammar(self._second_grammar)
+        words = recognizer.accept(self._sound.since(start - _BEFORE, end + _AFTER)) or []
+        words = [*words, *recognizer.finish()]
+        return _find(phrase.words, [word.text for word in words]) >= 0
 
 
 def _grammar(engine: VoskEngine, phrases: Sequence[Phrase]) -> list[str]:

@@ -13,7 +13,7 @@ import click
 
 from audio import own_recordings, phrase_score
 from audio.phrase_check import syllables, weakness
-from audio.phrase_score import Heard, Mistaken, Sound
+from audio.phrase_score import Heard, Mistaken, Noise, Sound
 from audio.phrases import Phrase, parse_phrases
 from audio.vosk_engine import RATE
 from config.settings import Settings
@@ -54,8 +54,8 @@ def judge(
     yield missed("clean", phrase_score.hear_phrase(hearing, clips))
     crowd = phrase_score.babble(others)
     for ratio in RATIOS_DB:
-        noisy = _in_babble(clips, crowd, ratio)
-        yield missed(f"{ratio} dB babble", phrase_score.hear_phrase(hearing, noisy))
+        heard = phrase_score.hear_phrase(hearing, clips, Noise(crowd, ratio))
+        yield missed(f"{ratio} dB babble", heard)
     yield mistaken(phrase_score.hear_others(hearing, others))
 
 
@@ -68,11 +68,6 @@ def _prepare(settings: Settings, text: str) -> "tuple[Hearing, Phrase]":
     (phrase,) = parse_phrases([text], engine.knows, engine.vocabulary)
     trigger = replace(settings.trigger, phrases=[text], cooldown_seconds=0.0)
     return hearing.open_hearing(folder, trigger, settings.seed, settings.language), phrase
-
-
-def _in_babble(clips: Iterable[Sound], crowd: Sound, ratio_db: float) -> Iterator[Sound]:
-    for number, clip in enumerate(clips):
-        yield phrase_score.with_noise(clip, crowd, ratio_db, shift=number * 17_011)
 
 
 def in_words(phrase: Phrase) -> str:

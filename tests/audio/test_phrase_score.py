@@ -5,15 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audio.chunk import AudioChunk
+from audio.events import Event
 from audio.phrase_check import syllables, weakness
 from audio.phrase_score import (
     Mistaken,
+    Noise,
     babble,
     hear_others,
     hear_phrase,
     poisson_bound,
     read_folder,
-    with_noise,
 )
 from audio.phrases import Phrase
 from audio.vosk_engine import RATE
@@ -58,12 +60,26 @@ def test_bounds_are_those_of_poisson_tables() -> None:
 
 
 def test_noise_is_so_much_quieter_than_the_recording() -> None:
+    class Microphone:
+        """Stands in for the hearing and keeps what it was fed."""
+
+        def __init__(self) -> None:
+            self.pcm = b""
+
+        def feed(self, chunk: AudioChunk) -> list[Event]:
+            self.pcm += chunk.pcm
+            return []
+
     draw = np.random.default_rng(1)
     clip = np.concatenate([quiet(1), draw.normal(0, 4000, RATE).astype(np.int16), quiet(1)])
-    noise = draw.normal(0, 500, 2 * RATE).astype(np.int16)
-    added = with_noise(clip, noise, 10, shift=5).astype(float) - clip
+    noise = Noise(draw.normal(0, 500, 2 * RATE).astype(np.int16), 10)
+    clean, noisy = Microphone(), Microphone()
+    hear_phrase(clean, [clip])  # type: ignore[arg-type]
+    hear_phrase(noisy, [clip], noise)  # type: ignore[arg-type]
+    added = np.frombuffer(noisy.pcm, "<i2").astype(float) - np.frombuffer(clean.pcm, "<i2")
     ratio = np.sqrt(np.mean(clip.astype(float) ** 2) / np.mean(added**2))
     assert 20 * np.log10(ratio) == pytest.approx(10, abs=0.1)
+    assert np.abs(added[-RATE:]).mean() > 100  # it goes on in the pause
 
 
 def test_babble_is_of_all_sounds_and_long_enough() -> None:
