@@ -1,11 +1,11 @@
 """Listen for the trigger phrases, always: a small grammar that decides on final results only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from audio.common_words import COMMON_WORDS
-from audio.near_words import decoys
+from audio.near_words import decoys, likeness
 from audio.phrases import Phrase
 from audio.recent_sound import RecentSound
 from audio.voice_activity import VoiceDetector
@@ -16,6 +16,7 @@ _RENEW_AFTER = 600  # seconds; a recogniser's memory grows with the sound it has
 _PAUSE = 0.2  # seconds without voice after a phrase, and we decide; the engine would wait for 0.4
 _WARM_UP = 1.0  # seconds that the voice detector hears before it is asked
 _KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a phrase, may last 20
+_ALIKE = 0.5  # Dice's coefficient of letter pairs: words as near as this are one to the ear
 _BEFORE, _AFTER = 0.5, 0.5  # seconds around a phrase that the second opinion hears
 _BEGINNING_GAP = 0.3  # seconds without a word before a phrase that must begin what is said
 
@@ -59,8 +60,7 @@ class TriggerListener:
         self._engine = engine
         self._phrases = sorted(phrases, key=lambda phrase: -len(phrase.words))
         self._grammar = _grammar(engine, phrases)
-        common = (word for word in sorted(COMMON_WORDS) if engine.knows(word))
-        self._second_grammar = [*dict.fromkeys([*self._grammar, *common])]
+        self._second_grammar = [*dict.fromkeys([*self._grammar, *_other_words(engine, phrases)])]
         self._must_begin = must_begin
         self._voice = voice
         self._sound = RecentSound(_KEPT_SECONDS)
@@ -140,6 +140,14 @@ def _grammar(engine: VoskEngine, phrases: Sequence[Phrase]) -> list[str]:
     for phrase in phrases:
         entries += decoys(phrase.words, engine.knows)
     return [*dict.fromkeys(entries), UNKNOWN]
+
+
+def _other_words(engine: VoskEngine, phrases: Sequence[Phrase]) -> Iterator[str]:
+    """Words of everyday talk; not "he" beside "hey", which would be heard for it."""
+    said = {word for phrase in phrases for word in phrase.words}
+    for word in sorted(COMMON_WORDS):
+        if engine.knows(word) and all(likeness(word, other) < _ALIKE for other in said):
+            yield word
 
 
 def _find(phrase: Sequence[str], words: Sequence[str]) -> int:
