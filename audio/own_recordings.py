@@ -14,8 +14,8 @@ from audio.speech import SpeechEngine
 from audio.vosk_engine import RATE
 
 _VOICES = {
-    "en": ("en-us", "en-us+f3", "en-us+m7", "en-gb", "en-gb+f2", "en-gb-scotland+m3"),
-    "zh": ("cmn", "cmn+f2", "cmn+f4", "cmn+m1", "cmn+m3", "cmn+m7"),
+    "en": ("en-us", "en-us+f3", "en-us+m7", "en-gb-x-rp", "en-gb-x-rp+f2", "en-gb-scotland+m3"),
+    "zh": ("cmn-latn-pinyin", "cmn-latn-pinyin+f2", "cmn-latn-pinyin+f4", "cmn-latn-pinyin+m3"),
 }
 _SPEEDS = (120, 150, 185)  # words per minute
 _NEAR = {"en": "I said {} to them, and {} again.", "zh": "我说{}，又说{}。"}

@@ -8,11 +8,16 @@ import pytest
 from audio import own_recordings
 from config.errors import ConfigError
 from config.load import load
+from config.settings import Settings
 from daemon import phrase_doctor
 from daemon.cli import cli
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
-SETTINGS = load(Path(os.devnull), (), {}).settings
+
+
+@pytest.fixture
+def settings(vosk_en: Path) -> Settings:
+    return load(Path(os.devnull), [f"hearing.model={vosk_en}"], {}).settings
 
 
 def folder(at: Path, *names: str) -> Path:
@@ -22,10 +27,10 @@ def folder(at: Path, *names: str) -> Path:
     return at
 
 
-def test_folders_are_played_and_counted(vosk_en: Path, tmp_path: Path) -> None:
+def test_folders_are_played_and_counted(settings: Settings, tmp_path: Path) -> None:
     positives = folder(tmp_path / "yes", "trigger-then-silence.wav", "pause.wav")
     negatives = folder(tmp_path / "no", "no-trigger.wav", "one-breath.wav")
-    lines = list(phrase_doctor.judge(SETTINGS, "hey computer", positives, [negatives]))
+    lines = list(phrase_doctor.judge(settings, "hey computer", positives, [negatives]))
     assert lines[0] == '"hey computer": 4 syllables, no weakness in its words'
     assert str(positives) in lines[1]
     assert lines[2].startswith("clean: missed 0 of 2; 0.")
@@ -33,10 +38,10 @@ def test_folders_are_played_and_counted(vosk_en: Path, tmp_path: Path) -> None:
     assert lines[5].startswith("other speech: 1 false in 0.00 h")  # one-breath.wav holds it
 
 
-def test_without_folders_voices_speak(vosk_en: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_recordings, "_VOICES", {"en": ("en-us", "en-gb")})
+def test_without_folders_voices_speak(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_recordings, "_VOICES", {"en": ("en-us", "en-gb-x-rp")})
     monkeypatch.setattr(own_recordings, "_SPEEDS", (130, 150))
-    lines = list(phrase_doctor.judge(SETTINGS, "smart mirror", None, []))
+    lines = list(phrase_doctor.judge(settings, "smart mirror", None, []))
     assert "weak: it has fewer than 4 syllables" in lines[0]
     assert lines[1].startswith("plays 4 recordings")
     assert "synthetic voices" in lines[1]
@@ -44,9 +49,9 @@ def test_without_folders_voices_speak(vosk_en: Path, monkeypatch: pytest.MonkeyP
     assert lines[5].startswith("other speech: 0 false")
 
 
-def test_an_unknown_word_is_an_error_with_suggestions(vosk_en: Path) -> None:
+def test_an_unknown_word_is_an_error_with_suggestions(settings: Settings) -> None:
     with pytest.raises(ConfigError, match=r'"komputer".*computer'):
-        list(phrase_doctor.judge(SETTINGS, "hey komputer", None, []))
+        list(phrase_doctor.judge(settings, "hey komputer", None, []))
 
 
 @pytest.mark.parametrize(
