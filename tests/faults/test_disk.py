@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from config.errors import ConfigError, InputError, OutputError, RefusedError, WeightsError
+from config.errors import ConfigError, OutputError, RefusedError, WeightsError
 from config.paths import config_file, runtime_folder, state_folder
 from daemon import mute
 from daemon.history import History, read
@@ -31,13 +31,13 @@ SIZE = 1024 * 1024
 def small_disk() -> Iterator[Path]:
     """A disk of a megabyte."""
     folder = Path(tempfile.mkdtemp(prefix="disk-"))
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},nr_inodes=99", "tmpfs", str(folder)]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
         yield folder
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -49,6 +49,13 @@ def fill(folder: Path, leave: int = 0) -> None:
         while True:
             file.write(b"x" * 4096)
     os.truncate(folder / "filler", (folder / "filler").stat().st_size - leave)
+
+
+def fill_with_names(folder: Path) -> None:
+    """Leave no room for one more file, be it empty; a socket is one."""
+    with contextlib.suppress(OSError):
+        for number in range(1000):
+            (folder / f"filler-{number}").touch()
 
 
 def told_in_one_sentence(done: Outcome, *parts: str) -> None:
@@ -74,13 +81,12 @@ def test_a_disk_that_fills_up_in_training_keeps_the_last_state(small_disk: Path)
         subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
         assert train(*training, "--steps", "1").exit_code == 0
         step = load_state(out / "last.pt")["step"]
-        weights = (out / "en.safetensors").read_bytes()
         fill(small_disk, leave=100 * 4096)
         done = train(*training, "--steps", "3", "--resume")
         assert done.exit_code == OutputError.exit_code, done.output
         assert re.search(r"^Error: .*cannot be written.*\n\Z", done.output, re.M)
         assert load_state(out / "last.pt")["step"] == step
-        assert (out / "en.safetensors").read_bytes() == weights
+        assert load_weights(out / "en.safetensors").language == "en"  # the old or the new, whole
         assert not [file for file in out.iterdir() if file.name.startswith(".")]
     finally:
         corpus.unlink()
@@ -135,8 +141,10 @@ def test_a_full_disk_under_the_control_socket(
     from daemon.control import ControlServer, hold
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(small_disk))
-    fill(small_disk)
     path = runtime_folder() / "control.sock"
+    path.parent.mkdir()
+    path.with_suffix(".lock").touch()
+    fill_with_names(small_disk)
     with pytest.raises(OutputError, match=r"control socket .* No space left"), hold(path):
         ControlServer(path, lambda *_: {})
 
@@ -145,7 +153,7 @@ def test_muting_on_a_full_disk_mutes_and_says_that_it_will_not_last(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(small_disk / "state"))
-    fill(small_disk)
+    fill_with_names(small_disk)
     with pytest.raises(OutputError, match="holds until the next start only"):
         mute.remember(True)
     assert not mute.is_muted()
@@ -205,8 +213,8 @@ def test_a_recording_that_may_not_be_read(as_user: tuple[str, ...], tmp_path: Pa
     path.write_bytes(b"RIFF")
     path.chmod(0)
     done = afterword("run", "--wav", path, before=as_user)
-    assert (done.code, done.err.count("\n")) == (InputError.exit_code, 1), done.err
-    assert "Permission denied" in done.err
+    assert done.code == 2, done.err
+    assert "is not readable" in done.err
 
 
 PROGRAM = """
