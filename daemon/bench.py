@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from audio.virtual import SoundServer, missing_programs
 from config.errors import AfterwordError, AudioDeviceError, ControlError
-from daemon import client
+from daemon import client, soak
 
 Samples = npt.NDArray[np.int16]
 
@@ -257,9 +257,26 @@ def _middle(values: Sequence[float]) -> tuple[float, float]:
 @click.option("--listen", default=30.0, show_default=True, help="Seconds of each kind of sound.")
 @click.option("--set", "flags", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--json", "as_json", is_flag=True, help="As one line of JSON.")
-def main(turns: int, listen: float, flags: tuple[str, ...], as_json: bool) -> None:
+@click.option(
+    "--soak",
+    "soak_hours",
+    type=click.FloatRange(0.05, 1000),
+    help="Instead: serve so many hours of sound faster than they pass, and see that nothing grows.",
+)
+@click.option("--gap", type=click.FloatRange(30, 3600), default=60.0, help="Seconds an exchange.")
+def main(
+    turns: int,
+    listen: float,
+    flags: tuple[str, ...],
+    as_json: bool,
+    soak_hours: float | None,
+    gap: float,
+) -> None:
     """Measure how fast the daemon answers, and what it costs while it listens."""
     try:
+        if soak_hours is not None:
+            soak.run(soak_hours, gap, flags)
+            return
         exchanges, load = measure(turns, listen, flags)
         if not exchanges:
             raise ControlError(f"None of {turns} exchanges was answered.")

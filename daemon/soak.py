@@ -1,6 +1,6 @@
 """Hours of sound through the real parts, faster than they pass: all is served, nothing grows.
 
-`python -m daemon.soak --hours 24`. The sound is quiet noise, silence and talk, with an exchange
+`python -m daemon.bench --soak 24`. The sound is quiet noise, silence and talk, with an exchange
 strewn in every few minutes. The speech comes from the voice itself, so nothing need be at hand;
 what it says aloud goes nowhere.
 """
@@ -340,15 +340,6 @@ def children_of(parent: int) -> list[int]:
     return found
 
 
-@click.command()
-@click.option("--hours", type=click.FloatRange(0.05, 1000), default=1.0, help="Of sound.")
-@click.option("--gap", type=click.FloatRange(30, 3600), default=60.0, help="Seconds an exchange.")
-@click.option("--set", "flags", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
-def main(hours: float, gap: float, flags: tuple[str, ...]) -> None:
-    """Serve hours of sound, and tell what was not as it should be."""
-    run(hours, gap, flags)
-
-
 def run(hours: float, gap: float, flags: Sequence[str]) -> None:
     """Soak and report; exits with 1 where something was not as it should be."""
     from config.load import load
@@ -362,7 +353,3 @@ def run(hours: float, gap: float, flags: Sequence[str]) -> None:
     if problems := report.problems():
         click.echo(f"Not as it should be: {'; '.join(problems)}.")
         raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    main()

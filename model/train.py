@@ -294,7 +294,8 @@ def main(
     if spoken_openings is None:
         spoken_openings = SPOKEN_OPENINGS[given["language"]]
     options = TrainOptions(corpus=files, spoken_openings=spoken_openings, **given)
-    if options.state_path.exists() and not options.resume:
+    # Not Path.exists, which raises where the folder may not be looked into.
+    if os.path.exists(options.state_path) and not options.resume:  # noqa: PTH110
         raise OutputError(
             f"{options.folder} holds a training already; add --resume to go on with it, or choose "
             "another --out."

@@ -1,4 +1,4 @@
-"""Minutes of what `python -m daemon.soak` does for hours."""
+"""Minutes of what `python -m daemon.bench --soak` does for hours."""
 
 from pathlib import Path
 
