@@ -47,6 +47,7 @@ VOICES = ("en-us", "en-us+f3", "en-gb-scotland")
 START_SECONDS = 300.0  # to load the models; 4 s on a machine that is idle
 REPLY_SECONDS = 120.0
 SETTLE_SECONDS = 1.0  # between two exchanges
+CALM_SECONDS = 15.0  # until nothing of the last exchange is under way, not even a follow-up
 NOISE_LEVEL = 30  # root mean square, of 32,768: a room with a fan
 # Without cues, so that the first sound is the reply's; replies of one sentence save time.
 SETTINGS = ("cues.trigger=false", "cues.nothing=false", "model.max_sentences=1")
@@ -105,6 +106,7 @@ def measure(turns: int, listen_seconds: float, flags: Sequence[str]) -> tuple[li
         for number in range(turns):
             if found := _exchange(server, wavs[number % len(wavs)]):
                 exchanges.append(found)
+        time.sleep(CALM_SECONDS)
         loads = [_load(process, server, wav, listen_seconds) for wav in (None, noise, talk)]
         return exchanges, Load(loads[0], loads[1], loads[2], _resident(process))
 

@@ -4,7 +4,6 @@ The one place that knows which implementation stands behind each port.
 """
 
 import contextlib
-import ctypes
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from config.settings import Settings
 from daemon import logs
 from daemon.keepers import open_keepers
 from daemon.manners import Manners, manners
+from daemon.memory import give_back_memory
 from daemon.ports import AudioSource, Change
 from model.weights_store import Kept, describe, find_weights, own_weights, previous, shipped_weights
 
@@ -78,12 +78,6 @@ def open_parts(settings: Settings, out: Path | None, *, patient: bool) -> Parts:
     speaker = open_speaker(settings, out, patient=patient)
     give_back_memory()
     return Parts(source, hearing, generator, speaker, weights, out)
-
-
-def give_back_memory() -> None:
-    """Give the system what loading has taken and freed: 60 of 530 MB (measured, glibc)."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library has no malloc_trim
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _import_torch() -> None:

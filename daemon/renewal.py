@@ -16,6 +16,7 @@ from pathlib import Path
 from config.errors import AfterwordError, NotRunningError, RefusedError
 from config.load import Loaded, changed_keys
 from daemon import parts
+from daemon.memory import give_back_memory
 from daemon.ports import Change, Refusal
 from model.weights_store import find_weights
 
@@ -132,8 +133,8 @@ class Renewal:
         self._change(change)
         change.done.result()
         self._parts = made
-        parts.give_back_memory()
-        parts.give_back_memory()  # of the old ones, unless a reply under way still needs them
+        give_back_memory()
+        give_back_memory()  # of the old ones, unless a reply under way still needs them
 
 
 def stamp_of(loaded: Loaded) -> Stamp | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from config.errors import AfterwordError
+from daemon.memory import give_back_memory
 from daemon.ports import Generator, Speaker
 from daemon.session import Ended, ReplyEvent, Sentence
 from daemon.turn import Times
@@ -211,6 +212,7 @@ class Replier:
 
     def _check(self) -> None:
         """An engine that died or hangs while nobody speaks is mended now, not at the next reply."""
+        give_back_memory()  # hearing and thinking have freed 70 MB since the last exchange
         problem = ""
         try:
             self._speaker.check()
