@@ -190,7 +190,9 @@ def _heard(state: State, event: HearingEvent) -> Next:
             return _idle(state), (PlayCue("nothing"),)
         case Command(kind="stop", phrase=phrase) if state.replying and not _is_own(state, phrase):
             return _idle(state), _clearing(state)
-        case Command(kind="go on" | "again" as kind) if state.phase is Phase.LISTENING:
+        case Command(kind="go on" | "again" as kind, phrase=phrase) if (
+            state.phase is Phase.LISTENING and not _is_own(state, phrase)
+        ):
             return _grant(state, kind)
         case _:
             return state, ()

@@ -19,8 +19,8 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a WAV file for each thing that the user says."""
     folder = tmp_path_factory.mktemp("spoken")
     with closing(SpeechEngine("en-us+f3", 140, 0.9)) as engine:
-        for text in ("hey computer", "hey computer, go on", "stop", "hey computer, never mind"):
-            name = text.replace(", ", " ").replace(" ", "-")
+        for text in ("hey computer", "go on", "stop"):
+            name = text.replace(" ", "-")
             soundfile.write(folder / f"{name}.wav", engine.render(text), engine.rate)
     return folder
 
@@ -38,12 +38,10 @@ def test_a_reply_is_interrupted_goes_on_is_stopped_and_never_wakes_itself(
         sound_server.play_into_microphone(spoken / "hey-computer.wav")
         daemon.wait_for("speaking -> capturing")
         daemon.wait_for("capturing -> listening")
-        sound_server.play_into_microphone(spoken / "hey-computer-go-on.wav")
+        sound_server.play_into_microphone(spoken / "go-on.wav")
         daemon.wait_for("thinking -> speaking")
         sound_server.play_into_microphone(spoken / "stop.wav")
         daemon.wait_for("speaking -> listening")
-        sound_server.play_into_microphone(spoken / "hey-computer-never-mind.wav")
-        daemon.wait_for("capturing -> listening")
-    assert daemon.log.count("trigger heard at") == 4, daemon.log
-    assert daemon.log.count("seed: ") == 3, daemon.log  # the first, "go on", "never mind"
-    assert daemon.log.count("cancelled, ") == 2, daemon.log
+    assert daemon.log.count("trigger heard at") == 2, daemon.log
+    assert daemon.log.count('"go on" heard at') == 1, daemon.log
+    assert "turn 1 cancelled, " in daemon.log

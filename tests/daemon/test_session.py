@@ -104,6 +104,7 @@ def test_one_exchange() -> None:
         (LISTENING, Command("stop", "stop", 1.0), Phase.LISTENING, ()),
         (AFTER, Command("go on", "go on", 1.0), Phase.THINKING, (MORE,)),
         (AFTER, Command("again", "again", 1.0), Phase.THINKING, (AGAIN,)),
+        (AFTER, Command("again", "it slept", 1.0), Phase.LISTENING, ()),
         (LISTENING, Command("again", "again", 1.0), Phase.LISTENING, ()),
         (ASKED, Wish("go on"), Phase.THINKING, (MORE,)),
         (ASKED, Wish("again"), Phase.THINKING, (AGAIN,)),
