@@ -264,10 +264,12 @@ def test_a_truncated_model_is_refused(only_tiny: VoskModel) -> None:
     assert vosk_models.verify("en") == ["am/final.mdl is cut short", "conf/model.conf is missing"]
 
 
-def test_a_change_of_same_size_is_found_by_verify(only_tiny: VoskModel) -> None:
+def test_a_change_of_same_size_is_found(only_tiny: VoskModel) -> None:
     folder = put(only_tiny)
-    (folder / "conf/model.conf").write_bytes(b"--beam=99.9\n")
     assert vosk_models.find("en") == folder
+    (folder / "conf/model.conf").write_bytes(b"--beam=99.9\n")
+    with pytest.raises(HearingModelError, match=r"damaged \(conf/model\.conf is not as published"):
+        vosk_models.find("en")
     assert vosk_models.verify("en") == ["conf/model.conf is not as published"]
 
 
