@@ -6,9 +6,12 @@ and fails only when a recogniser is built, a wrong sample rate gives silent garb
 """
 
 import contextlib
+import importlib
 import json
 import struct
+import sys
 import tempfile
+import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +75,7 @@ class VoskEngine:
         Raises:
             HearingModelError: it is missing, incomplete or damaged.
         """
-        import vosk
-
+        vosk = _import_vosk()
         vosk.SetLogLevel(-1)
         self.folder = folder
         self._recognizer = vosk.KaldiRecognizer
@@ -109,6 +111,21 @@ class VoskEngine:
             return list(_symbols(graph.read_bytes()))
         except (OSError, struct.error, UnicodeDecodeError):
             return []
+
+
+def _import_vosk() -> Any:
+    """vosk, without the library that it brings for its downloads, which we never let it make.
+
+    Importing requests opens a socket of the internet, to see whether this machine knows IPv6.
+    """
+    absent = "requests" not in sys.modules
+    if absent:
+        sys.modules["requests"] = types.ModuleType("requests")
+    try:
+        return importlib.import_module("vosk")
+    finally:
+        if absent:
+            del sys.modules["requests"]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 from tests.program import ROOT
 
-ROW = re.compile(r"^\| ([\w.-]+) \| ([\w.]+) \| (.+) \| (.+) \|$", re.M)
+ROW = re.compile(r"^\| ([\w.-]+) \| (\d[\w.]*) \| (.+) \| (.+) \|$", re.M)
 
 
 def listed() -> dict[str, tuple[str, str, str]]:
