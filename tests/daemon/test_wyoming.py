@@ -69,6 +69,9 @@ def served(test: Callable[[House, str], Awaitable[None]], tmp_path: Path) -> Non
         serving = asyncio.create_task(_serve(path, house, lambda _: ready.set()))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():  # refused: nobody would take the signal but this process
+            waiting.cancel()
+            return serving.result()
         try:
             await asyncio.wait_for(test(house, f"unix://{path}"), 60)
         finally:
