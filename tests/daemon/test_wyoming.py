@@ -71,7 +71,8 @@ def served(test: Callable[[House, str], Awaitable[None]], tmp_path: Path) -> Non
         await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
         if serving.done():  # refused: nobody would take the signal but this process
             waiting.cancel()
-            return serving.result()
+            serving.result()
+            return
         try:
             await asyncio.wait_for(test(house, f"unix://{path}"), 60)
         finally:

@@ -88,6 +88,7 @@ def rewrite(
     raw = path.read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     known = json.loads(raw[8 : 8 + length])["__metadata__"]
+    del known["sha256"]  # whoever means harm would leave it out, too
     content = {**load_file(path), **(tensors or {})}
     save_file(
         {k: v for k, v in content.items() if v is not None}, path, {**known, **(metadata or {})}
