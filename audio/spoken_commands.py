@@ -8,6 +8,8 @@ from audio.trigger import TriggerListener
 from audio.voice_activity import VoiceDetector
 from audio.vosk_engine import VoskEngine
 
+STOP = "stop"  # it may come in the middle of what the loudspeaker says
+
 
 @dataclass(frozen=True)
 class SpokenCommand:
@@ -37,4 +39,7 @@ class CommandListener:
         _, hit = self._listener.accept(pcm)
         if hit is None:
             return None
-        return self._kinds[hit.phrase.text], hit.phrase.text, self._origin + hit.end
+        kind = self._kinds[hit.phrase.text]
+        if kind != STOP and not hit.begins:  # "let us see him again" is no wish
+            return None
+        return kind, hit.phrase.text, self._origin + hit.end

@@ -23,10 +23,15 @@ _BEGINNING_GAP = 0.3  # seconds without a word before a phrase that must begin w
 
 @dataclass(frozen=True)
 class Hit:
-    """A phrase was said; its last word ended `end` seconds after the listener was made."""
+    """A phrase was said; its last word ended `end` seconds after the listener was made.
+
+    Attributes:
+        begins: whether no word came just before it.
+    """
 
     phrase: Phrase
     end: float
+    begins: bool
 
 
 class TriggerListener:
@@ -119,12 +124,13 @@ class TriggerListener:
             gaps = [after.start - before.end for before, after in pairwise(said)]
             if at < 0 or said[-1] not in words or max(gaps, default=0) > _LONGEST_GAP:
                 continue
-            if self._must_begin and at and said[0].start - heard[at - 1].end < _BEGINNING_GAP:
+            begins = not at or said[0].start - heard[at - 1].end >= _BEGINNING_GAP
+            if self._must_begin and not begins:
                 continue
             start, end = self._origin + said[0].start, self._origin + said[-1].end
             if self._is_confirmed(phrase, start, end):
                 self._recent = []
-                return Hit(phrase, end)
+                return Hit(phrase, end, begins)
         return None
 
     def _is_confirmed(self, phrase: Phrase, start: float, end: float) -> bool:

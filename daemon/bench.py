@@ -186,7 +186,7 @@ def _exchange(server: SoundServer, wav: Path) -> Exchange | None:
         time.sleep(SETTLE_SECONDS)
         voiced = said.sounding(begin)
         sounded = heard.sounding(begin)
-    if turn is None or not len(voiced) or not len(sounded):
+    if turn is None or turn["last_voice_seconds"] is None or not len(voiced) or not len(sounded):
         return None
     return Exchange(
         turn["first_sound_seconds"],
