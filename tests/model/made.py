@@ -12,6 +12,26 @@ from model.vocabulary import Vocabulary
 
 _WORDS = ["fox", "hen", "bear", "tree", "cake", "boat", "moon", "happy", "old", "red", "ran", "saw"]
 
+NANO_GPT_BEGINNING = """
+from dataclasses import dataclass
+import torch
+
+@dataclass
+class GPTConfig:
+    block_size: int
+    vocab_size: int
+    n_layer: int
+    n_head: int
+    n_embd: int
+    dropout: float
+    bias: bool
+
+class GPT(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+"""
+"""What stands for nanoGPT's model.py begins like this; its methods follow."""
+
 
 def small_model(vocabulary_size: int = 300, context: int = 32, seed: int = 1) -> Transformer:
     """A model of two layers with random weights, larger than usual so that logits differ."""

@@ -10,27 +10,11 @@ from model import bench
 from model.bench import main, measure, nano_gpt, read_bandwidth, weight_bytes
 from model.checkpoint import save_weights
 from model.transformer import Transformer, TransformerConfig
-from tests.model.made import small_weights
+from tests.model.made import NANO_GPT_BEGINNING, small_weights
 
 CPU = torch.device("cpu")
 CONFIG = TransformerConfig(300, 32, 2, 2, 16, 24)
-NANO_GPT = """
-from dataclasses import dataclass
-import torch
-
-@dataclass
-class GPTConfig:
-    block_size: int
-    vocab_size: int
-    n_layer: int
-    n_head: int
-    n_embd: int
-    dropout: float
-    bias: bool
-
-class GPT(torch.nn.Module):
-    def __init__(self, config):
-        super().__init__()
+NANO_GPT = f"""{NANO_GPT_BEGINNING}
         print("number of parameters: 1")
 
     def generate(self, ids, count, temperature, top_k):

@@ -7,25 +7,9 @@ from click.testing import CliRunner
 from model import bench_train
 from model.bench_train import compare, main
 from model.transformer import TransformerConfig
-from tests.model.made import story_text
+from tests.model.made import NANO_GPT_BEGINNING, story_text
 
-NANO_GPT = """
-from dataclasses import dataclass
-import torch
-
-@dataclass
-class GPTConfig:
-    block_size: int
-    vocab_size: int
-    n_layer: int
-    n_head: int
-    n_embd: int
-    dropout: float
-    bias: bool
-
-class GPT(torch.nn.Module):
-    def __init__(self, config):
-        super().__init__()
+NANO_GPT = f"""{NANO_GPT_BEGINNING}
         self.table = torch.nn.Embedding(config.vocab_size, config.n_embd)
 
     def forward(self, ids, targets):
