@@ -17,11 +17,12 @@ from config.settings import Settings
 from daemon import logs, mute, parts
 from daemon.console import Console
 from daemon.control import ControlServer, hold
+from daemon.household import Household
 from daemon.keepers import open_keepers
 from daemon.notify import Notifier
 from daemon.protocol import socket_path
 from daemon.renewal import Renewal, stamp_of
-from daemon.service import Household, Service, Summary
+from daemon.service import Service, Summary
 from daemon.translation import translate
 
 

@@ -21,8 +21,8 @@ from audio.events import Armed
 from config.errors import AfterwordError
 from config.settings import Settings
 from daemon import parts
+from daemon.conversation import HOLD_SECONDS
 from daemon.replier import AHEAD_SECONDS, BEHIND_SECONDS
-from daemon.service import HOLD_SECONDS
 from daemon.session import CancelReply, DropCapture, HoldReply, Phase, State, step
 
 if TYPE_CHECKING:

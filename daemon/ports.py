@@ -1,6 +1,6 @@
 """The seams of the daemon: what it asks of the parts that audio and model provide.
 
-Implementations need not import these; mypy checks them where daemon/service.py joins them.
+Implementations need not import these; mypy checks them where daemon/commands.py joins them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

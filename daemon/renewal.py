@@ -15,9 +15,11 @@ from pathlib import Path
 
 from config.errors import AfterwordError, NotRunningError, RefusedError
 from config.load import Loaded, changed_keys
-from daemon import parts
 from daemon.memory import give_back_memory
+from daemon.parts import Parts
 from daemon.ports import Change, Refusal
+from daemon.renewed_parts import renew
+from daemon.setting_keys import WEIGHTS_KEYS, touched, untaken
 from model.weights_store import find_weights
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ class Renewal:
     """Makes new parts on request, and when a training has written new weights."""
 
     def __init__(
-        self, read: Callable[[], Loaded], loaded: Loaded, made: parts.Parts, stamp: Stamp | None
+        self, read: Callable[[], Loaded], loaded: Loaded, made: Parts, stamp: Stamp | None
     ) -> None:
         """Take what is in force.
 
@@ -92,10 +94,10 @@ class Renewal:
             keys = changed_keys(self._loaded, new)
             self._renew(new, keys)
         self._loaded = new
-        if parts.touched(keys, parts.WEIGHTS_KEYS):
+        if touched(keys, WEIGHTS_KEYS):
             self._judged = stamp
         self._take_weights(stamp_of(new))
-        return {"changed": keys, "later": parts.untaken(keys)}
+        return {"changed": keys, "later": untaken(keys)}
 
     def _look(self) -> None:
         """Take in new weights; a file that was being written just now is left for the next look."""
@@ -129,7 +131,7 @@ class Renewal:
 
     def _renew(self, new: Loaded, keys: list[str], *, weights: bool = False) -> None:
         """Make what is new and wait until the loop goes on with it."""
-        made, change = parts.renew(self._parts, new, keys, weights=weights)
+        made, change = renew(self._parts, new, keys, weights=weights)
         self._change(change)
         change.done.result()
         self._parts = made

@@ -24,8 +24,10 @@ from config.errors import (
 )
 from daemon import client, mute, protocol
 from daemon import control as control_module
+from daemon.answers import Answers
 from daemon.control import ControlServer, hold
-from daemon.service import Household, Service
+from daemon.household import Household
+from daemon.service import Service
 from tests.daemon.fakes import Generator, Hearing, Source, Speaker
 from tests.program import afterword
 
@@ -283,8 +285,8 @@ def test_clients_are_bounded_in_time_and_number(
 
 
 def test_a_stuck_loop_is_told(daemon: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.service.ANSWER_SECONDS", 0.1)
-    monkeypatch.setattr(Service, "_do", lambda *_: time.sleep(0.5) or {})
+    monkeypatch.setattr("daemon.inbox.ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(Answers, "_do", lambda *_: time.sleep(0.5) or {})
     with pytest.raises(ControlError, match="too busy"):
         client.ask("status")
 
@@ -292,7 +294,7 @@ def test_a_stuck_loop_is_told(daemon: Service, monkeypatch: pytest.MonkeyPatch) 
 def test_a_fault_of_ours_is_told_but_not_described(
     daemon: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Service, "_status", lambda _: {}["secret"])
+    monkeypatch.setattr(Answers, "_status", lambda _: {}["secret"])
     with pytest.raises(ControlError, match=r"^The daemon failed; see its log\.$"):
         client.ask("status")
     assert "secret" in caplog.text

@@ -14,8 +14,9 @@ from audio.events import Event, Nothing, Seed, Triggered
 from config.load import load
 from daemon.captures import Captures, captures_folder
 from daemon.history import History, history_file, in_words, newest_lines, read
+from daemon.household import Household
 from daemon.keepers import open_keepers
-from daemon.service import Household, Service
+from daemon.service import Service
 from tests.daemon.fakes import Generator, Hearing, Source, Speaker
 from tests.program import afterword
 

@@ -16,8 +16,9 @@ import pytest
 from audio.events import Seed, Triggered
 from config.errors import SpeechError
 from daemon import logs
+from daemon.household import Household
 from daemon.notify import Notifier
-from daemon.service import Household, Service
+from daemon.service import Service
 from tests.daemon.fakes import Generator, Hearing, Source, Speaker
 
 

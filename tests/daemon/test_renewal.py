@@ -13,8 +13,9 @@ from audio.chunk import AudioChunk
 from audio.events import Event, Seed, Triggered
 from config.errors import NotRunningError, RefusedError
 from daemon import client
+from daemon.household import Household
 from daemon.ports import Change, Refusal
-from daemon.service import Household, Service
+from daemon.service import Service
 from tests.daemon.fakes import Generator, Hearing, Source, Speaker
 from tests.daemon.test_control import microphone, serving, wait_until
 

@@ -12,8 +12,9 @@ from audio.events import Event, Seed, Triggered
 from config.errors import AudioDeviceError
 from daemon import commands
 from daemon.control import ControlServer, hold
+from daemon.household import Household
 from daemon.protocol import socket_path
-from daemon.service import Household, Service
+from daemon.service import Service
 from tests.daemon.fakes import Generator, Hearing, Source, Speaker
 
 TRIGGER = Triggered("hey computer", 0.1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from config.load import load
-from daemon.parts import generator_options
+from daemon.weights_in_use import generator_options
 from model.generator import TextGenerator, load_generator
 from model.weights_store import find_weights
 
