@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audio.devices import Device, find_device
-from audio.portaudio import close_stream, import_sounddevice, start_stream
+from audio.portaudio import Opener, close_stream, import_sounddevice, start_stream
 from audio.quiet import quiet_stderr
 from audio.server import route
 from audio.speech import RATE
@@ -132,6 +132,7 @@ class StreamPlayer:
         self.rate = RATE
         self.started_at: float | None = None
         self._wanted = wanted
+        self._opener = Opener(self._new_stream)
         self._device_rate = RATE
         self._feed = Feed(int(FADE_SECONDS * RATE))
         self._cues = Feed(0)  # sounds at once, beside what is being said
@@ -144,7 +145,8 @@ class StreamPlayer:
         """Be ready to play; a stream that has died is opened anew. Forgets `started_at`.
 
         Raises:
-            AudioDeviceError: there is no loudspeaker or no sound server, or this is closed.
+            AudioDeviceError: there is no loudspeaker or no sound server, it does not answer, or
+                this is closed.
             ConfigError: no loudspeaker answers to the wanted name.
         """
         self.started_at = None
@@ -156,7 +158,8 @@ class StreamPlayer:
                 return
             dead, self._stream = self._stream, None
         close_stream(dead)
-        stream = self._new_stream()
+        import_sounddevice()  # here, for that may take seconds
+        stream = self._opener.open(lambda: self._closed)
         with self._lock:
             if not self._closed:
                 self._stream = stream
@@ -188,10 +191,13 @@ class StreamPlayer:
         end = time.monotonic() + 2 * LATENCY_SECONDS
         self._wait_while(lambda: time.monotonic() < end, cancelled)
 
-    def cue(self, samples: Samples) -> None:
-        """Sound this at once, beside what plays; where the stream is dead, nothing happens."""
-        if not self._cues.pending and self._alive():
+    def cue(self, samples: Samples) -> bool:
+        """Sound this at once, beside what plays; False where the stream is dead."""
+        if not self._alive():
+            return False
+        if not self._cues.pending:
             self._cues.put(self._resampled(samples))
+        return True
 
     def hold(self, seconds: float) -> None:
         """Fall silent for so long, then go on; 0 ends it. For any thread."""
@@ -352,8 +358,9 @@ class WavFilePlayer:
     def wait(self, cancelled: Cancelled) -> None:
         """Return at once: a file has heard everything."""
 
-    def cue(self, samples: Samples) -> None:
+    def cue(self, samples: Samples) -> bool:  # noqa: ARG002
         """Do nothing: the file is for the words."""
+        return True
 
     def hold(self, seconds: float) -> None:
         """Do nothing: nobody hears it now."""

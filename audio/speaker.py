@@ -59,8 +59,8 @@ class Sink(Protocol):
     def stop(self) -> None:
         """Fall silent softly and drop what is queued."""
 
-    def cue(self, samples: Samples) -> None:
-        """Sound this at once, beside what plays."""
+    def cue(self, samples: Samples) -> bool:
+        """Sound this at once, beside what plays; False where nothing can sound."""
 
     def hold(self, seconds: float) -> None:
         """Fall silent for so long, then go on."""
@@ -165,10 +165,13 @@ class Speaker:
         if ended():
             self._sink.stop()
 
-    def cue(self, name: str) -> None:
-        """Sound a cue at once, beside what is being said; one that is off is silence."""
-        if name in self._cues:
-            self._sink.cue(self._cues[name])
+    def cue(self, name: str) -> bool:
+        """Sound a cue at once, beside what is being said; one that is off is silence.
+
+        Returns:
+            False where it could not sound, for the loudspeaker must be opened anew: see `check`.
+        """
+        return name not in self._cues or self._sink.cue(self._cues[name])
 
     def hold(self, seconds: float) -> None:
         """Fall silent for so long, then go on; for any thread."""

@@ -8,12 +8,15 @@ dies with `stop()`.
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, cast
@@ -40,16 +43,45 @@ set-default-source mic
 Samples = npt.NDArray[np.int16]
 
 
+@dataclass(frozen=True)
+class Make:
+    """What a sound server is made of.
+
+    Attributes:
+        processes: given its folder, the commands that together are the server, in their order, and
+            for each the socket that must answer before the next is started.
+        setup: what `pactl` must then do, a line each, for the devices to be there.
+        environment: given its folder, what its processes must have set beside what clients must.
+    """
+
+    processes: Callable[[Path], Sequence[tuple[Sequence[str], Path]]]
+    setup: Sequence[str] = ()
+    environment: Callable[[Path], Mapping[str, str]] = lambda _: {}
+
+
+def _pulseaudio(folder: Path) -> Sequence[tuple[Sequence[str], Path]]:
+    setup, native = folder / "setup.pa", folder / "pulse" / "native"
+    setup.write_text(_SETUP.format(socket=native))
+    options = ["--daemonize=no", "--exit-idle-time=-1", "--disable-shm=no", "--realtime=no"]
+    options += ["--high-priority=no", "--use-pid-file=no"]
+    log = f"--log-target=file:{folder}/pulseaudio.log"
+    return [(["pulseaudio", "-n", "-F", str(setup), *options, log], native)]
+
+
+PULSEAUDIO = Make(_pulseaudio)
+
+
 def missing_programs() -> list[str]:
     """The programs of PulseAudio that this machine lacks."""
     return [name for name in PROGRAMS if shutil.which(name) is None]
 
 
 class SoundServer:
-    """One PulseAudio in `folder`; `environment` is what its clients must have set."""
+    """One sound server in `folder`; `environment` is what its clients must have set."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, make: Make = PULSEAUDIO) -> None:
         self.folder = folder
+        self._make = make
         self.environment = {
             "XDG_RUNTIME_DIR": str(folder),
             "PULSE_RUNTIME_PATH": str(folder / "pulse"),
@@ -62,16 +94,18 @@ class SoundServer:
     def start(self) -> None:
         """Start the server (or start it anew after `kill`) and wait until it answers."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        setup = self.folder / "setup.pa"
-        setup.write_text(_SETUP.format(socket=self.folder / "pulse" / "native"))
-        options = ["--daemonize=no", "--exit-idle-time=-1", "--disable-shm=no", "--realtime=no"]
-        options += ["--high-priority=no", "--use-pid-file=no"]
-        log = f"--log-target=file:{self.folder}/pulseaudio.log"
-        self._spawn("pulseaudio", "-n", "-F", str(setup), *options, log)
+        for command, path in self._make.processes(self.folder):
+            self._spawn(*command)
+            self._wait_until(partial(_answers, path))
+        for line in ("info", *self._make.setup):
+            self._wait_until(partial(self._succeeds, "pactl", *line.split()))
+
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while self._run("pactl", "info", check=False) != 0:
-            if time.monotonic() > deadline or self._processes[0].poll() is not None:
-                raise AudioDeviceError(f"A private PulseAudio does not start: {self._log()}.")
+        while not condition():
+            dead = any(process.poll() is not None for process in self._processes)
+            if time.monotonic() > deadline or dead:
+                raise AudioDeviceError(f"A private sound server does not start: {self._log()}.")
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -87,15 +121,16 @@ class SoundServer:
 
     def freeze(self) -> None:
         """Stop the server's clock: its clients are neither served nor told."""
-        self._processes[0].send_signal(signal.SIGSTOP)
+        for process in self._processes:
+            process.send_signal(signal.SIGSTOP)
 
     def pactl(self, *arguments: str) -> str:
         """What PulseAudio's remote control answers."""
         return self._output("pactl", *arguments).strip()
 
-    def play_into_microphone(self, wav: Path) -> None:
+    def play_into_microphone(self, wav: Path, sink: str = "mic_in") -> None:
         """Play a sound file into the virtual microphone; return when it has ended."""
-        self._run("paplay", "--device=mic_in", str(wav))
+        self._run("paplay", f"--device={sink}", str(wav))
 
     @contextmanager
     def playing_into_microphone(self, wav: Path, sink: str = "mic_in") -> Iterator[None]:
@@ -128,7 +163,7 @@ class SoundServer:
     def _spawn(self, *command: str) -> None:
         process = subprocess.Popen(
             command,
-            env=self._environment(),
+            env={**self._environment(), **self._make.environment(self.folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -140,10 +175,19 @@ class SoundServer:
             command, env=self._environment(), check=check, capture_output=True, timeout=120
         ).returncode
 
+    def _succeeds(self, *command: str) -> bool:
+        return self._run(*command, check=False) == 0
+
     def _output(self, *command: str) -> str:
         return subprocess.run(
             command, env=self._environment(), check=True, capture_output=True, text=True, timeout=60
         ).stdout
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens at this socket."""
+    with closing(socket.socket(socket.AF_UNIX)) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 class Recording:

@@ -111,8 +111,11 @@ class Speaker(Protocol):
             OutputError: the file that receives the speech cannot be written.
         """
 
-    def cue(self, name: str) -> None:
-        """Sound a short tone at once: "trigger", "captured", "nothing" or "error"; any thread."""
+    def cue(self, name: str) -> bool:
+        """Sound a short tone at once: "trigger", "captured", "nothing" or "error"; any thread.
+
+        False where that is not possible before the loudspeaker has been looked after by `check`.
+        """
 
     def hold(self, seconds: float) -> None:
         """Fall silent for so long, then go on, unless cancelled meanwhile; any thread."""

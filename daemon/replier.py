@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 BEHIND_SECONDS, AHEAD_SECONDS = 1.0, 0.2  # by which sound may be later or earlier than reckoned
 CANCEL_SECONDS = 5.0  # of silence at most, until what was queued has been dropped
 CHECK_SECONDS = 10.0  # between two looks at the speech engine while nobody speaks
+CUE_SECONDS = 1.0  # later, a cue says nothing any more
 
 
 @dataclass
@@ -77,6 +78,12 @@ class _Renewal:
     speak_anew: Callable[[], None] | None
 
 
+@dataclass(frozen=True)
+class _Cue:
+    name: str
+    until: float  # monotonic time
+
+
 class Replier:
     """One reply at a time: seed → generator → sentences → speaker.
 
@@ -95,7 +102,7 @@ class Replier:
         self._report = report
         self.problem = ""
         self._closing = False
-        self._jobs: queue.Queue[_Job | _Renewal | None] = queue.Queue()
+        self._jobs: queue.Queue[_Job | _Renewal | _Cue | None] = queue.Queue()
         self._current: _Job | None = None  # the newest job; touched by the caller's thread only
         self._thread = threading.Thread(target=self._work, name="replier", daemon=True)
         self._thread.start()
@@ -176,8 +183,9 @@ class Replier:
             self._current.cancel()
 
     def cue(self, name: str) -> None:
-        """Sound a short tone at once."""
-        self._speaker.cue(name)
+        """Sound a short tone at once; where the loudspeaker was away, as soon as it is opened."""
+        if not self._speaker.cue(name):
+            self._jobs.put(_Cue(name, time.monotonic() + CUE_SECONDS))
 
     def hold(self, seconds: float) -> None:
         """Let what sounds fall silent for so long."""
@@ -207,6 +215,10 @@ class Replier:
                     self._finish(job, self._reply(job))
                 case _Renewal():
                     self._renew(job)
+                case _Cue(name, until):
+                    self._check()
+                    if time.monotonic() < until:
+                        self._speaker.cue(name)
                 case None:
                     return
 

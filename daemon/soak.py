@@ -235,8 +235,9 @@ class Nowhere:
     def stop(self) -> None:
         """Nothing sounds."""
 
-    def cue(self, samples: Samples) -> None:
+    def cue(self, samples: Samples) -> bool:  # noqa: ARG002
         """Nobody hears it."""
+        return True
 
     def hold(self, seconds: float) -> None:
         """Nothing sounds."""

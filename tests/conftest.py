@@ -5,11 +5,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from config.paths import data_folder
+from tests import pipewire
 from tests.sound_server import SoundServer, missing_programs
 
 XDG_FOLDERS = {
@@ -55,13 +57,8 @@ def _look_for_devices_again() -> None:
         sounddevice._initialize()
 
 
-@pytest.fixture
-def sound_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
-    """A running sound server that this process and its children use."""
-    if missing := missing_programs():
-        pytest.skip(f"no virtual sound devices: {', '.join(missing)} not installed")
-    folder = Path(tempfile.mkdtemp(prefix="sound-"))  # a short path: sockets allow 107 bytes
-    server = SoundServer(folder)
+@contextmanager
+def _serving(server: SoundServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
     for variable, value in server.environment.items():
         monkeypatch.setenv(variable, value)
     try:
@@ -70,7 +67,29 @@ def sound_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundS
         yield server
     finally:
         server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+
+def _short_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="sound-"))  # sockets allow 107 bytes
+
+
+@pytest.fixture
+def sound_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
+    """A running PulseAudio that this process and its children use."""
+    if missing := missing_programs():
+        pytest.skip(f"no virtual sound devices: {', '.join(missing)} not installed")
+    with _serving(SoundServer(_short_folder()), monkeypatch) as server:
+        yield server
+
+
+@pytest.fixture
+def pipewire_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
+    """A running PipeWire that this process and its children use."""
+    if missing := pipewire.missing():
+        pytest.skip(f"no PipeWire: {', '.join(missing)} not installed")
+    with _serving(pipewire.pipewire(_short_folder()), monkeypatch) as server:
+        yield server
 
 
 def _fetched(variable: str, folder: Path) -> Path:

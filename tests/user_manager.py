@@ -17,6 +17,7 @@ from tests.program import ROOT
 
 PROGRAMS = ("systemd-nspawn", "nsenter", "runuser", "loginctl", "pulseaudio", "pactl", "paplay")
 USER = "tester"
+_OTHER_SERVERS = ("pipewire-pulse.socket", "pipewire-pulse.service", "pipewire.socket")
 BOOT_SECONDS = 40.0
 
 _SOUND = """\
@@ -143,6 +144,10 @@ class UserManager:
         self._mount_one("-t", "overlay", "overlay", "-o", layers, str(self._root))
         (self._root / "etc/machine-id").unlink(missing_ok=True)
         (self._root / "etc/machine-id").touch()
+        for name in _OTHER_SERVERS:  # they would take PulseAudio's place
+            masked = self._root / "etc/systemd/user" / name
+            masked.unlink(missing_ok=True)
+            masked.symlink_to("/dev/null")
         for path in self._readable:  # a Python or a model below /root is nobody else's to read
             for parent in (path, *path.parents):
                 self._open(self._root / parent.relative_to("/"))

@@ -1,5 +1,6 @@
 """The loudspeaker and the file that stands in for it."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import pytest
 
 from audio import player
 from audio.devices import Device
-from audio.player import AHEAD_SECONDS, Feed, StreamPlayer, WavFilePlayer
+from audio.player import AHEAD_SECONDS, STALL_SECONDS, Feed, StreamPlayer, WavFilePlayer
+from audio.portaudio import Opener
 from audio.speech import RATE
 from config.errors import AudioDeviceError, OutputError
 from tests.sound_server import SoundServer
@@ -162,6 +164,29 @@ class TestStreamPlayer:
         assert time.monotonic() - begin < 1
         sound_server.kill()  # lets PortAudio's own thread end
         time.sleep(0.2)
+
+    def test_opening_does_not_wait_for_a_server_that_hangs(
+        self, sound_server: SoundServer, speaker: StreamPlayer
+    ) -> None:
+        sound_server.freeze()
+        time.sleep(STALL_SECONDS)
+        begin = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(AudioDeviceError, match="does not answer"):
+                speaker.open()
+        assert time.monotonic() - begin < 2 * Opener.PATIENCE_SECONDS
+        sound_server.kill()
+        sound_server.start()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(AudioDeviceError), sound_server.recording() as recording:
+                speaker.open()
+                speaker.play(tone(0.3), never)
+                speaker.wait(never)
+                assert len(recording.sounding(begin)) > 0
+                return
+            time.sleep(0.2)
+        raise AssertionError("it never opened")
 
     def test_a_hanging_server_does_not_keep_the_process_from_ending(
         self, sound_server: SoundServer

@@ -103,16 +103,21 @@ class Speaker:
     sounding: int = 0
     restarts: int = 0
     errors: list[Exception] = field(default_factory=list)
+    away: bool = False
 
     def check(self) -> None:
+        self.away = False
         if self.errors:
             raise self.errors[0]
 
     def begun_by(self, moment: float) -> int:
         return self.sounding
 
-    def cue(self, name: str) -> None:
+    def cue(self, name: str) -> bool:
+        if self.away:
+            return False
         self.cues.append(name)
+        return True
 
     def hold(self, seconds: float) -> None:
         self.held.append(seconds)

@@ -138,3 +138,12 @@ def test_times_are_in_order_and_what_was_prepared_came_before_the_decision(
     assert times.prepared
     assert times.last_voice_seconds == pytest.approx(-0.5, abs=0.1)
     assert times.first_sentence_seconds < 0 <= times.first_sound_seconds <= times.seconds
+
+
+def test_a_cue_waits_for_a_loudspeaker_that_was_away(replier: Replier, speaker: Speaker) -> None:
+    speaker.away = True
+    replier.cue("trigger")
+    deadline = time.monotonic() + SECONDS
+    while not speaker.cues and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert speaker.cues == ["trigger"]
