@@ -1,8 +1,8 @@
 """Files of a model: weights for use (safetensors, no code in them) and the trainer's full state.
 
-A weights file holds the tensors in half precision, the kept cl100k_base ids as the tensor
-`vocabulary` (int32) and, as metadata of text, the format's version, the configuration, the
-language, the licence, where the model comes from and a checksum of all this.
+A weights file holds the tensors in half precision, the kept cl100k_base ids in their merge order
+as the tensor `vocabulary` (int32) and, as metadata of text, the format's version, the
+configuration, the language, the licence, where the model comes from and a checksum of all this.
 """
 
 import json
@@ -91,7 +91,7 @@ def save_weights(path: Path, weights: Weights) -> None:
     """
     tensors = {name: t.detach().cpu().half() for name, t in weights.model.state_dict().items()}
     _refuse_non_finite(tensors, "the model")
-    tensors["vocabulary"] = torch.from_numpy(weights.vocabulary.kept.astype("int32"))
+    tensors["vocabulary"] = torch.from_numpy(weights.vocabulary.merge_order.astype("int32"))
     metadata = {
         "kind": _KIND,
         "format": str(WEIGHTS_FORMAT),

@@ -222,8 +222,8 @@ def choose_vocabulary(
 ) -> Vocabulary:
     """Keep the ids of `among` that the whole files or their spoken openings use often enough.
 
-    With a size, as many more as fit: the commonest in the files, then those of lowest rank, which
-    are the commonest elsewhere.
+    With a size, as many more as fit: the commonest in the files, then those that are merged first,
+    which are the commonest elsewhere. The order of merging stays that of `among`.
     """
     counts = np.zeros(among.size, dtype=np.int64)
     for source in corpus.sources:
@@ -231,9 +231,12 @@ def choose_vocabulary(
         for document in source.documents:
             np.add.at(counts, among.encode(render_words(document[:80])), 1)
     counts[:SINGLE_BYTES] = counts[among.end] = np.iinfo(np.int64).max  # these are kept in any case
-    commonest = np.argsort(-counts, kind="stable")  # equal ones stay in the order of their ranks
+    order = among.merge_order
+    counts = counts[np.searchsorted(among.kept, order)]
+    commonest = np.argsort(-counts, kind="stable")  # equal ones stay in the order of merging
     enough = int((counts >= minimum).sum())
-    return Vocabulary(int(i) for i in among.kept[commonest[: max(enough, size or 0)]])
+    chosen = np.sort(commonest[: max(enough, size or 0)])
+    return Vocabulary(int(i) for i in order[chosen])
 
 
 def render_pass(

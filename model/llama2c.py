@@ -23,7 +23,7 @@ from model.transformer import Transformer, TransformerConfig
 from model.vocabulary import Vocabulary
 
 _HEADER = struct.Struct("<7i")  # width, hidden, layers, heads, key/value heads, ids, context
-_BEGIN = 1  # the id of <s>, which stands between stories
+BEGIN = 1  # the id of <s>, which stands between stories
 _FIRST_BYTE = 3  # the ids 3 … 258 are the single bytes
 _LARGEST = 2**31  # a header with more numbers than this is not a header
 
@@ -157,13 +157,20 @@ def _merge_best(model: StoryModel, parts: list[tuple[int, bytes]]) -> list[int]:
 def shared_ids(path: Path) -> list[int]:
     """The cl100k_base ids whose bytes are a piece of the story model's tokenizer as well.
 
-    A vocabulary of these alone hands the body nearly the pieces that it has learned from.
+    Single characters come first, then what that tokenizer merges, in its order: a vocabulary of
+    these alone hands the body nearly always the pieces that it has learned from.
 
     Raises:
         WeightsError: the file is missing or is not such a file.
     """
-    known = read_story_model(path).ids
-    return [i for piece, i in merge_ranks().items() if piece in known and b"\n" not in piece]
+    story = read_story_model(path)
+    shared = [piece for piece in merge_ranks() if piece in story.ids and b"\n" not in piece]
+    shared.sort(key=lambda piece: (_is_longer(piece), -story.scores[story.ids[piece]]))
+    return [merge_ranks()[piece] for piece in shared]
+
+
+def _is_longer(piece: bytes) -> bool:
+    return len(piece.decode(errors="replace")) > 1
 
 
 def start_from_story_model(path: Path, vocabulary: Vocabulary) -> Transformer:
@@ -176,7 +183,7 @@ def start_from_story_model(path: Path, vocabulary: Vocabulary) -> Transformer:
         WeightsError: the file is missing or is not such a file.
     """
     story = read_story_model(path)
-    old = (encode_piece(story, piece) if piece else [_BEGIN] for piece in vocabulary.pieces)
+    old = (encode_piece(story, piece) if piece else [BEGIN] for piece in vocabulary.pieces)
     rows = [story.embedding[ids].mean(0) for ids in old]
     c = story.config
     config = TransformerConfig(

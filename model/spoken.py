@@ -41,7 +41,12 @@ def prepare_seed(seed: str) -> str:
 
 
 def with_spoken_opening(document: str, rng: random.Random) -> str:
-    """The document from one of its sentences on, the first 2 to 12 words of it as if spoken.
+    """The document from one of its sentences on, the first 2 to 12 words of it as if spoken."""
+    return spoken_and_written(document, rng)[0]
+
+
+def spoken_and_written(document: str, rng: random.Random) -> tuple[str, str]:
+    """The document from one of its sentences on, with a spoken opening, and as it was.
 
     Half of the time that sentence is the first. Others are seldom ones that begin with a pronoun:
     people name what they want to hear about.
@@ -51,11 +56,11 @@ def with_spoken_opening(document: str, rng: random.Random) -> str:
     count = rng.randint(_MIN_WORDS, _MAX_WORDS)
     words = list(_WORD.finditer(text[:400]))[:count]
     if not words or len(text) - words[-1].end() < _MIN_REST:
-        return document
+        return document, document
     opening, rest = text[: words[-1].end()], text[words[-1].end() :]
     if opening.count('"') % 2:  # the opening quote is dropped, so must be its partner
         rest = rest.replace('"', "", 1)
-    return render_words(opening) + rest
+    return render_words(opening) + rest, text
 
 
 def _pick_start(document: str, rng: random.Random) -> int:

@@ -234,7 +234,7 @@ class Trainer:
         """Write all that is needed to go on exactly from here."""
         state = {
             "config": asdict(self.model.config),
-            "vocabulary": torch.from_numpy(self.vocabulary.kept.astype("int32")),
+            "vocabulary": torch.from_numpy(self.vocabulary.merge_order.astype("int32")),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,

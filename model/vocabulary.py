@@ -27,6 +27,7 @@ class Vocabulary:
 
     Attributes:
         kept: (V,) the cl100k_base id of each compact id, ascending.
+        merge_order: (V,) the same ids, those that are merged first before the others.
         size: V.
         end: the compact id of `<|endoftext|>`.
         pieces: the bytes that each compact id stands for; none for `<|endoftext|>`.
@@ -35,14 +36,18 @@ class Vocabulary:
     def __init__(self, kept: Iterable[int]) -> None:
         """Keep these cl100k_base ids, with the single bytes and `<|endoftext|>` added.
 
+        Their order is the one in which ids that are not kept are merged anew. In ascending order
+        that is cl100k_base's own; a model that has learned from other pieces wants theirs.
+
         Raises:
             WeightsError: an id is not one that cl100k_base defines for text.
         """
-        ids = {*kept, *range(SINGLE_BYTES), END_OF_TEXT}
+        ids = list(dict.fromkeys([*kept, *range(SINGLE_BYTES), END_OF_TEXT]))
         foreign = [i for i in ids if not (0 <= i < _ORDINARY or i == END_OF_TEXT)]
         if foreign:
             raise WeightsError(f"The vocabulary holds {foreign[0]}, which is no id of cl100k_base.")
-        self.kept = np.array(sorted(ids), dtype=np.uint32)
+        self.merge_order = np.array(ids, dtype=np.uint32)
+        self.kept = np.sort(self.merge_order)
         self.size = len(self.kept)
         self.end = self.size - 1
         self._compact = np.full(ENCODING_SIZE, -1, dtype=np.int32)
@@ -50,6 +55,8 @@ class Vocabulary:
         encoding = load_encoding()
         ordinary = (int(i) for i in self.kept[:-1])
         self.pieces = [*(encoding.decode_single_token_bytes(i) for i in ordinary), b""]
+        self._places = np.empty(ENCODING_SIZE, dtype=np.int32)  # in the merge order
+        self._places[self.merge_order] = np.arange(self.size)
         self._fallback: dict[int, npt.NDArray[np.int32]] = {}
 
     @classmethod
@@ -88,7 +95,7 @@ class Vocabulary:
         return self._fallback[token]
 
     def _merge(self, data: bytes) -> list[bytes]:
-        """Byte-pair encoding with the kept ids only: the lowest rank first, then the leftmost.
+        """Byte-pair encoding with the kept ids only: the first in order, then the leftmost.
 
         It begins with whole characters where they are kept: the ids that would lead to them from
         their bytes may not be.
@@ -101,7 +108,8 @@ class Vocabulary:
         ]
         while True:
             joined = [left + right for left, right in itertools.pairwise(parts)]
-            kept = [(ranks[j], i) for i, j in enumerate(joined) if self._keeps(ranks.get(j))]
+            found = [(ranks.get(j), i) for i, j in enumerate(joined)]
+            kept = [(self._places[token], i) for token, i in found if self._keeps(token)]
             if not kept:
                 return parts
             _, at = min(kept)

@@ -142,6 +142,15 @@ def test_a_size_is_filled_with_the_commonest_of_those_there_are(stories: Path):
     assert set(filled.kept.tolist()) <= set(among.kept.tolist())
 
 
+def test_what_is_chosen_stays_in_its_merge_order(stories: Path):
+    corpus = load_corpus([CorpusFile(stories)], seed=1)
+    order = list(reversed(range(3000)))
+    chosen = corpora.choose_vocabulary(corpus, Vocabulary(order), 10_000, size=600)
+    kept = chosen.merge_order[:-1].tolist()
+    assert kept == sorted(kept, reverse=True)
+    assert order[0] in kept  # what fills it up comes from the front
+
+
 def pass_text(stories: Path, share: float = 1.0, spoken: float = 0.0, number: int = 0) -> str:
     corpus = load_corpus([CorpusFile(stories, share)], seed=1)
     vocabulary = corpora.choose_vocabulary(corpus, Vocabulary.full(), 8)

@@ -1,4 +1,3 @@
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -7,43 +6,21 @@ import torch
 
 from config.errors import WeightsError
 from model.llama2c import encode_piece, read_story_model, shared_ids, start_from_story_model
+from model.tokenizer import load_encoding
 from model.vocabulary import Vocabulary
-
-WIDTH, HIDDEN, LAYERS, HEADS, CONTEXT = 8, 12, 2, 2, 16
-PIECES = [b"<unk>", b"\n<s>\n", b"\n</s>\n", *(bytes([b]) for b in range(256))]
-PIECES += [b"t", b"h", b"e", b" ", b"th", b"the", b" the", b"he"]
-SCORES = [0.0] * 263 + [-1.0, -2.0, -3.0, -0.5]
-SHAPES = {
-    "embedding": (len(PIECES), WIDTH),
-    "norm1": (LAYERS, WIDTH),
-    "q": (LAYERS, WIDTH, WIDTH),
-    "k": (LAYERS, WIDTH, WIDTH),
-    "v": (LAYERS, WIDTH, WIDTH),
-    "out": (LAYERS, WIDTH, WIDTH),
-    "norm2": (LAYERS, WIDTH),
-    "w1": (LAYERS, HIDDEN, WIDTH),
-    "w2": (LAYERS, WIDTH, HIDDEN),
-    "w3": (LAYERS, HIDDEN, WIDTH),
-    "norm": (WIDTH,),
-    "frequencies": (2, CONTEXT, WIDTH // HEADS // 2),
-}
-
-
-def made_up() -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(1)
-    return {name: rng.normal(0, 0.5, shape).astype("<f4") for name, shape in SHAPES.items()}
+from tests.model.story_model import (
+    HEADS,
+    LAYERS,
+    PIECES,
+    WIDTH,
+    made_up,
+    write_story_model,
+)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A model file as export.py of llama2.c writes it, with its tokenizer behind it."""
-    header = struct.pack("<7i", WIDTH, HIDDEN, LAYERS, HEADS, HEADS, len(PIECES), CONTEXT)
-    tokenizer = struct.pack("<i", max(map(len, PIECES)))
-    for piece, score in zip(PIECES, SCORES, strict=True):
-        tokenizer += struct.pack("<fi", score, len(piece)) + piece
-    path = tmp_path / "llama2.data"
-    path.write_bytes(header + b"".join(t.tobytes() for t in made_up().values()) + tokenizer)
-    return path
+    return write_story_model(tmp_path / "llama2.data")
 
 
 def reference_logits(ids: list[int]) -> np.ndarray:
@@ -111,6 +88,14 @@ def test_ids_that_both_tokenizers_have_are_shared(path: Path):
     assert {b" the", b"the", b"th", b"he"} <= pieces
     assert b" a" not in pieces
     assert len(shared) == 256 - 1 + 4  # every byte but the line end, and these
+
+
+def test_shared_ids_spell_as_the_story_model_does(path: Path):
+    pieces = {b"he", b"th"}
+    kept = [i for i in shared_ids(path) if load_encoding().decode_single_token_bytes(i) in pieces]
+    as_story_model, as_cl100k = Vocabulary(kept), Vocabulary(sorted(kept))
+    assert [as_story_model.pieces[i] for i in as_story_model.encode(" the")] == [b" ", b"t", b"he"]
+    assert [as_cl100k.pieces[i] for i in as_cl100k.encode(" the")] == [b" ", b"th", b"e"]
 
 
 @pytest.mark.parametrize(
