@@ -91,12 +91,15 @@ def draw(logits: Tensor, generator: torch.Generator) -> int:
 
 
 def penalise(logits: Tensor, recent: Sequence[int], penalty: float) -> Tensor:
-    """Logits (V,) with those of the newest ids made smaller (Keskar et al. 2019, CTRL)."""
+    """Logits (V,) with those of the newest ids made smaller (Keskar et al. 2019, CTRL).
+
+    `penalty` is at least 1: it divides positive logits and multiplies negative ones.
+    """
     if penalty == 1 or not recent:
         return logits
     ids = torch.tensor(list(set(recent[-_PENALTY_WINDOW:])), device=logits.device)  # (R,)
-    said = logits[ids]  # (R,)
-    return logits.index_copy(0, ids, torch.where(said > 0, said / penalty, said * penalty))
+    said = logits.index_select(0, ids)  # (R,)
+    return logits.index_copy(0, ids, torch.minimum(said / penalty, said * penalty))
 
 
 def filter_logits(logits: Tensor, options: SamplingOptions) -> tuple[Tensor, Tensor]:
@@ -106,7 +109,7 @@ def filter_logits(logits: Tensor, options: SamplingOptions) -> tuple[Tensor, Ten
     if k < size:
         values, ids = logits.topk(k)  # (K,) each, sorted
         if options.top_p < 1:
-            keep = nucleus(values, values.logsumexp(dim=-1), options.top_p)
+            keep = nucleus(values.softmax(dim=-1), options.top_p)
             values, ids = values[:keep], ids[:keep]
     elif options.top_p < 1:
         values, ids = _largest_with(logits, options.top_p)
@@ -118,14 +121,10 @@ def filter_logits(logits: Tensor, options: SamplingOptions) -> tuple[Tensor, Ten
     return values, ids
 
 
-def nucleus(values: Tensor, total: Tensor, top_p: float) -> int:
-    """How many of the sorted logits (K,) reach this probability (Holtzman et al. 2020).
-
-    `total` is the log of the sum of the exponentials of all logits there are.
-    """
-    probabilities = (values - total).exp()  # (K,)
-    before = probabilities.cumsum(dim=-1) - probabilities  # (K,) what likelier ids have
-    return max(1, int((before < top_p).sum()))
+def nucleus(probabilities: Tensor, top_p: float) -> int:
+    """How many of the sorted probabilities (K,) reach this one (Holtzman et al. 2020)."""
+    reached = torch.searchsorted(probabilities.cumsum(dim=-1), top_p)  # how many do not
+    return min(int(reached) + 1, len(probabilities))
 
 
 def _largest_with(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
@@ -135,7 +134,7 @@ def _largest_with(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
     while True:
         k = min(k, logits.numel())
         values, ids = logits.topk(k)  # (K,) each, sorted
-        keep = nucleus(values, total, top_p)
+        keep = nucleus((values - total).exp(), top_p)
         if keep < k or k == logits.numel():
             return values[:keep], ids[:keep]
         k *= _NUCLEUS_GROWTH

@@ -185,6 +185,7 @@ def _describe(trainer: Trainer) -> dict[str, Any]:
         "batch": trainer.options.batch,
         "accumulate": trainer.options.accumulate,
         "processes": trainer.processes.count,
+        "optimizer": trainer.optimizer,
         "learning_rate": trainer.rate,
         "precision": "bf16" if trainer.bfloat16 else "fp32",
         "device": str(trainer.device),
@@ -251,6 +252,12 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     type=click.IntRange(1),
     default=1,
     help="Batches in a step: a larger step in the same memory.",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["auto", "adamw", "muon"]),
+    default="auto",
+    help="auto: muon from scratch, adamw with --init-from.",
 )
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Its peak.")
 @click.option("--validate-every", type=click.IntRange(1), default=100, help="Steps.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from config.errors import ConfigError
+from config.errors import ConfigError, WeightsError
 from model import corpus as corpora
 from model.checkpoint import Weights, publish_weights, save_state
 from model.decoder import Decoder
@@ -17,6 +17,7 @@ from model.device import choose_device, faster_with_bfloat16
 from model.evaluate import score
 from model.generator import GeneratorOptions, TextGenerator
 from model.memory import peak_memory_mb
+from model.muon import Muon
 from model.parallel import Processes, shared_loss
 from model.sampler import SamplingOptions
 from model.transformer import Transformer
@@ -27,7 +28,8 @@ SPOKEN_OPENINGS = {"en": 0.35, "zh": 0.0}
 """Part of the documents whose opening looks like a spoken seed, where nothing else is asked for."""
 
 _WARM_UP = 0.02  # part of the training in which the learning rate rises
-_FRESH_RATE, _CONTINUED_RATE, _STORY_MODEL_RATE = 2e-3, 1e-4, 3e-5
+_FRESH_RATES = {"muon": 4e-3, "adamw": 2e-3}
+_CONTINUED_RATE, _STORY_MODEL_RATE = 1e-4, 3e-5
 _WEIGHT_DECAY = 0.1  # of the matrices; rare rows of the embedding would only shrink
 _NEW_EMBEDDING_SCALE = 4.0  # a body that has learned wants small steps, its new embedding not
 _BETAS = (0.9, 0.95)
@@ -57,6 +59,7 @@ class TrainOptions:
     spoken_openings: float = 0.35
     batch: int = 16
     accumulate: int = 1
+    optimizer: str = "auto"
     learning_rate: float | None = None
     validate_every: int = 100
     patience: int | None = None
@@ -91,9 +94,10 @@ class TrainOptions:
 
 
 class Trainer:
-    """One training run: the model, its optimizer, and how far it is.
+    """One training run: the model, its optimizers, and how far it is.
 
     Attributes:
+        optimizer: "muon", which leaves to AdamW all but the body's matrices, or "adamw".
         step: optimizer steps done.
         seconds: training time so far, those of earlier starts included.
         best: lowest bits per byte of the held-out texts so far.
@@ -117,14 +121,21 @@ class Trainer:
         self.device = choose_device(options.device)
         self.model = model.to(self.device).train()
         self._loss = shared_loss(self.model, processes)
-        scale = _NEW_EMBEDDING_SCALE if options.from_story_model else 1.0
-        self.optimizer = _make_optimizer(self.model, scale)
+        bf16 = options.precision == "auto" and faster_with_bfloat16(self.device)
+        bf16 = bool(processes.agree(bf16, self.device))  # each has measured
+        self.bfloat16 = bf16 or options.precision == "bf16"
+        self.optimizer = _choose_optimizer(options, state)
+        self._adamw, self._muon = self._make_optimizers()
+        self._optimizers = [o for o in (self._adamw, self._muon) if o]
         self.step, self.seconds, self.best, self.worse = 0, 0.0, math.inf, 0
         if state:
-            self.optimizer.load_state_dict(state["optimizer"])
+            self._adamw.load_state_dict(state["optimizer"])
+            if self._muon:
+                self._muon.load_state_dict(state["muon"])
             self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         self.name = (state or {}).get("name") or secrets.token_hex(4)
-        self.rate = options.learning_rate or (state or {}).get("rate") or _usual_rate(options)
+        usual = _usual_rate(options, self.optimizer)
+        self.rate = options.learning_rate or (state or {}).get("rate") or usual
         number, position = state["data"] if state else (0, 0)
         self.batches = corpora.Batches(
             lambda n: corpora.render_pass(
@@ -136,10 +147,26 @@ class Trainer:
             number,
             position,
         )
-        bf16 = options.precision == "auto" and faster_with_bfloat16(self.device)
-        bf16 = bool(processes.agree(bf16, self.device))  # each has measured
-        self.bfloat16 = bf16 or options.precision == "bf16"
         self._resumed_at = time.monotonic() - self.seconds
+
+    def _make_optimizers(self) -> tuple[torch.optim.AdamW, Muon | None]:
+        """Only the matrices decay; an embedding that is new to its body has a rate of its own."""
+        named = list(self.model.named_parameters())
+        embedding = [w for n, w in named if "embedding" in n]
+        matrices = [w for n, w in named if w.dim() == 2 and "embedding" not in n]
+        norms = [w for _, w in named if w.dim() < 2]
+        scale = _NEW_EMBEDDING_SCALE if self.options.from_story_model else 1.0
+        body = {"params": matrices, "weight_decay": _WEIGHT_DECAY, "rate_scale": 1.0}
+        groups = [
+            {"params": embedding, "weight_decay": 0.0, "rate_scale": scale},
+            {"params": norms, "weight_decay": 0.0, "rate_scale": 1.0},
+        ]
+        muon = None
+        if self.optimizer == "muon":
+            muon = Muon([body], torch.bfloat16 if self.bfloat16 else torch.float32)
+        else:
+            groups.insert(1, body)
+        return torch.optim.AdamW(groups, lr=0.0, betas=_BETAS, fused=True), muon
 
     def progress(self) -> float:
         """How much of the training is done, 0 to 1."""
@@ -157,13 +184,15 @@ class Trainer:
         begin = time.perf_counter()
         progress = self.processes.agree(progress, self.device)  # clocks differ
         rate = self.rate * rate_factor(progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["rate_scale"]
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["rate_scale"]
         loss = sum(self._add_gradients() for _ in range(self.options.accumulate))
         loss = self.processes.mean(loss, self.device)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         self.step += 1
         self.seconds = time.monotonic() - self._resumed_at
         return {
@@ -236,7 +265,8 @@ class Trainer:
             "config": asdict(self.model.config),
             "vocabulary": torch.from_numpy(self.vocabulary.merge_order.astype("int32")),
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self._adamw.state_dict(),
+            "muon": self._muon.state_dict() if self._muon else None,
             "step": self.step,
             "seconds": self.seconds,
             "best": self.best,
@@ -257,21 +287,21 @@ def rate_factor(progress: float) -> float:
     return min(progress / _WARM_UP + 0.05, (1 - progress) / (1 - _WARM_UP), 1.0)
 
 
-def _usual_rate(options: TrainOptions) -> float:
+def _choose_optimizer(options: TrainOptions, state: dict[str, Any] | None) -> str:
+    """Muon learns faster from scratch; weights that have learned with AdamW go on with it."""
+    if state is None:
+        auto = "adamw" if options.init_from else "muon"
+        return auto if options.optimizer == "auto" else options.optimizer
+    begun = "muon" if state.get("muon") else "adamw"
+    if options.optimizer not in ("auto", begun):
+        raise WeightsError(
+            f"{options.state_path} was begun with {begun}, not {options.optimizer}; leave out "
+            "--optimizer."
+        )
+    return begun
+
+
+def _usual_rate(options: TrainOptions, optimizer: str) -> float:
     if options.from_story_model:  # 1e-4 spoils its body: 0.682 bits per byte, not 0.665
         return _STORY_MODEL_RATE
-    return _CONTINUED_RATE if options.init_from else _FRESH_RATE
-
-
-def _make_optimizer(model: Transformer, embedding_scale: float) -> torch.optim.AdamW:
-    """AdamW; only the matrices decay, and the embedding may learn at its own rate."""
-    named = list(model.named_parameters())
-    embedding = [w for n, w in named if "embedding" in n]
-    matrices = [w for n, w in named if w.dim() == 2 and "embedding" not in n]
-    norms = [w for _, w in named if w.dim() < 2]
-    groups = [
-        {"params": embedding, "weight_decay": 0.0, "rate_scale": embedding_scale},
-        {"params": matrices, "weight_decay": _WEIGHT_DECAY, "rate_scale": 1.0},
-        {"params": norms, "weight_decay": 0.0, "rate_scale": 1.0},
-    ]
-    return torch.optim.AdamW(groups, lr=0.0, betas=_BETAS, fused=True)
+    return _CONTINUED_RATE if options.init_from else _FRESH_RATES[optimizer]

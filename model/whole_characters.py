@@ -34,7 +34,9 @@ class WholeCharacters:
 
     def feed(self, token: int) -> None:
         """Note that this id has come; it must be one that the mask allowed."""
-        self._begun = _unfinished(self._begun + self._pieces[token])
+        piece = self._pieces[token]
+        if self._begun or not piece.isascii():  # whole characters else, and nothing to decode
+            self._begun = _unfinished(self._begun + piece)
 
     def mask(self) -> Tensor:
         """(V,): 0 for the ids that may come next, FORBIDDEN for others."""

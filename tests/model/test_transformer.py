@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from model.loss import batch_loss
-from model.transformer import Cache, TransformerConfig, rotary_table, rotate
+from model.transformer import Cache, TransformerConfig, attend, rotary_table, rotate
 from tests.model.made import small_model
 
 IDS = torch.randint(0, 300, (3, 30), generator=torch.Generator().manual_seed(1))
@@ -41,15 +41,32 @@ def test_more_tokens_than_the_context_are_refused():
 
 
 def test_rotated_products_depend_on_the_distance_only():
-    cos, sin = rotary_table(TransformerConfig(1, 64, 1, 1, 8, 1))
+    turns = rotary_table(TransformerConfig(1, 64, 1, 1, 8, 1))
     q, k = torch.randn(2, 1, 1, 1, 8, generator=torch.Generator().manual_seed(1))
 
     def product(at_q: int, at_k: int) -> float:
-        a = rotate(q, cos[at_q : at_q + 1], sin[at_q : at_q + 1])
-        return float((a * rotate(k, cos[at_k : at_k + 1], sin[at_k : at_k + 1])).sum())
+        a, b = rotate(q, turns[at_q : at_q + 1]), rotate(k, turns[at_k : at_k + 1])
+        return float((a * b).sum())
 
     assert product(5, 2) == pytest.approx(product(60, 57), abs=1e-5)
     assert product(5, 2) != pytest.approx(product(5, 3), abs=1e-3)
+
+
+def test_plain_attention_and_its_gradients_are_those_of_torch():
+    generator = torch.Generator().manual_seed(1)
+    qkv = torch.randn(3, 2, 3, 7, 8, generator=generator, requires_grad=True)
+    ours, torchs = attend(*qkv), F.scaled_dot_product_attention(*qkv, is_causal=True)
+    torch.testing.assert_close(ours, torchs)
+    weights = torch.randn(ours.shape, generator=generator)
+    gradients = [torch.autograd.grad((y * weights).sum(), qkv)[0] for y in (ours, torchs)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_training_computes_what_use_computes():
+    model = small_model(context=32)
+    trained = model(IDS)  # with gradients, which takes the other way through attention
+    with torch.no_grad():
+        torch.testing.assert_close(trained, model(IDS), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("field", "value"), [("layers", 0), ("width", 17), ("heads", 3)])
