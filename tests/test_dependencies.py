@@ -17,11 +17,42 @@ def listed() -> dict[str, tuple[str, str, str]]:
     return {canonicalize_name(row[0]): (row[1], row[2], row[3]) for row in rows}
 
 
-def test_the_list_is_what_is_pinned() -> None:
+def pinned() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-    pinned = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    found = {name: row[0] for name, row in listed().items()}
-    assert found == {canonicalize_name(name): version for name, version in pinned.items()}
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def locked(name: str) -> dict[str, str]:
+    """What one of the files that setup installs from holds; each package with its hashes."""
+    text = (ROOT / "requirements" / name).read_text("utf-8")
+    found = {}
+    for block in re.split(r"^(?=\w)", text, flags=re.M)[1:]:
+        first, *hashes = block.replace("\\\n", "\n").split("\n    ")
+        requirement = Requirement(first)
+        assert hashes, first
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}\s*", line) for line in hashes), first
+        found[canonicalize_name(requirement.name)] = str(requirement.specifier).removeprefix("==")
+    return found
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(line).name) for line in requirements} - {"afterword"}
+
+
+def test_the_list_is_what_is_pinned() -> None:
+    assert {name: row[0] for name, row in listed().items()} == pinned()
+
+
+def test_what_is_pinned_is_locked_by_hash() -> None:
+    run, test, torch = (locked(f"{name}.txt") for name in ("run", "test", "torch"))
+    assert not run.keys() & test.keys()
+    assert {**run, **test, "torch": torch["torch"]} == pinned(), "run scripts/lock"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert names(project["dependencies"]) <= {*run, "torch"}
+    for extra in ("test", "corpus", "train", "tui", "wyoming"):
+        assert names(extras[extra]) <= run.keys() | test.keys()
 
 
 def test_each_has_a_licence_and_what_we_ask_for_ourselves_a_purpose() -> None:
