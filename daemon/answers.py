@@ -3,8 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from functools import partial
 
 from config.errors import RefusedError
 from daemon.chronicle import MUTED, Chronicle
@@ -46,7 +44,7 @@ class Answers:
         """Do what is asked; an error belongs to whoever asked."""
         try:
             if asked.request.command == "reload":
-                self._reloads.begin().add_done_callback(partial(_pass_on, asked.answer))
+                asked.answer.set_result(self._reloads.begin())
             else:
                 asked.answer.set_result(self._do(asked.request, asked.follower))
         except Exception as error:
@@ -89,6 +87,7 @@ class Answers:
                 "microphone": self._intake.returns,
             },
             "speech": self._replier.problem or "ready",
+            "reloading": self._reloads.under_way,
             "refused": self._reloads.refused or None,
             **self._reloads.about,
             **self._devices(),
@@ -113,11 +112,3 @@ class Answers:
             raise RefusedError(f"A seed has between 1 and {SEED_CHARACTERS} characters.")
         self._conversation.advance(Typed(seed.strip()))
         return {"turn": self._conversation.state.turn}
-
-
-def _pass_on(answer: Future[Mapping[str, object]], reload: Future[Mapping[str, object]]) -> None:
-    """Answer as the reload has ended."""
-    if error := reload.exception():
-        answer.set_exception(error)
-    else:
-        answer.set_result(reload.result())

@@ -46,12 +46,15 @@ def hush() -> None:
 
 
 @click.command()
-def reload() -> None:
+@click.option("--wait", is_flag=True, help="Until all of it is in use, models included.")
+def reload(wait: bool) -> None:
     """Read the settings file again, and look for new weights; a running reply is not disturbed."""
     from daemon import client
 
-    answer = client.ask("reload")
+    answer = client.ask("reload", **({"wait": "yes"} if wait else {}))
     changed, later = (list(cast(Iterable[str], answer.get(of, ()))) for of in ("changed", "later"))
+    if answer.get("loading"):
+        click.echo("The settings are right and are being taken in; `afterword status` tells more.")
     click.echo(f"Changed: {', '.join(changed)}." if changed else "No setting has changed.")
     if later:
         click.echo(f"These count from the next start on: {', '.join(later)}.")

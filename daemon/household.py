@@ -1,12 +1,12 @@
 """What surrounds a service that runs for months."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from daemon.manners import Manners
 from daemon.notify import Notifier
 from daemon.ports import Keeper
+from daemon.reloads import Reload
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Household:
             was muted before.
         about: what `status` tells of settings and models.
         notifier: tells systemd.
-        reload: lets settings and weights be looked at again; its result are the changed settings.
+        reload: lets settings and weights be looked at again.
         restarts: how many times we have come back after a crash.
         keepers: keep something of what happens.
         manners: how the conversation is steered by words.
@@ -33,7 +33,7 @@ class Household:
     opened: Callable[[Iterable[str]], None] = lambda _: None
     about: Mapping[str, object] = field(default_factory=dict)
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
-    reload: Callable[[], Future[Mapping[str, object]]] | None = None
+    reload: Callable[[], Reload] | None = None
     restarts: int = 0
     keepers: Sequence[Keeper] = ()
     manners: Manners = field(default_factory=Manners)

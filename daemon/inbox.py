@@ -10,10 +10,12 @@ from config.errors import ControlError, NotRunningError
 from daemon.control import Follower
 from daemon.ports import Change, Refusal
 from daemon.protocol import Request
+from daemon.reloads import Reload
 from daemon.session import ReplyEvent
 
 ANSWER_SECONDS = 3.0  # a request is answered within a chunk, unless the loop is stuck
-RELOAD_SECONDS = 60.0  # a reload may load models first, beside the loop
+PROMPT_SECONDS = 0.15  # a reload that takes longer is told of later, unless one waits for its end
+RELOAD_SECONDS = 60.0  # it may load models first, beside the loop
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Asked:
 
     request: Request
     follower: Follower | None
-    answer: Future[Mapping[str, object]] = field(default_factory=Future)
+    answer: Future[Mapping[str, object] | Reload] = field(default_factory=Future)
 
 
 Message = ReplyEvent | Asked | Change | Refusal
@@ -50,10 +52,12 @@ class Inbox:
         asked = Asked(request, follower)
         self.put(asked)
         try:
-            reloads = request.command == "reload"
-            return asked.answer.result(RELOAD_SECONDS if reloads else ANSWER_SECONDS)
+            answer = asked.answer.result(ANSWER_SECONDS)
+            if isinstance(answer, Reload):
+                return _outcome(answer, wait="wait" in request.arguments)
         except TimeoutError as error:
             raise ControlError("The daemon is too busy to answer; try again.") from error
+        return answer
 
     def take(self, patience_seconds: float = 0.0) -> Iterator[Message]:
         """All that is there, after waiting at most so long for the first of it."""
@@ -74,3 +78,13 @@ class Inbox:
                     answer.set_exception(NotRunningError("Afterword is just ending."))
                 case Change(done=done):
                     done.set_exception(NotRunningError("Afterword is just ending."))
+
+
+def _outcome(reload: Reload, *, wait: bool) -> Mapping[str, object]:
+    """What has become of it; or, where that takes longer and nobody waits, what it will change."""
+    if wait:
+        return reload.done.result(RELOAD_SECONDS)
+    try:
+        return reload.done.result(PROMPT_SECONDS)
+    except TimeoutError:
+        return {**reload.read.result(RELOAD_SECONDS), "loading": True}

@@ -15,7 +15,7 @@ VERSION = 1
 LINE_BYTES = 16 * 1024  # of a request or an answer
 SEED_CHARACTERS = 2000  # several minutes of speech
 
-# Each command with the arguments it takes, all of them text.
+# Each command with the arguments it needs, all of them text.
 COMMANDS: Mapping[str, frozenset[str]] = {
     "status": frozenset(),
     "mute": frozenset(),
@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, frozenset[str]] = {
     "follow": frozenset(),
     "watch": frozenset(),
 }
+
+OPTIONAL: Mapping[str, frozenset[str]] = {"reload": frozenset({"wait"})}
 
 _KINDS: Mapping[str, type[AfterwordError]] = {
     "refused": RefusedError,
@@ -68,7 +70,8 @@ def read_request(line: bytes) -> Request:
     if not isinstance(command, str) or command not in COMMANDS:
         raise RefusedError(f"There is no such command; choose one of: {', '.join(COMMANDS)}.")
     arguments = {name: value for name, value in content.items() if isinstance(value, str)}
-    if content.keys() != COMMANDS[command] or arguments.keys() != content.keys():
+    given = content.keys() - OPTIONAL.get(command, frozenset())
+    if given != COMMANDS[command] or arguments.keys() != content.keys():
         wanted = " and ".join(sorted(COMMANDS[command])) or "no arguments"
         raise RefusedError(f"The command {command} takes {wanted}, as text.")
     return Request(command, arguments)

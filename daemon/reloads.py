@@ -4,11 +4,31 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 
 from config.errors import NotRunningError, RefusedError
 from daemon.ports import Change
 
 Result = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Reload:
+    """One that was asked for; both futures hold the keys that have "changed", and those "later".
+
+    Attributes:
+        read: comes when the settings file has been found right.
+        done: comes when the loop goes on with what is new. Or a RefusedError with file, line, key.
+    """
+
+    read: Future[Result] = field(default_factory=Future)
+    done: Future[Result] = field(default_factory=Future)
+
+    def fail(self, error: Exception) -> None:
+        """Tell both who wait that it comes to nothing."""
+        if not self.read.done():
+            self.read.set_exception(error)
+        self.done.set_exception(error)
 
 
 class Reloads:
@@ -22,7 +42,7 @@ class Reloads:
 
     def __init__(
         self,
-        reload: Callable[[], Future[Result]] | None,
+        reload: Callable[[], Reload] | None,
         reloading: Callable[[], None],
         about: Mapping[str, object],
     ) -> None:
@@ -32,16 +52,16 @@ class Reloads:
         self.refused = ""
         self._reload = reload
         self._reloading = reloading
-        self._under_way: list[Future[Result]] = []
+        self._under_way: list[Reload] = []
         self._changes: deque[Change] = deque()
 
     @property
     def under_way(self) -> bool:
         """Whether one has begun and not ended."""
-        self._under_way = [reload for reload in self._under_way if not reload.done()]
+        self._under_way = [reload for reload in self._under_way if not reload.done.done()]
         return bool(self._under_way)
 
-    def begin(self) -> Future[Result]:
+    def begin(self) -> Reload:
         """Begin one.
 
         Raises:

@@ -9,8 +9,7 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from config.errors import AfterwordError, NotRunningError, RefusedError
@@ -18,6 +17,7 @@ from config.load import Loaded, changed_keys
 from daemon.memory import give_back_memory
 from daemon.parts import Parts
 from daemon.ports import Change, Refusal
+from daemon.reloads import Reload, Result
 from daemon.renewed_parts import renew
 from daemon.setting_keys import WEIGHTS_KEYS, touched, untaken
 from model.weights_store import find_weights
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0  # between two looks at the weights file
 
-Result = Mapping[str, object]
 Stamp = tuple[Path, int, int, int]
 
 
@@ -49,7 +48,7 @@ class Renewal:
         self._parts = made
         self._judged = stamp  # the file that is in use, or was refused
         self._seen = stamp
-        self._jobs: queue.Queue[Future[Result] | None] = queue.Queue()
+        self._jobs: queue.Queue[Reload | None] = queue.Queue()
         self._change: Callable[[Change | Refusal], None] = lambda _: None
         self._thread = threading.Thread(target=self._work, name="renewal", daemon=True)
 
@@ -58,14 +57,9 @@ class Renewal:
         self._change = change
         self._thread.start()
 
-    def reload(self) -> Future[Result]:
-        """Read the settings again and look at the weights; one after another if asked twice.
-
-        Returns:
-            the keys that have "changed", and those of them that count "later", at the next start;
-            it comes when the loop goes on with them. Or a RefusedError with file, line and key.
-        """
-        asked: Future[Result] = Future()
+    def reload(self) -> Reload:
+        """Read the settings again and look at the weights; one after another if asked twice."""
+        asked = Reload()
         self._jobs.put(asked)
         return asked
 
@@ -83,21 +77,23 @@ class Renewal:
             if asked is None:
                 return
             try:
-                asked.set_result(self._reload())
+                asked.done.set_result(self._reload(asked))
             except Exception as error:
-                asked.set_exception(error)
+                asked.fail(error)
 
-    def _reload(self) -> Result:
+    def _reload(self, asked: Reload) -> Result:
         with self._refusing("The old settings stay in force."):
             new = self._read()
             stamp = stamp_of(new)
             keys = changed_keys(self._loaded, new)
+            told: Result = {"changed": keys, "later": untaken(keys)}
+            asked.read.set_result(told)
             self._renew(new, keys)
         self._loaded = new
         if touched(keys, WEIGHTS_KEYS):
             self._judged = stamp
         self._take_weights(stamp_of(new))
-        return {"changed": keys, "later": untaken(keys)}
+        return told
 
     def _look(self) -> None:
         """Take in new weights; a file that was being written just now is left for the next look."""

@@ -48,16 +48,15 @@ def renew(
     Raises:
         RefusedError: something cannot be made; nothing has changed then. It names file, line, key.
     """
-    with contextlib.ExitStack() as undo:
-        with _blaming(new, keys, SPEAKER_KEYS):
-            speak_anew = _renew_speaker(old, new.settings, keys, undo.callback)
-        with _blaming(new, keys, HEARING_KEYS):
-            hearing = _renew_hearing(old, new.settings, keys)
-        with _blaming(new, keys, INPUT_KEYS):
-            source = parts.open_source(new.settings, None) if touched(keys, INPUT_KEYS) else None
-        with _blaming(new, keys, WEIGHTS_KEYS):
-            generator, kept = _renew_generator(old, new.settings, keys, weights)
-        undo.pop_all()
+    # The quickest first: what is wrong shall be told while whoever asked still listens.
+    with _blaming(new, keys, INPUT_KEYS):
+        source = parts.open_source(new.settings, None) if touched(keys, INPUT_KEYS) else None
+    with _blaming(new, keys, HEARING_KEYS):
+        hearing = _renew_hearing(old, new.settings, keys)
+    with _blaming(new, keys, WEIGHTS_KEYS):
+        generator, kept = _renew_generator(old, new.settings, keys, weights)
+    with _blaming(new, keys, SPEAKER_KEYS):
+        speak_anew = _renew_speaker(old, new.settings, keys)
     made = parts.Parts(
         source or old.source,
         hearing or old.hearing,
@@ -100,7 +99,7 @@ def _blaming(new: Loaded, keys: Collection[str], names: Collection[str]) -> Iter
 
 
 def _renew_speaker(
-    old: parts.Parts, settings: Settings, keys: Collection[str], undo: Callable[..., object]
+    old: parts.Parts, settings: Settings, keys: Collection[str]
 ) -> Callable[[], None] | None:
     """What lets the speaker go on with a new engine, a new loudspeaker or another pause."""
     from audio.devices import find_device
@@ -108,15 +107,13 @@ def _renew_speaker(
 
     if not touched(keys, SPEAKER_KEYS):
         return None
-    engine = None
-    if touched(keys, ENGINE_KEYS):
-        engine = parts.open_engine(settings)
-        undo(engine.close)
     sink = None
     if touched(keys, OUTPUT_KEYS) and old.out is None:
         find_device("output", settings.audio.output)
         sink = StreamPlayer(settings.audio.output)
     pause, cues = settings.voice.pause_seconds, parts.open_cues(settings)
+    # A child process: nothing may fail after it has been started.
+    engine = parts.open_engine(settings) if touched(keys, ENGINE_KEYS) else None
     return lambda: old.speaker.renew(engine, sink, pause, cues)
 
 

@@ -31,6 +31,8 @@ def in_lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield "  restarts    " + ", ".join(f"{name} {count}" for name, count in restarts.items())
     if status.get("speech", "ready") != "ready":
         yield f"  speech      {status['speech']}"
+    if status.get("reloading"):
+        yield "  reload      under way"
     if reason := status.get("refused"):
         yield f"  refused     {reason}"
     if turn := status.get("last_turn"):

@@ -55,7 +55,7 @@ def use_weights(
     weights_store.use(settings.language, name)
     click.echo(f"{name} is in place.")
     try:
-        client.ask("reload")
+        client.ask("reload", wait="yes")
     except NotRunningError:
         click.echo("It is used from the next start on.")
     else:

@@ -51,7 +51,7 @@ def life(can_trace: None, sound_server: SoundServer, vosk_en: Path, tmp_path: Pa
         client.ask("hush")
         client.ask("mute")
         client.ask("unmute")
-        assert client.ask("reload") == {"changed": [], "later": []}
+        assert client.ask("reload", wait="yes") == {"changed": [], "later": []}
         client.ask("stop")
         assert daemon.process.wait(SECONDS) == 0, daemon.log
     assert FOX not in daemon.log

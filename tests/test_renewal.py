@@ -78,7 +78,7 @@ def test_what_changed_is_applied_after_the_running_turn(
         voice, model = {"name": "en-gb-scotland"}, {"max_sentences": 1, "random_seed": 1}
         history = {"enabled": True}
         write(config, vosk_en, audio={"input": "pulse"}, voice=voice, model=model, history=history)
-        answer = client.ask("reload")
+        answer = client.ask("reload", wait="yes")
         changed = "trigger.phrases model.max_sentences voice.name voice.rate_wpm audio.input"
         assert set(answer["changed"]) == {*changed.split(), "history.enabled"}
         assert answer["later"] == []
@@ -124,7 +124,7 @@ def test_a_bad_file_is_told_with_its_line_and_changes_nothing(
         write(config, vosk_en, **{"model": good, section: value})
         line = 1 + [line.split(":")[0] for line in config.read_text().splitlines()].index(section)
         with pytest.raises(RefusedError) as refused:
-            client.ask("reload")
+            client.ask("reload", wait="yes")
         assert str(refused.value).startswith(f"{config}, line {line}: ")
         assert complaint in str(refused.value)
         assert str(refused.value).endswith("The old settings stay in force.")
@@ -134,14 +134,14 @@ def test_a_bad_file_is_told_with_its_line_and_changes_nothing(
         assert now[key] == before[key]
     assert len(children_named("speech_child")) == 1
 
-    done = afterword("reload")
+    done = afterword("reload", "--wait")
     assert (done.code, done.out) == (RefusedError.exit_code, "")
     assert f"{config}, line " in done.err
     write(config, vosk_en, voice={"rate_wpm": 270})
     daemon.process.send_signal(signal.SIGHUP)
     daemon.wait_for("Changed: voice.rate_wpm.")
     assert status()["refused"] is None
-    assert afterword("reload").out == "No setting has changed.\n"
+    assert afterword("reload", "--wait").out == "No setting has changed.\n"
 
 
 def test_a_hang_up_while_it_loads_reloads_and_one_of_its_terminal_ends_it(
@@ -175,7 +175,10 @@ def test_a_hang_up_while_it_loads_reloads_and_one_of_its_terminal_ends_it(
 
 def test_another_language(daemon: Running, config: Path, vosk_en: Path, vosk_zh: Path) -> None:
     write(config, vosk_zh, language="zh")
-    client.ask("reload")
+    answer = client.ask("reload")  # at once; a Vosk model takes half a second
+    assert {"language", "hearing.model"} <= set(answer["changed"])
+    assert answer["loading"] is True
+    assert status()["reloading"] is True
     daemon.wait_for("The weights in use are now shipped")
     found = status()
     assert (found["language"], found["phrases"]) == ("zh", ["你好电脑"])

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from config.errors import SpeechError
 from daemon import logs
 from daemon.household import Household
 from daemon.notify import Notifier
+from daemon.reloads import Reload
 from daemon.service import Service
 from tests.daemon.fakes import Generator, Hearing, Source, Speaker
 
@@ -152,7 +152,7 @@ def test_a_speech_engine_that_cannot_be_mended_is_not_hidden(
 
 
 def test_a_reload_is_told_from_its_beginning_to_its_end(systemd: Systemd) -> None:
-    reload: Future[Mapping[str, object]] = Future()
+    reload = Reload()
     household = Household(notifier=notifier(systemd), reload=lambda: reload)
     source = Source(1_000_000, True, 0.01)
     service = Service(source, Hearing({}), Generator(), Speaker(), household=household)
@@ -162,7 +162,7 @@ def test_a_reload_is_told_from_its_beginning_to_its_end(systemd: Systemd) -> Non
     told = systemd.told(0.5)
     assert told[0].startswith("RELOADING=1\nMONOTONIC_USEC=")
     assert "READY=1" not in told
-    reload.set_result({"changed": []})
+    reload.done.set_result({"changed": []})
     assert "READY=1" in systemd.told(0.5)
     service.stop()
     thread.join(5)

@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
 
 import pytest
@@ -15,6 +14,7 @@ from config.errors import NotRunningError, RefusedError
 from daemon import client
 from daemon.household import Household
 from daemon.ports import Change, Refusal
+from daemon.reloads import Reload
 from daemon.service import Service
 from tests.daemon.fakes import Generator, Hearing, Source, Speaker
 from tests.daemon.test_control import microphone, serving, wait_until
@@ -151,17 +151,17 @@ class Reloads:
     """What Household.reload may be; the test says how each ends."""
 
     def __init__(self) -> None:
-        self.asked: list[Future[Mapping[str, object]]] = []
+        self.asked: list[Reload] = []
 
-    def __call__(self) -> Future[Mapping[str, object]]:
-        self.asked.append(Future())
+    def __call__(self) -> Reload:
+        self.asked.append(Reload())
         return self.asked[-1]
 
 
-def in_background(answers: list[object]) -> threading.Thread:
+def in_background(answers: list[object], *, wait: bool = True) -> threading.Thread:
     def ask() -> None:
         try:
-            answers.append(client.ask("reload"))
+            answers.append(client.ask("reload", **({"wait": "yes"} if wait else {})))
         except Exception as error:
             answers.append(error)
 
@@ -178,14 +178,40 @@ def test_two_reloads_at_once_are_both_answered_and_nobody_waits() -> None:
         while len(reloads.asked) < 2:
             time.sleep(0.01)
         assert client.ask("status")["state"] == "listening"  # at once
-        reloads.asked[0].set_result({"changed": ["voice.name"]})
-        reloads.asked[1].set_exception(RefusedError("config.yaml, line 3: no."))
+        reloads.asked[0].done.set_result({"changed": ["voice.name"]})
+        reloads.asked[1].fail(RefusedError("config.yaml, line 3: no."))
         for thread in threads:
             thread.join(20)
     assert {"changed": ["voice.name"]} in answers
     assert [str(answer) for answer in answers if isinstance(answer, RefusedError)] == [
         "config.yaml, line 3: no."
     ]
+
+
+def test_a_reload_that_loads_is_answered_at_once_and_told_of_at_its_end() -> None:
+    reloads = Reloads()
+    household = Household(reload=reloads)
+    service = Service(microphone(), Hearing({}), Generator(), Speaker(), None, household)
+    changed = {"changed": ["hearing.model"], "later": []}
+    answers: list[object] = []
+    with serving(service):
+        asking = in_background(answers, wait=False)
+        while not reloads.asked:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        assert answers == []  # whether the file is right is told in the answer
+        reloads.asked[0].read.set_result(changed)
+        asking.join(20)
+        assert answers == [{**changed, "loading": True}]
+        assert client.ask("status")["reloading"] is True
+        reloads.asked[0].done.set_result(changed)
+        assert client.ask("status")["reloading"] is False
+        wrong = in_background(answers, wait=False)
+        while len(reloads.asked) < 2:
+            time.sleep(0.01)
+        reloads.asked[1].fail(RefusedError("config.yaml, line 3: no."))
+        wrong.join(20)
+    assert str(answers[1]) == "config.yaml, line 3: no."
 
 
 def test_a_refusal_is_told_to_all_until_something_is_taken(
