@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from audio.virtual import SoundServer, missing_programs
 from config.errors import AfterwordError, AudioDeviceError, ControlError
-from daemon import client, soak
+from daemon import client, interruption_bench, soak
 
 Samples = npt.NDArray[np.int16]
 
@@ -93,12 +93,8 @@ def measure(turns: int, listen_seconds: float, flags: Sequence[str]) -> tuple[li
         AudioDeviceError: there is no PulseAudio to be had.
         ControlError: the daemon does not start, or does not answer.
     """
-    if missing := missing_programs():
-        raise AudioDeviceError(
-            f"There are no virtual sound devices: {', '.join(missing)} not installed; install "
-            f"pulseaudio and pulseaudio-utils."
-        )
-    with _sound_server() as server, _daemon(flags) as process:
+    _insist_on_devices()
+    with _sound_server() as server, _daemon((*SETTINGS, *flags)) as process:
         wavs = [server.folder / f"{number}.wav" for number in range(len(SEEDS))]
         talk, noise = server.folder / "talk.wav", server.folder / "noise.wav"
         _render(wavs, talk, noise, listen_seconds)
@@ -109,6 +105,30 @@ def measure(turns: int, listen_seconds: float, flags: Sequence[str]) -> tuple[li
         time.sleep(CALM_SECONDS)
         loads = [_load(process, server, wav, listen_seconds) for wav in (None, noise, talk)]
         return exchanges, Load(loads[0], loads[1], loads[2], _resident(process))
+
+
+def measure_steering(
+    count: int, quiet_seconds: float, flags: Sequence[str]
+) -> dict[str, list[float]]:
+    """How soon cues sound and replies end, so many times each; see interruption_bench.
+
+    Raises:
+        As `measure`.
+    """
+    _insist_on_devices()
+    with _sound_server() as server:
+        with _daemon((*interruption_bench.CUE_SETTINGS, *flags)):
+            cues = interruption_bench.measure_cues(server, count, quiet_seconds)
+        with _daemon((*interruption_bench.REPLY_SETTINGS, *flags)):
+            return {**cues, **interruption_bench.measure_interruptions(server, count)}
+
+
+def _insist_on_devices() -> None:
+    if missing := missing_programs():
+        raise AudioDeviceError(
+            f"There are no virtual sound devices: {', '.join(missing)} not installed; install "
+            f"pulseaudio and pulseaudio-utils."
+        )
 
 
 @contextmanager
@@ -131,7 +151,7 @@ def _sound_server() -> Iterator[SoundServer]:
 @contextmanager
 def _daemon(flags: Sequence[str]) -> Iterator[int]:
     """The number of a process that listens."""
-    settings = [part for flag in (*SETTINGS, *flags) for part in ("--set", flag)]
+    settings = [part for flag in flags for part in ("--set", flag)]
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "daemon", "run", *settings],
         stdin=subprocess.DEVNULL,
@@ -254,6 +274,18 @@ def _middle(values: Sequence[float]) -> tuple[float, float]:
     return round(statistics.median(ranked), 3), round(ranked[at], 3)
 
 
+def _tell_steering(count: int, found: Mapping[str, list[float]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"times": count, "found": found}))
+        return
+    for name, seconds in found.items():
+        median, late = _middle(seconds) if seconds else (float("nan"), float("nan"))
+        click.echo(
+            f"{name.replace('_', ' '):<20} median {median:.3f} s, 95 % within {late:.3f} s, "
+            f"{len(seconds)} of {count} heard; the first {seconds[:1]}"
+        )
+
+
 @click.command()
 @click.option("--turns", default=20, show_default=True, type=click.IntRange(min=1))
 @click.option("--listen", default=30.0, show_default=True, help="Seconds of each kind of sound.")
@@ -266,6 +298,12 @@ def _middle(values: Sequence[float]) -> tuple[float, float]:
     help="Instead: serve so many hours of sound faster than they pass, and see that nothing grows.",
 )
 @click.option("--gap", type=click.FloatRange(30, 3600), default=60.0, help="Seconds an exchange.")
+@click.option(
+    "--interruptions",
+    type=click.IntRange(min=1),
+    help="Instead: how soon a cue sounds and a reply falls silent, so many times each.",
+)
+@click.option("--quiet", default=60.0, show_default=True, help="Seconds before the first cue.")
 def main(
     turns: int,
     listen: float,
@@ -273,11 +311,16 @@ def main(
     as_json: bool,
     soak_hours: float | None,
     gap: float,
+    interruptions: int | None,
+    quiet: float,
 ) -> None:
     """Measure how fast the daemon answers, and what it costs while it listens."""
     try:
         if soak_hours is not None:
             soak.run(soak_hours, gap, flags)
+            return
+        if interruptions is not None:
+            _tell_steering(interruptions, measure_steering(interruptions, quiet, flags), as_json)
             return
         exchanges, load = measure(turns, listen, flags)
         if not exchanges:
