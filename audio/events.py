@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Armed:
-    """A trigger phrase seems to be on its way; a good moment to warm things up."""
+    """A trigger or stop phrase seems to be on its way; a good moment to fall silent."""
 
     phrase: str
 

@@ -151,8 +151,7 @@ class Hearing:
             return self._begin(hit)
         events: list[Event] = [] if armed is None else [Armed(armed.text)]
         if self._minding is not None and (said := self._minding.accept(chunk.pcm)):
-            kind, phrase, end = said
-            events.append(Command(kind, phrase, self._offset + end))
+            events.append(self._placed(said))
         if self._capture is not None:
             events += self._go_on([chunk.pcm])
         return events
@@ -199,4 +198,6 @@ class Hearing:
         """The event with its time by the source's count."""
         if isinstance(event, Seed):
             return replace(event, end_seconds=self._offset + self._began + event.end_seconds)
+        if isinstance(event, Command):
+            return replace(event, at_seconds=self._offset + event.at_seconds)
         return event

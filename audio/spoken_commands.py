@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from audio.events import Armed, Command
 from audio.phrases import Phrase
 from audio.trigger import TriggerListener
 from audio.voice_activity import VoiceDetector
@@ -31,15 +32,19 @@ class CommandListener:
     ) -> None:
         """`origin` is the time, in seconds, from which on hits are counted."""
         self._kinds = {command.phrase.text: command.kind for command in commands}
-        self._listener = TriggerListener(engine, [command.phrase for command in commands], voice)
+        phrases = [command.phrase for command in commands]
+        # In the middle of other words, be they a reply's own, "stop" is mostly something else.
+        self._listener = TriggerListener(engine, phrases, voice, arm_late=False)
         self._origin = origin
 
-    def accept(self, pcm: bytes) -> tuple[str, str, float] | None:
-        """Hear 16-bit samples; kind, phrase and the time at which its last word ended."""
-        _, hit = self._listener.accept(pcm)
+    def accept(self, pcm: bytes) -> Armed | Command | None:
+        """Hear 16-bit samples; what was said, or the stop phrase that seems to be on its way."""
+        coming, hit = self._listener.accept(pcm)
+        if coming is not None and self._kinds[coming.text] == STOP:
+            return Armed(coming.text)
         if hit is None:
             return None
         kind = self._kinds[hit.phrase.text]
         if kind != STOP and not hit.begins:  # "let us see him again" is no wish
             return None
-        return kind, hit.phrase.text, self._origin + hit.end
+        return Command(kind, hit.phrase.text, self._origin + hit.end)

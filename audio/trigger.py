@@ -53,6 +53,7 @@ class TriggerListener:
         voice: VoiceDetector,
         *,
         must_begin: bool = False,
+        arm_late: bool = True,
     ) -> None:
         """Get ready.
 
@@ -61,12 +62,14 @@ class TriggerListener:
             phrases: to listen for.
             voice: for this listener alone.
             must_begin: whether a phrase counts only where no word comes just before it.
+            arm_late: whether one seems to be on its way also after other words of an utterance.
         """
         self._engine = engine
         self._phrases = sorted(phrases, key=lambda phrase: -len(phrase.words))
         self._grammar = _grammar(engine, phrases)
         self._second_grammar = [*dict.fromkeys([*self._grammar, *_other_words(engine, phrases)])]
         self._must_begin = must_begin
+        self._arm_late = arm_late
         self._voice = voice
         self._sound = RecentSound(_KEPT_SECONDS)
         self._begin()
@@ -96,7 +99,8 @@ class TriggerListener:
         if not partial and self._sound.seconds - self._origin > _RENEW_AFTER:
             self._begin()
         self._watching = coming is not None
-        first = coming is not None and not self._armed
+        begins = coming is not None and _find(coming.words, partial) == 0
+        first = coming is not None and not self._armed and (begins or self._arm_late)
         self._armed = self._armed or first
         return coming if first else None, None
 

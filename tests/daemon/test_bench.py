@@ -33,6 +33,19 @@ def test_an_exchange_through_virtual_devices_is_measured(vosk_en: Path) -> None:
     assert all(megabytes > 1 for megabytes in found["load"]["resident_mb"])
 
 
+def test_cues_and_interruptions_are_measured(vosk_en: Path) -> None:
+    if missing := missing_programs():
+        pytest.skip(f"no virtual sound devices: {', '.join(missing)} not installed")
+    options = ("--interruptions", "1", "--quiet", "1", "--json")
+    done = afterword(*options, "--set", f"hearing.model={vosk_en}", module="daemon.bench")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)["found"]
+    ((cue,), (late,)) = found["decision_to_cue"], found["trigger_to_cue"]
+    assert 0 < cue < late
+    assert all(-1.5 < silent < 1.5 for silent in found["trigger_to_silence"])
+    assert found["stop_to_silence"]
+
+
 def test_a_reply_that_says_the_trigger_phrase_does_not_wake_us(vosk_en: Path) -> None:
     settings = load(None, ()).settings
     settings = replace(settings, hearing=replace(settings.hearing, model=str(vosk_en)))

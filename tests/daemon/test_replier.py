@@ -3,14 +3,18 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from audio import speaker as speaking
+from audio.player import StreamPlayer
+from audio.speech import SpeechEngine
 from config.errors import SpeechError
 from daemon.replier import Replier
 from daemon.session import Ended, ReplyEvent, Sentence
 from tests.daemon.fakes import Generator, Speaker
+from tests.sound_server import SoundServer
 
 SECONDS = 10.0
 Inbox = queue.Queue[ReplyEvent]
@@ -147,3 +151,30 @@ def test_a_cue_waits_for_a_loudspeaker_that_was_away(replier: Replier, speaker: 
     while not speaker.cues and time.monotonic() < deadline:
         time.sleep(0.005)
     assert speaker.cues == ["trigger"]
+
+
+def test_a_reply_that_is_cancelled_while_it_thinks_never_sounds(
+    sound_server: SoundServer, inbox: Inbox
+) -> None:
+    thinking = threading.Event()
+
+    class Slow(Generator):
+        def continue_text(self, seed: str, cancelled: Callable[[], bool]) -> Iterator[str]:
+            thinking.set()
+            time.sleep(0.5)
+            yield "It is too late to say this."
+
+    speaker = speaking.Speaker(SpeechEngine("en-us", 150, 0.9), StreamPlayer(), 0.0)
+    replier = Replier(Slow(), speaker, inbox.put)
+    try:
+        with sound_server.recording() as loudspeaker:
+            begin = time.monotonic()
+            replier.start(1, "a fox")
+            assert thinking.wait(SECONDS)
+            replier.cancel()
+            assert isinstance(inbox.get(timeout=SECONDS), Sentence)
+            assert isinstance(inbox.get(timeout=SECONDS), Ended)
+            time.sleep(0.3)
+            assert len(loudspeaker.sounding(begin)) == 0
+    finally:
+        replier.close()
