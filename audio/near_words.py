@@ -1,30 +1,32 @@
-"""Words near a trigger phrase: decoys for the grammar, suggestions for the user.
+"""Words near a trigger phrase: parts for the grammar, near-phrases, suggestions for the user."""
 
-A grammar of the phrase and "[unk]" alone takes much for the phrase. Beside decoys, which end in the
-same words but are not it, the recogniser has somewhere better to go.
-"""
-
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 _LEADS = ("a", "the", "my", "this", "your")
 _CLOSE = 0.5  # of a word's letter pairs must be shared
 
 
-def decoys(phrase: Sequence[str], knows: Callable[[str], bool]) -> list[str]:
-    """Grammar entries that are not the phrase: its parts, and its last word after other words.
+def parts(phrase: Sequence[str]) -> list[str]:
+    """What the phrase is made of, without itself: "hey" and "computer" of "hey computer".
 
-    For "hey computer": "hey", "computer", "a computer", "the computer" and so on. Words that are
-    only spelt alike are no good: most are rare names, and the recogniser hears "charvis" or
-    "blass" where "jarvis" and "glass" were said (4 of 40 real recordings; without them none).
+    A grammar of the phrase and "[unk]" alone takes much for the phrase; beside its parts the
+    recogniser has somewhere better to go. More than these is too much for what listens always:
+    with "a computer" it hears that for "hey computer" where there is noise.
     """
-    parts = [
+    whole = len(phrase)
+    found = [
         " ".join(phrase[start:end])
-        for start in range(len(phrase))
-        for end in range(start + 1, len(phrase) + 1)
-        if end - start < len(phrase)
+        for start in range(whole)
+        for end in range(start + 1, whole + 1)
+        if end - start < whole
     ]
-    led = [f"{lead} {phrase[-1]}" for lead in _LEADS if len(phrase) > 1 and knows(lead)]
-    return [entry for entry in dict.fromkeys([*parts, *led]) if entry != " ".join(phrase)]
+    return [*dict.fromkeys(found)]
+
+
+def near_phrases(phrase: Sequence[str]) -> list[str]:
+    """Phrases that must not be taken for it: its parts, and its last word after other words."""
+    led = [f"{lead} {phrase[-1]}" for lead in _LEADS if len(phrase) > 1]
+    return [entry for entry in [*parts(phrase), *led] if entry != " ".join(phrase)]
 
 
 def similar(word: str, vocabulary: Collection[str], count: int) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 
-from audio.near_words import decoys
+from audio.near_words import near_phrases
 from audio.phrase_score import Sound
 from audio.speech import RATE as SPOKEN_RATE
 from audio.speech import SpeechEngine
@@ -35,7 +35,7 @@ def make(phrase: str, words: tuple[str, ...], language: str) -> OwnRecordings:
     Raises:
         SpeechError: the speech engine does not work.
     """
-    near = [_NEAR[language].format(entry, entry) for entry in decoys(words, lambda _: True)]
+    near = [_NEAR[language].format(entry, entry) for entry in near_phrases(words)]
     ordinary = resources.files("audio").joinpath(f"ordinary-{language}.txt").read_text("utf-8")
     sentences = [*ordinary.splitlines(), *near]
     positives: list[Sound] = []

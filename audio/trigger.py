@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from audio.common_words import COMMON_WORDS
-from audio.near_words import decoys, likeness
+from audio.near_words import likeness, parts
 from audio.phrases import Phrase
 from audio.recent_sound import RecentSound
 from audio.voice_activity import VoiceDetector
@@ -66,7 +66,7 @@ class TriggerListener:
         """
         self._engine = engine
         self._phrases = sorted(phrases, key=lambda phrase: -len(phrase.words))
-        self._grammar = _grammar(engine, phrases)
+        self._grammar = _grammar(phrases)
         self._second_grammar = [*dict.fromkeys([*self._grammar, *_other_words(engine, phrases)])]
         self._must_begin = must_begin
         self._arm_late = arm_late
@@ -145,10 +145,10 @@ class TriggerListener:
         return _find(phrase.words, [word.text for word in words]) >= 0
 
 
-def _grammar(engine: VoskEngine, phrases: Sequence[Phrase]) -> list[str]:
+def _grammar(phrases: Sequence[Phrase]) -> list[str]:
     entries = [" ".join(phrase.words) for phrase in phrases]
     for phrase in phrases:
-        entries += decoys(phrase.words, engine.knows)
+        entries += parts(phrase.words)
     return [*dict.fromkeys(entries), UNKNOWN]
 
 

@@ -15,7 +15,7 @@ from audio.capture import Capture
 from audio.chunk import AudioChunk
 from audio.events import Armed, Event, Nothing, Seed, Triggered
 from audio.hearing import Hearing, open_hearing
-from audio.near_words import decoys
+from audio.near_words import near_phrases, parts
 from audio.phrases import Phrase, parse_phrases
 from audio.source import WavFile
 from audio.trigger import TriggerListener
@@ -244,12 +244,14 @@ def test_the_chinese_model_hears_a_chinese_phrase(vosk_zh: Path) -> None:
         make(vosk_zh, phrases=["hey computer"], language="zh")
 
 
-def test_no_decoy_is_the_phrase() -> None:
+def test_no_part_and_no_near_phrase_is_the_phrase() -> None:
     for phrase in (("hey", "computer"), ("a", "computer"), ("computer",), ("go", "go", "go")):
-        entries = decoys(phrase, lambda word: True)
-        assert " ".join(phrase) not in entries
-        assert len(set(entries)) == len(entries)
-    assert {"hey", "computer", "the computer"} <= set(decoys(("hey", "computer"), lambda w: True))
+        for entries in (parts(phrase), near_phrases(phrase)):
+            assert " ".join(phrase) not in entries
+            assert len(set(entries)) == len(entries)
+    assert parts(("hey", "computer")) == ["hey", "computer"]
+    assert parts(("captain", "nemo", "listen"))[1] == "captain nemo"
+    assert "the computer" in near_phrases(("hey", "computer"))
 
 
 # Damaged models
