@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from audio.said import Said, words_between
 from audio.speech import clean_text, split_text
 from config.errors import AfterwordError, AudioDeviceError, ConfigError
 
@@ -109,6 +110,8 @@ class Speaker:
         self.spoken = Spoken(None, 0, 0.0, False)  # the last `say`
         self._begins: tuple[float, ...] = ()  # monotonic time at which each sentence sounds
         self._until = 0.0  # ... and at which all that is queued has sounded
+        self._said: tuple[Said, ...] = ()
+        self._late = 0.0  # seconds by which it may sound later, for it was held
 
     def start(self) -> None:
         """Start the engine and open the sink: problems show now, the first sentence is fast.
@@ -148,7 +151,7 @@ class Speaker:
             return self._closed or cancelled()
 
         self.spoken = Spoken(None, 0, 0.0, False)
-        self._begins, self._until = (), 0.0
+        self._begins, self._until, self._said, self._late = (), 0.0, (), 0.0
         try:
             self._sink.open()
             for sentence in sentences:
@@ -175,6 +178,7 @@ class Speaker:
 
     def hold(self, seconds: float) -> None:
         """Fall silent for so long, then go on; for any thread."""
+        self._late += seconds
         self._sink.hold(seconds)
 
     @property
@@ -185,11 +189,11 @@ class Speaker:
     @property
     def sounding(self) -> int:
         """How many sentences of the last `say` have begun to sound; for any thread."""
-        return self.begun_by(time.monotonic())
+        return sum(begin <= time.monotonic() for begin in self._begins)
 
-    def begun_by(self, moment: float) -> int:
-        """How many had begun to sound, or will have, at this monotonic time."""
-        return sum(begin <= moment for begin in self._begins)
+    def words_between(self, begin: float, end: float) -> str:
+        """The words of the last `say` that may have sounded between two monotonic times."""
+        return words_between(self._said, begin - self._late, end)
 
     @property
     def restarts(self) -> int:
@@ -246,7 +250,7 @@ class Speaker:
             samples = self._engine.render(piece)
             if not self._begins and len(samples):
                 await_leave()
-            self._note(samples, first=length == 0)
+            self._note(samples, piece, first=length == 0)
             self._sink.play(samples, ended)
             length += len(samples)
         if length == 0 or ended():
@@ -262,12 +266,14 @@ class Speaker:
         clause = sentence.rstrip().endswith((",", ";", ":", "，", "；", "："))
         return len(self._pause) // 3 if clause else len(self._pause)
 
-    def _note(self, samples: Samples, first: bool = False) -> None:
+    def _note(self, samples: Samples, text: str = "", first: bool = False) -> None:
         """Reckon when samples about to be queued will sound; the `first` of a sentence count."""
         begin = max(self._until, time.monotonic())
         self._until = begin + len(samples) / self._engine.rate
         if first and len(samples):
             self._begins += (begin,)
+        if text:
+            self._said += (Said(text, begin, self._until),)
 
     def _report(self, cancelled: bool) -> None:
         last = self.spoken

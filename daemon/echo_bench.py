@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from audio.chunk import AudioChunk
 from audio.events import Armed
+from audio.said import Said, words_between
 from config.errors import AfterwordError
 from config.settings import Settings
 from daemon import parts
@@ -102,8 +103,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _Reply:
-    sentences: tuple[str, ...]
-    begins: tuple[float, ...]  # seconds from the start of the sound
+    said: tuple[Said, ...]  # the sentences, in seconds from the start of the sound
     sound: npt.NDArray[np.float32]
 
 
@@ -159,14 +159,10 @@ def _serve(
 
     A reply that is held or cancelled is silent in the microphone, too.
     """
-    state = State(Phase.SPEAKING, 1, "", reply.sentences)
+    state = State(Phase.SPEAKING, 1)
     cancelled: list[float] = []
     held: list[float] = []
     dropped: list[float] = []
-
-    def begun_by(moment: float) -> int:
-        return sum(begin <= moment for begin in reply.begins)
-
     hearing.mind_commands(True)
     played, silent_until = 0, 0.0
     for at in range(0, len(user) - CHUNK, CHUNK):
@@ -179,8 +175,8 @@ def _serve(
         pcm = np.clip(block, -32_768, 32_767).astype(np.int16).tobytes()
         for event in hearing.feed(AudioChunk(pcm, RATE, clock + now)):
             heard_at = getattr(event, "at_seconds", clock + now) - clock
-            first = begun_by(heard_at - BEHIND_SECONDS)
-            sounding = max(0, first - 1), begun_by(heard_at + AHEAD_SECONDS)
+            earliest = heard_at - BEHIND_SECONDS - len(held) * HOLD_SECONDS
+            sounding = words_between(reply.said, earliest, heard_at + AHEAD_SECONDS)
             state = replace(state, sounding=sounding)
             after, orders = step(state, event)
             if CancelReply() in orders:
@@ -205,13 +201,14 @@ def _reply(engine: "SpeechEngine", phrase: str, random: Any) -> _Reply:
     own = FRAMES[random.integers(len(FRAMES))].format(phrase=phrase)
     sentences.insert(int(random.integers(4)), own)
     sounds = [np.zeros(int(LEAD_SECONDS * RATE), np.int16)]
-    begins = []
+    said = []
     for sentence in sentences:
-        begins.append(sum(map(len, sounds)) / RATE)
+        begin = sum(map(len, sounds)) / RATE
         sounds += [_at_rate(engine.render(sentence), engine.rate)]
+        said.append(Said(sentence, begin, begin + len(sounds[-1]) / RATE))
         sounds += [np.zeros(int(PAUSE_SECONDS * RATE), np.int16)]
     sounds.append(np.zeros(int(TAIL_SECONDS * RATE), np.int16))
-    return _Reply(tuple(sentences), tuple(begins), np.concatenate(sounds).astype(np.float32))
+    return _Reply(tuple(said), np.concatenate(sounds).astype(np.float32))
 
 
 def _at_rate(samples: Samples, rate: int) -> Samples:

@@ -77,8 +77,8 @@ class Speaker(Protocol):
     def sounding(self) -> int:
         """How many sentences of the newest `say` have begun to sound; for any thread."""
 
-    def begun_by(self, moment: float) -> int:
-        """How many had begun to sound, or will have, at this monotonic time."""
+    def words_between(self, begin: float, end: float) -> str:
+        """The words of the newest `say` that may have sounded between two monotonic times."""
 
     @property
     def restarts(self) -> int:

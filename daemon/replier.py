@@ -15,7 +15,8 @@ from daemon.turn import Times
 
 log = logging.getLogger(__name__)
 
-BEHIND_SECONDS, AHEAD_SECONDS = 1.0, 0.2  # by which sound may be later or earlier than reckoned
+BEHIND_SECONDS = 2.2  # what is heard began so long ago at most: a phrase, and a second of delay
+AHEAD_SECONDS = 0.4  # by which sound may be earlier than reckoned
 CANCEL_SECONDS = 5.0  # of silence at most, until what was queued has been dropped
 CHECK_SECONDS = 10.0  # between two looks at the speech engine while nobody speaks
 CUE_SECONDS = 1.0  # later, a cue says nothing any more
@@ -127,13 +128,9 @@ class Replier:
         """The number of the sentence that is heard just now; 0 before the first."""
         return self._speaker.sounding
 
-    def heard_about(self, moment: float) -> tuple[int, int]:
-        """The sentences, as a slice, that a microphone may have heard at this monotonic time.
-
-        What has ended is heard a little later, and a reply that was held is behind its time.
-        """
-        first = self._speaker.begun_by(moment - BEHIND_SECONDS)
-        return max(0, first - 1), self._speaker.begun_by(moment + AHEAD_SECONDS)
+    def heard_about(self, moment: float) -> str:
+        """The words that a microphone may just have heard at this monotonic time."""
+        return self._speaker.words_between(moment - BEHIND_SECONDS, moment + AHEAD_SECONDS)
 
     def prepare(self, seed: str) -> None:
         """Begin a reply up to its first sound, in case that this becomes the seed."""

@@ -42,15 +42,15 @@ class State:
         turn: number of the newest reply, 0 before the first.
         seed: what it carries on.
         spoken: the sentences it has so far.
-        sounding: which of the sentences, as a slice, the microphone may have heard just now; None
-            for any of them.
+        sounding: the words that the microphone may have heard from the loudspeaker just now; None
+            for any of those spoken.
     """
 
     phase: Phase = Phase.LISTENING
     turn: int = 0
     seed: str = ""
     spoken: tuple[str, ...] = ()
-    sounding: tuple[int, int] | None = None
+    sounding: str | None = None
 
     @property
     def replying(self) -> bool:
@@ -238,5 +238,5 @@ def _triggered(state: State, phrase: str) -> Next:
 
 def _is_own(state: State, phrase: str) -> bool:
     """Whether the loudspeaker says the phrase: what the microphone hears of it must not wake us."""
-    begin, end = state.sounding or (0, len(state.spoken))
-    return says(joined(state.spoken[begin:end]), phrase)
+    words = joined(state.spoken) if state.sounding is None else state.sounding
+    return says(words, phrase)

@@ -195,6 +195,23 @@ class TestAloud:
         assert [number for _, number in seen if number] == [1, 2, 3]
         assert [at for at, number in seen if number] == pytest.approx(starts, abs=0.3)
 
+    def test_it_knows_which_words_may_be_heard(
+        self, sound_server: SoundServer, speaker: Speaker
+    ) -> None:
+        with sound_server.recording() as recording:
+            begin = time.monotonic()
+            speaker.say(SENTENCES, never)
+            heard = recording.sounding(begin)
+        starts = [heard[0], *heard[1:][np.diff(heard) > 0.15]]  # after a pause
+        for start, sentence in zip(starts, SENTENCES, strict=True):
+            first = speaker.words_between(start - 0.3, start + 0.3).split()
+            assert sentence.split()[0] in first
+        assert speaker.words_between(begin, heard[-1]) == " ".join(SENTENCES)
+        late = heard[-1] + 0.6, heard[-1] + 0.8
+        assert speaker.words_between(*late) == ""
+        speaker.hold(1.0)
+        assert speaker.words_between(*late).split()[-1] == SENTENCES[-1].split()[-1]
+
     def test_a_cancellation_silences_within_a_moment(
         self, sound_server: SoundServer, speaker: Speaker
     ) -> None:

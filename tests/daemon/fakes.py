@@ -101,6 +101,7 @@ class Speaker:
     started_at: float | None = None
     closed: bool = False
     sounding: int = 0
+    said: str = ""  # the sentence that sounds
     restarts: int = 0
     errors: list[Exception] = field(default_factory=list)
     away: bool = False
@@ -110,8 +111,8 @@ class Speaker:
         if self.errors:
             raise self.errors[0]
 
-    def begun_by(self, moment: float) -> int:
-        return self.sounding
+    def words_between(self, begin: float, end: float) -> str:
+        return self.said
 
     def cue(self, name: str) -> bool:
         if self.away:
@@ -128,14 +129,14 @@ class Speaker:
         cancelled: Callable[[], bool],
         await_leave: Callable[[], None] = lambda: None,
     ) -> None:
-        self.sounding, self.started_at = 0, None
+        self.sounding, self.said, self.started_at = 0, "", None
         for sentence in sentences:
             if self.started_at is None:
                 await_leave()
                 if cancelled():
                     return
                 self.started_at = time.monotonic()
-            self.sounding += 1
+            self.sounding, self.said = self.sounding + 1, sentence
             end = time.monotonic() + self.seconds_each
             while time.monotonic() < end:
                 if cancelled() or self.closed:

@@ -143,8 +143,8 @@ def test_going_on_twice_carries_the_whole_text_on() -> None:
 
 
 def test_only_what_sounds_may_hide_the_users_phrase() -> None:
-    lines = ("Hey computer.", "A.", "B.", "Hey,", "computer.")
-    for sounding, dropped in [((0, 1), True), ((1, 3), False), ((2, 5), True), (None, True)]:
+    lines = ("Hey computer.", "A.", "B.")
+    for sounding, dropped in [("say, Hey computer", True), ("A. B.", False), (None, True)]:
         state = State(Phase.SPEAKING, 3, "a fox", lines, sounding)
         assert (DropCapture() in step(state, TRIGGER)[1]) == dropped, sounding
 
