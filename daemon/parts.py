@@ -4,11 +4,13 @@ The one place that knows which implementation stands behind each port.
 """
 
 import contextlib
+import gc
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from config.errors import AudioDeviceError
 from config.settings import Settings
@@ -23,6 +25,8 @@ if TYPE_CHECKING:  # each is imported where it is used; all together take second
     from audio.speaker import Samples, Speaker
     from audio.speech import SpeechEngine
     from model.generator import TextGenerator
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -63,19 +67,40 @@ def open_parts(settings: Settings, out: Path | None, *, patient: bool) -> Parts:
     Raises:
         AfterwordError: as the functions below.
     """
-    threading.Thread(target=_import_torch, daemon=True).start()
-    source = open_source(settings, None, patient=patient)
-    hearing = open_hearing(settings)
-    generator, weights = load_weights(settings)
-    speaker = open_speaker(settings, out, patient=patient)
+    gc.disable()  # nothing of what is imported and loaded here is garbage
+    try:
+        with contextlib.ExitStack() as undo:
+            loading = _beside(lambda: load_weights(settings))
+            source = open_source(settings, None, patient=patient)
+            starting = _beside(lambda: open_engine(settings))
+            undo.callback(starting.add_done_callback, _close)
+            hearing = open_hearing(settings)
+            generator, weights = loading.result()
+            speaker = open_speaker(settings, out, starting.result(), patient=patient)
+            undo.pop_all()
+    finally:
+        gc.enable()
     give_back_memory()
     return Parts(source, hearing, generator, speaker, weights, out)
 
 
-def _import_torch() -> None:
-    """It takes more than a second, in which Vosk can load on the other core."""
-    with contextlib.suppress(Exception):  # `load_weights` meets it again, and can tell
-        import model.generator  # noqa: F401
+def _beside(make: "Callable[[], Made]") -> "Future[Made]":
+    """Make a part in a thread of its own, which does not hold up the end of the program."""
+    made: Future[Made] = Future()
+
+    def work() -> None:
+        try:
+            made.set_result(make())
+        except BaseException as error:  # it belongs to who waits for the part
+            made.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return made
+
+
+def _close(starting: "Future[SpeechEngine]") -> None:
+    if not starting.exception():
+        starting.result().close()
 
 
 def open_source(settings: Settings, wav: Path | None, *, patient: bool = False) -> AudioSource:
@@ -150,10 +175,20 @@ def open_generator(settings: Settings) -> "TextGenerator":
     return load_weights(settings)[0]
 
 
-def open_speaker(settings: Settings, out: Path | None, *, patient: bool = False) -> "Speaker":
-    """Start the speech engine and open the loudspeaker, or the WAV file where one is given.
+def open_speaker(
+    settings: Settings,
+    out: Path | None,
+    engine: "SpeechEngine | None" = None,
+    *,
+    patient: bool = False,
+) -> "Speaker":
+    """Open the loudspeaker, or the WAV file where one is given.
 
-    If we are patient, the loudspeaker may be missing: each reply looks for it anew.
+    Args:
+        settings: those in force.
+        out: the WAV file.
+        engine: the speech engine; it is started where it does not run already.
+        patient: the loudspeaker may be missing: each reply looks for it anew.
 
     Raises:
         OutputError: the file cannot be written.
@@ -164,7 +199,7 @@ def open_speaker(settings: Settings, out: Path | None, *, patient: bool = False)
     from audio.player import StreamPlayer, WavFilePlayer
     from audio.speaker import Speaker
 
-    engine = open_engine(settings)  # before the file is made: a wrong voice must not empty it
+    engine = engine or open_engine(settings)  # first: a wrong voice must not empty the file
     sink = WavFilePlayer(out) if out else StreamPlayer(settings.audio.output)
     speaker = Speaker(engine, sink, settings.voice.pause_seconds, open_cues(settings))
     if patient:

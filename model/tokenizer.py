@@ -5,7 +5,7 @@ compressed. tiktoken's own loader downloads the same file on first use and delet
 that it finds damaged, so it is not used.
 """
 
-import base64
+import binascii
 import functools
 import gzip
 import hashlib
@@ -52,7 +52,7 @@ def merge_ranks() -> dict[bytes, int]:
     if hashlib.sha256(data).hexdigest() != _SHA256:
         raise WeightsError(f"The tokenizer file model/{name} is damaged; {remedy}.")
     pairs = (line.split() for line in data.splitlines())
-    return {base64.b64decode(piece): int(rank) for piece, rank in pairs}
+    return {binascii.a2b_base64(piece): int(rank) for piece, rank in pairs}
 
 
 @functools.cache

@@ -59,6 +59,8 @@ def _begins_within(piece: bytes) -> bool:
 
 def _fits(data: bytes) -> bool:
     """Whether these are whole characters, the last of which may lack its end."""
+    if data.isascii():
+        return True
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         decoder.decode(data)
