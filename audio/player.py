@@ -255,6 +255,7 @@ class StreamPlayer:
                 channels=1,
                 dtype="int16",
                 latency=LATENCY_SECONDS,
+                blocksize=round(rate * LATENCY_SECONDS / 2),  # by itself PortAudio takes a quarter
                 callback=self._callback,
             ),
             route("output", device.server_name),

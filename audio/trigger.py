@@ -7,9 +7,10 @@ from itertools import pairwise
 from audio.common_words import COMMON_WORDS
 from audio.near_words import likeness, parts
 from audio.phrases import Phrase
+from audio.quiet_gate import QuietGate
 from audio.recent_sound import RecentSound
 from audio.voice_activity import VoiceDetector
-from audio.vosk_engine import UNKNOWN, VoskEngine, Word
+from audio.vosk_engine import RATE, UNKNOWN, VoskEngine, Word
 
 _LONGEST_GAP = 1.0  # seconds between two words of one phrase
 _RENEW_AFTER = 600  # seconds; a recogniser's memory grows with the sound it has heard
@@ -18,6 +19,8 @@ _WARM_UP = 1.0  # seconds that the voice detector hears before it is asked
 _KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a phrase, may last 20
 _ALIKE = 0.5  # Dice's coefficient of letter pairs: words as near as this are one to the ear
 _BEFORE, _AFTER = 0.5, 0.5  # seconds around a phrase that the second opinion hears
+_LEAD = 1.0  # seconds before a voice that the recogniser hears with it
+_FRAME = 0.03  # seconds; the model's grid, which must not move against the sound
 _BEGINNING_GAP = 0.3  # seconds without a word before a phrase that must begin what is said
 
 
@@ -72,11 +75,13 @@ class TriggerListener:
         self._arm_late = arm_late
         self._voice = voice
         self._sound = RecentSound(_KEPT_SECONDS)
+        self._gate = QuietGate()
         self._begin()
 
     def _begin(self) -> None:
         self._recognizer = self._engine.grammar(self._grammar)
-        self._origin = self._sound.seconds
+        self._origin = self._heard_until = self._sound.seconds
+        self._begun = False  # whether the current utterance has words yet, or at least noise
         self._recent: list[Word] = []
         self._armed = False
         self._watching = False  # for the pause after a phrase
@@ -88,8 +93,12 @@ class TriggerListener:
             the phrase that seems to be on its way, once an utterance; the one that was said.
         """
         self._sound.add(pcm)
+        pcm = self._due(pcm)
+        if not pcm:
+            return None, self._doze()
         words = self._recognizer.accept(pcm)
         partial = self._recognizer.partial().split() if words is None else []
+        self._begun = bool(partial)
         coming = next((p for p in self._phrases if _find(p.words, partial) >= 0), None)
         if coming is not None and self._pauses(pcm):
             words = self._recognizer.finish()
@@ -103,6 +112,30 @@ class TriggerListener:
         first = coming is not None and not self._armed and (begins or self._arm_late)
         self._armed = self._armed or first
         return coming if first else None, None
+
+    def _due(self, pcm: bytes) -> bytes:
+        """What the recogniser is to hear now: nothing in a quiet room.
+
+        Then, with what is louder, the moment before it. What it never hears is left out of its
+        count of time, which begins at `_origin`.
+        """
+        if not self._gate.accept(pcm):
+            return b""
+        now = self._sound.seconds
+        unheard = now - len(pcm) / 2 / RATE - _LEAD - self._heard_until
+        skipped = max(0, unheard // _FRAME) * _FRAME
+        if skipped:
+            self._origin += skipped
+            self._recent = []
+        start, self._heard_until = self._heard_until + skipped, now
+        return self._sound.since(start)
+
+    def _doze(self) -> Hit | None:
+        """Let no utterance span what is never heard."""
+        if not self._begun:
+            return None
+        self._begun = self._armed = self._watching = False
+        return self._judge(self._recognizer.finish())
 
     def _pauses(self, pcm: bytes) -> bool:
         """Whether there has been no voice for a moment; a costly question, so seldom asked."""
