@@ -12,11 +12,12 @@ from pathlib import Path
 
 from audio.capture import Capture
 from audio.chunk import AudioChunk
-from audio.events import Armed, Command, Event, Nothing, Seed, Triggered
+from audio.events import Armed, Command, Event, Nothing, Paused, Seed, Triggered
 from audio.phrase_check import weakness
 from audio.phrases import Phrase, parse_phrases
 from audio.recent_sound import RecentSound
-from audio.spoken_commands import CommandListener, SpokenCommand
+from audio.spoken_commands import WHOLE_SEEDS, CommandListener, SpokenCommand
+from audio.spoken_wishes import WishCheck
 from audio.trigger import Hit, TriggerListener
 from audio.voice_activity import VoiceDetector
 from audio.vosk_engine import RATE, VoskEngine
@@ -46,7 +47,8 @@ def open_hearing(
         trigger: the phrases that begin a capture.
         seed: when a capture ends.
         language: "en" or "zh".
-        commands: phrases to listen to on `mind_commands`, by the kind of Command they are.
+        commands: phrases that may be a whole seed, by their kind; on `mind_commands` all but
+            "never mind" are listened to without a trigger.
 
     Raises:
         HearingModelError: the model is missing, incomplete or damaged.
@@ -106,7 +108,9 @@ class Hearing:
         self._capture: Capture | None = None
         self._began = 0.0  # when the capture did, by our count
         self._last_hit = float("-inf")
-        self._commands = commands
+        self._commands = [one for one in commands if one.kind not in WHOLE_SEEDS]
+        self._wishes = WishCheck(engine, [command.phrase for command in commands])
+        self._meanings: dict[str, str] = {}  # of short seeds in this capture, so far
         self._minding: CommandListener | None = None
         self._command_voice = VoiceDetector()
 
@@ -177,6 +181,7 @@ class Hearing:
     def _begin(self, hit: Hit) -> list[Event]:
         """Start a capture at the phrase's end; one that was going on is dropped."""
         self._last_hit = self._began = hit.end
+        self._meanings = {}
         self._capture = Capture(self._engine, self._voice, self._settings, self._joiner)
         missed = self._sound.since(hit.end)
         blocks = (missed[at : at + _REPLAY_BLOCK] for at in range(0, len(missed), _REPLAY_BLOCK))
@@ -195,9 +200,18 @@ class Hearing:
         return events
 
     def _placed(self, event: Event) -> Event:
-        """The event with its time by the source's count."""
+        """The event with its time by the source's count, and with the words that were meant."""
+        if isinstance(event, Paused):
+            return Paused(self._meaning(event.text))
         if isinstance(event, Seed):
-            return replace(event, end_seconds=self._offset + self._began + event.end_seconds)
+            end = self._offset + self._began + event.end_seconds
+            return Seed(self._meaning(event.text), end)
         if isinstance(event, Command):
             return replace(event, at_seconds=self._offset + event.at_seconds)
         return event
+
+    def _meaning(self, seed: str) -> str:
+        """Most are found in the pause before the end of a seed, so that they delay nothing."""
+        if seed not in self._meanings:
+            self._meanings[seed] = self._wishes.meaning(seed, self._sound.since(self._began))
+        return self._meanings[seed]

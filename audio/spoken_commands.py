@@ -10,11 +10,12 @@ from audio.voice_activity import VoiceDetector
 from audio.vosk_engine import VoskEngine
 
 STOP = "stop"  # it may come in the middle of what the loudspeaker says
+WHOLE_SEEDS = frozenset(["never mind"])  # kinds that mean something after a trigger only
 
 
 @dataclass(frozen=True)
 class SpokenCommand:
-    """What a phrase asks for: `kind` is "stop", "go on" or "again"."""
+    """What a phrase asks for: `kind` is "stop", "go on", "again" or "never mind"."""
 
     kind: str
     phrase: Phrase

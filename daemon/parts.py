@@ -140,18 +140,18 @@ def open_hearing(settings: Settings) -> "Hearing":
 
 
 def commands(settings: Settings) -> Mapping[str, list[str]]:
-    """The phrases that may need no trigger, by kind."""
+    """The phrases that steer the conversation, by kind."""
     return {
         "stop": settings.trigger.stop_phrases,
         "go on": settings.conversation.go_on_phrases,
         "again": settings.conversation.again_phrases,
+        "never mind": settings.conversation.never_mind_phrases,
     }
 
 
 def open_manners(settings: Settings) -> Manners:
     """What words steer the conversation."""
-    phrases = {**commands(settings), "never mind": settings.conversation.never_mind_phrases}
-    return manners(phrases, settings.conversation.follow_up_seconds)
+    return manners(commands(settings), settings.conversation.follow_up_seconds)
 
 
 def open_cues(settings: Settings) -> "Mapping[str, Samples]":
