@@ -1,21 +1,28 @@
 """The loop takes new parts in between turns; whoever asks for a reload gets its answer."""
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from audio.chunk import AudioChunk
 from audio.events import Event, Seed, Triggered
 from config.errors import NotRunningError, RefusedError
+from config.load import Loaded, load
 from daemon import client
 from daemon.household import Household
+from daemon.parts import Parts
 from daemon.ports import Change, Refusal
 from daemon.reloads import Reload
+from daemon.renewal import Renewal, stamp_of
 from daemon.service import Service
+from model.weights_store import Kept
 from tests.daemon.fakes import Generator, Hearing, Source, Speaker
 from tests.daemon.test_control import microphone, serving, wait_until
 
@@ -186,6 +193,33 @@ def test_two_reloads_at_once_are_both_answered_and_nobody_waits() -> None:
     assert [str(answer) for answer in answers if isinstance(answer, RefusedError)] == [
         "config.yaml, line 3: no."
     ]
+
+
+def test_two_reloads_at_once_are_done_one_after_the_other() -> None:
+    loaded = load(environment={})
+    hearing, generator = Mock(folder="vosk"), Mock(device="cpu")
+    kept = Kept("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
+    made = Parts(microphone(), hearing, generator, Mock(), kept)
+    under_way, most = 0, 0
+
+    def read() -> Loaded:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.2)
+        under_way -= 1
+        return loaded
+
+    def take(change: Change | Refusal) -> None:
+        assert isinstance(change, Change)
+        change.done.set_result(None)
+
+    with contextlib.closing(Renewal(read, loaded, made, stamp_of(loaded))) as renewal:
+        renewal.start(take)
+        both = [renewal.reload(), renewal.reload()]
+        nothing = {"changed": [], "later": []}
+        assert [reload.done.result(20) for reload in both] == [nothing, nothing]
+    assert (under_way, most) == (0, 1)
 
 
 def test_a_reload_that_loads_is_answered_at_once_and_told_of_at_its_end() -> None:

@@ -99,13 +99,26 @@ def test_shipped_weights_load_without_complaint() -> None:
         assert load_weights(path).language == language
 
 
+class Unreadable(Tensor):
+    """Logits on a GPU that has failed since: the error comes when they are waited for."""
+
+    error: Exception
+
+    def cpu(self, *_: object) -> Tensor:  # type: ignore[override]
+        raise self.error
+
+
 class Failing:
-    """A decoder on a GPU that fails at its `at`-th token with this error."""
+    """A decoder on a GPU that fails at its `at`-th token, and ever after, with this error.
+
+    Kernels run beside the program, so most errors come not with the call but when its result is
+    waited for; those of memory and of the driver come with the call.
+    """
 
     device = torch.device("cuda")
 
-    def __init__(self, decoder: Decoder, at: int, error: Exception) -> None:
-        self._decoder, self._left, self._error = decoder, at, error
+    def __init__(self, decoder: Decoder, at: int, error: Exception, *, late: bool) -> None:
+        self._decoder, self._left, self._error, self._late = decoder, at, error, late
 
     def prefill(self, ids: list[int]) -> Tensor:
         return self._or_fail(self._decoder.prefill(ids))
@@ -115,26 +128,36 @@ class Failing:
 
     def _or_fail(self, logits: Tensor) -> Tensor:
         self._left -= 1
-        if self._left < 0:
+        if self._left >= 0:
+            return logits
+        if not self._late:
             raise self._error
-        return logits
+        unreadable = logits.as_subclass(Unreadable)
+        unreadable.error = self._error
+        return unreadable
 
 
+# As torch raises them: c10/cuda/CUDAException.cpp, CUDACachingAllocator.cpp, DriverAPI.h
 GONE = torch.AcceleratorError("CUDA error: unspecified launch failure\nCUDA kernel errors might…")
 SHORT = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+DRIVER = RuntimeError("CUDA driver error: device not ready")
 
 
-@pytest.mark.parametrize("error", [GONE, SHORT], ids=["gone", "out of memory"])
+@pytest.mark.parametrize(
+    ("error", "late"),
+    [(GONE, True), (GONE, False), (SHORT, False), (DRIVER, False)],
+    ids=["gone, told later", "gone, told at once", "out of memory", "driver"],
+)
 @pytest.mark.parametrize("at", [0, 1, 7])
 def test_a_gpu_that_fails_in_mid_reply_is_replaced_by_the_cpu(
-    at: int, error: Exception, caplog: pytest.LogCaptureFixture
+    at: int, error: Exception, late: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     made = small_weights()
     whole = TextGenerator(Decoder(made.model, "float32"), made.vocabulary, GREEDY)
     expected = list(whole.continue_text("there was a fox", lambda: False))
 
-    gpu = Failing(Decoder(made.model, "float32"), at, error)
+    gpu = Failing(Decoder(made.model, "float32"), at, error, late=late)
     decoder = FallbackDecoder(gpu, lambda: Decoder(made.model, "float32"))  # type: ignore[arg-type]
     generator = TextGenerator(decoder, made.vocabulary, GREEDY)
     assert generator.device == "cuda"
