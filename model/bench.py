@@ -4,6 +4,10 @@ All contenders have the same shape, prompt and sampling (temperature 0.8, top-k 
 weights: speed does not depend on them. They take turns, round by round, so that whatever else runs
 on the machine hits all of them; medians count. The processor time is given beside the time on the
 clock: on a busy machine it is the fairer of the two.
+
+"afterword" is decoder and sampler alone, as comparable with the others as can be. For the weights
+in use there is "afterword say" too: a seed's text to whole sentences, as `afterword say` makes
+them, with the sampling of the default settings.
 """
 
 import contextlib
@@ -22,10 +26,12 @@ import click
 import torch
 
 from config.errors import ConfigError, InputError
-from model.checkpoint import load_weights
+from config.load import load
+from model.checkpoint import Weights, load_weights
 from model.command import report_errors
 from model.decoder import Decoder
 from model.device import choose_device
+from model.generator import GeneratorOptions, TextGenerator
 from model.sampler import SamplingOptions, sample
 from model.transformer import Transformer, TransformerConfig
 from model.weights_store import find_weights
@@ -39,6 +45,7 @@ WEIGHTS = "weights"  # the shape of the weights in use
 _SAMPLING = SamplingOptions(temperature=0.8, top_k=200, top_p=1.0, repetition_penalty=1.0)
 _BYTES = {"int8": 1, "bfloat16": 2, "float32": 4}
 _READS = 20
+_SAID = {"en": "the old sailor", "zh": "春"}
 
 Generate = Callable[[list[int], int], object]
 """Continues ids by so many tokens."""
@@ -76,6 +83,36 @@ def afterword(model: Transformer) -> tuple[str, Generate]:
                 logits = decoder.step(token)
 
     return decoder.form, generate
+
+
+def as_said(weights: Weights, device: torch.device) -> Generate:
+    """What `afterword say` does with the default settings, but for speech; on its own seed."""
+    settings = load(None, [f"language={weights.language}"]).settings.model
+    sampling = SamplingOptions(
+        settings.temperature,
+        settings.top_k,
+        settings.top_p,
+        settings.repetition_penalty,
+        settings.min_p,
+    )
+    decoder = Decoder(weights.model.to(device))
+    options = GeneratorOptions(sampling, max_sentences=100, max_new_tokens=1000, random_seed=1)
+    generator = TextGenerator(decoder, weights.vocabulary, options)
+    seed = _SAID[weights.language]
+
+    def generate(_prompt: list[int], count: int) -> None:
+        come = 0
+
+        def enough() -> bool:  # asked at every token
+            nonlocal come
+            come += 1
+            return come >= count
+
+        while come < count:  # a text that has ended is followed by another
+            for _sentence in generator.continue_text(seed, enough):
+                pass
+
+    return generate
 
 
 def hugging_face(config: TransformerConfig, device: torch.device) -> Generate | None:
@@ -213,11 +250,14 @@ def bench(
     rounds: int,
     tokens: int,
     prompt: int,
+    weights: Weights | None = None,
 ) -> dict[str, Any]:
-    """All figures of one shape, for JSON."""
+    """All figures of one shape, for JSON; those of `as_said` too where the model's weights are."""
     config = model.config
     form, ours = afterword(model.to(device))
     contenders = {"afterword": ours}
+    if weights:
+        contenders["afterword say"] = as_said(weights, device)
     if llama := hugging_face(config, device):
         contenders["hugging face"] = llama
     if nanogpt:
@@ -329,16 +369,14 @@ def main(
         click.echo('Without Hugging Face: pip install "afterword[bench]" adds it.', err=True)
     results = {}
     for name in dict.fromkeys(shapes):
-        if name == WEIGHTS:
-            model = load_weights(find_weights(language, weights)).model
-        else:
-            model = Transformer(SHAPES[name]).eval()
+        in_use = load_weights(find_weights(language, weights)) if name == WEIGHTS else None
+        model = in_use.model if in_use else Transformer(SHAPES[name]).eval()
         if given["prompt"] + given["tokens"] > model.config.context_length:
             raise ConfigError(
                 f"--prompt and --tokens exceed the context of {model.config.context_length} "
                 f"tokens of the shape {name}; give fewer."
             )
-        results[name] = bench(model, chosen, **given)
+        results[name] = bench(model, chosen, **given, weights=in_use)
         if not as_json:
             click.echo(describe(name, results[name]))
     about = machine(chosen)

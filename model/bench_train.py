@@ -5,8 +5,11 @@ step by step. Each has the same budget of processor time, so that whatever else 
 hits all of them; its learning rate runs its whole course within that budget. Bits per byte compare
 what they have learned, whatever their vocabulary.
 
-nanoGPT learns as its own train.py would on a CPU: fp32, its AdamW (betas 0.9 and 0.95, weight decay
-0.1), gradients clipped at 1, the learning rate up within 2 % and down along a cosine to a tenth.
+nanoGPT learns as its own train.py does on a CPU, by its README without torch.compile: fp32 (its
+autocast is for GPUs), its AdamW (betas 0.9 and 0.95, weight decay 0.1), gradients clipped at 1, the
+learning rate up within 2 % and down along a cosine to a tenth. It has its memory kept as we do,
+which it would not have by itself. With --nanogpt-bf16 it also runs as it never does on a CPU: under
+the autocast that it has for GPUs.
 """
 
 import json
@@ -83,12 +86,15 @@ class _Ours:
 class _NanoGpt:
     """nanoGPT's model, fed from the same batches."""
 
-    def __init__(self, corpus: corpora.Corpus, vocabulary: Vocabulary, path: Path) -> None:
+    def __init__(
+        self, corpus: corpora.Corpus, vocabulary: Vocabulary, path: Path, rate: float, bf16: bool
+    ) -> None:
         self._corpus, self._vocabulary = corpus, vocabulary
+        self._rate, self._bf16 = rate, bf16
         self.config = _shape(vocabulary)
         model: Any = load_nano_gpt(self.config, path, torch.device("cpu"))
         self._model = model
-        self._optimizer = model.configure_optimizers(0.1, _NANO_GPT_RATE, (0.9, 0.95), "cpu")
+        self._optimizer = model.configure_optimizers(0.1, rate, (0.9, 0.95), "cpu")
         self._batches = corpora.Batches(
             lambda n: corpora.render_pass(corpus, vocabulary, 0.0, _SEED, n),
             _BATCH,
@@ -99,9 +105,10 @@ class _NanoGpt:
     def step(self, progress: float) -> None:
         for group in self._optimizer.param_groups:
             falling = 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, progress)))
-            group["lr"] = _NANO_GPT_RATE * min(progress / 0.02 + 0.05, falling)
+            group["lr"] = self._rate * min(progress / 0.02 + 0.05, falling)
         rows = torch.from_numpy(self._batches.next())  # (B, T + 1)
-        _, loss = self._model(rows[:, :-1], rows[:, 1:].contiguous())
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+            _, loss = self._model(rows[:, :-1], rows[:, 1:].contiguous())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
         self._optimizer.step()
@@ -127,9 +134,9 @@ def _options(folder: Path) -> TrainOptions:
 
 
 def compare(learners: Mapping[str, Learner], cpu_minutes: float) -> dict[str, tuple[int, float]]:
-    """Let all learn in turns until each has used its budget; steps and CPU seconds of each.
+    """Let all learn in turns until each has used its budget; steps and CPU seconds of a step.
 
-    The first two steps of each do not count towards its speed: they make buffers.
+    The seconds are medians, so that the first steps, which make buffers, hardly count.
     """
     budget = 60 * cpu_minutes
     used = dict.fromkeys(learners, 0.0)
@@ -144,19 +151,24 @@ def compare(learners: Mapping[str, Learner], cpu_minutes: float) -> dict[str, tu
 
 
 def bench(
-    corpus: corpora.Corpus, nanogpt: Path | None, cpu_minutes: float, folder: Path
+    corpus: corpora.Corpus,
+    nanogpt: Path | None,
+    cpu_minutes: float,
+    folder: Path,
+    nanogpt_rate: float = _NANO_GPT_RATE,
+    nanogpt_bf16: bool = False,
 ) -> list[Learned]:
     """Train all contenders on the corpus and score them."""
     compact = corpora.choose_vocabulary(corpus, Vocabulary.full(), 8)
     learners: dict[str, Learner] = {"afterword": _Ours(corpus, compact, folder)}
     vocabularies = {"afterword": compact}
     if nanogpt:
-        for name, vocabulary in {
-            "nanogpt, same ids": compact,
-            "nanogpt, all ids": Vocabulary.full(),
-        }.items():
-            learners[name] = _NanoGpt(corpus, vocabulary, nanogpt)
-            vocabularies[name] = vocabulary
+        vocabularies |= {"nanogpt, same ids": compact, "nanogpt, all ids": Vocabulary.full()}
+        if nanogpt_bf16:
+            vocabularies["nanogpt, bf16"] = compact
+        for name in list(vocabularies)[1:]:
+            bf16 = name == "nanogpt, bf16"
+            learners[name] = _NanoGpt(corpus, vocabularies[name], nanogpt, nanogpt_rate, bf16)
     found = []
     for name, (steps, seconds) in compare(learners, cpu_minutes).items():
         tokens = _BATCH * SHAPES["12k"].context_length / seconds
@@ -192,16 +204,25 @@ def describe(found: list[Learned]) -> str:
     metavar="FILE",
     help="nanoGPT's model.py, to compare with; it is executed.",
 )
+@click.option(
+    "--nanogpt-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=_NANO_GPT_RATE,
+    help="Its learning rate; by default that of its own example for small models.",
+)
+@click.option("--nanogpt-bf16", is_flag=True, help="Let it run in bf16 too, with the same ids.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=10.0, help="CPU, each.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @report_errors
-def main(files: tuple[str, ...], nanogpt: Path | None, minutes: float, as_json: bool) -> None:
+def main(
+    files: tuple[str, ...], nanogpt: Path | None, minutes: float, as_json: bool, **given: Any
+) -> None:
     """Measure how fast the trainer learns on one CPU thread, and how fast nanoGPT does."""
     keep_freed_memory()
     torch.set_num_threads(1)
     corpus = corpora.load_corpus([corpora.parse_corpus_file(file) for file in files], _SEED)
     with tempfile.TemporaryDirectory() as folder:
-        found = bench(corpus, nanogpt, minutes, Path(folder))
+        found = bench(corpus, nanogpt, minutes, Path(folder), **given)
     about = machine(choose_device("cpu"))
     if as_json:
         figures = [asdict(one) for one in found]

@@ -9,6 +9,7 @@ from config.errors import InputError
 from model import bench
 from model.bench import main, measure, nano_gpt, read_bandwidth, weight_bytes
 from model.checkpoint import save_weights
+from model.sampler import sample
 from model.transformer import Transformer, TransformerConfig
 from tests.model.made import NANO_GPT_BEGINNING, small_weights
 
@@ -40,7 +41,7 @@ def test_the_figures_come_as_json(weights: str, tmp_path: Path):
     result = json.loads(run(*arguments, "--json"))["shapes"]["weights"]
     assert result["shape"]["vocabulary_size"] == 259
     speeds = {speed["name"]: speed for speed in result["speeds"]}
-    assert speeds.keys() >= {"afterword", "nanogpt"}
+    assert speeds.keys() >= {"afterword", "afterword say", "nanogpt"}
     assert min(speed["tokens_per_second"] for speed in speeds.values()) > 0
     assert result["times"]["nanogpt"]["clock"] == pytest.approx(
         speeds["afterword"]["tokens_per_second"] / speeds["nanogpt"]["tokens_per_second"]
@@ -64,6 +65,16 @@ def test_all_take_turns_and_the_first_round_does_not_count(monkeypatch: pytest.M
     assert (a.tokens_per_second, a.tokens_per_cpu_second) == (4, 8)
     assert (a.first_token_ms, a.first_token_cpu_ms) == (pytest.approx(100), pytest.approx(50))
     assert (b.tokens_per_second, b.first_token_ms) == (4, pytest.approx(300))
+
+
+@pytest.mark.parametrize("count", [1, 70])
+def test_what_say_does_is_measured_to_the_token(monkeypatch: pytest.MonkeyPatch, count: int):
+    sampled: list[int] = []
+    monkeypatch.setattr(
+        "model.generator.sample", lambda *a: (sampled.append(t := sample(*a)), t)[1]
+    )
+    bench.as_said(small_weights(), CPU)([1, 2, 3], count)
+    assert len(sampled) == count
 
 
 def test_the_bytes_of_a_token_are_those_of_all_matrices():

@@ -29,11 +29,13 @@ def test_all_learn_the_same_texts_within_the_same_budget(
     (tmp_path / "model.py").write_text(NANO_GPT)
     (tmp_path / "stories.txt").write_text(story_text())
     files = ["--corpus", f"{tmp_path}/stories.txt", "--nanogpt", f"{tmp_path}/model.py"]
-    result = CliRunner().invoke(main, [*files, "--minutes", "0.01", "--json"])
+    options = ["--minutes", "0.01", "--nanogpt-bf16", "--nanogpt-rate", "0.002", "--json"]
+    result = CliRunner().invoke(main, [*files, *options])
     assert result.exit_code == 0, result.output
-    ours, same, full = json.loads(result.stdout)["learners"]
-    assert [same["name"], full["name"]] == ["nanogpt, same ids", "nanogpt, all ids"]
-    for learner in (ours, same, full):
+    ours, *others = json.loads(result.stdout)["learners"]
+    names = ["nanogpt, same ids", "nanogpt, all ids", "nanogpt, bf16"]
+    assert [other["name"] for other in others] == names
+    for learner in (ours, *others):
         assert learner["steps"] >= 1
         assert 0 < learner["bits_per_byte"] < 16
 
