@@ -99,7 +99,9 @@ def _fresh_model(options: TrainOptions, vocabulary: Vocabulary) -> Transformer:
             TransformerConfig(vocabulary.size, options.context, layers, heads, width, hidden)
         )
     if options.init_from.suffix == ".safetensors":
-        model = load_weights(options.init_from).model
+        weights = load_weights(options.init_from)
+        _refuse_other_language(options, weights.language, options.init_from)
+        model = weights.model
     else:
         model = start_from_story_model(options.init_from, vocabulary)
     _refuse_other_shape(options, model.config, options.init_from)
@@ -108,13 +110,17 @@ def _fresh_model(options: TrainOptions, vocabulary: Vocabulary) -> Transformer:
 
 def _resumed_model(state: dict[str, Any], options: TrainOptions) -> Transformer:
     config = TransformerConfig(**state["config"])
-    if state["language"] != options.language:
-        raise WeightsError(
-            f'{options.state_path} is of the language "{state["language"]}", '
-            f'not "{options.language}"; choose another --out.'
-        )
+    _refuse_other_language(options, state["language"], options.state_path)
     _refuse_other_shape(options, config, options.state_path)
     return build_model(config, state["model"], options.state_path)
+
+
+def _refuse_other_language(options: TrainOptions, language: str, path: Path) -> None:
+    if language != options.language:
+        raise WeightsError(
+            f'{path} is of the language "{language}", not "{options.language}"; add --language '
+            f"{language}, or choose another file or --out."
+        )
 
 
 def _refuse_other_shape(options: TrainOptions, config: TransformerConfig, path: Path) -> None:

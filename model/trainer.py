@@ -133,6 +133,7 @@ class Trainer:
             if self._muon:
                 self._muon.load_state_dict(state["muon"])
             self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+            self.worse = state.get("worse", 0)  # older states do not tell
         self.name = (state or {}).get("name") or secrets.token_hex(4)
         usual = _usual_rate(options, self.optimizer)
         self.rate = options.learning_rate or (state or {}).get("rate") or usual
@@ -270,6 +271,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "best": self.best,
+            "worse": self.worse,
             "rate": self.rate,
             "name": self.name,
             "data": [self.batches.number, self.batches.position],

@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from model.checkpoint import load_weights, save_weights
+from model.checkpoint import load_state, load_weights, save_weights
 from model.train import main
 from tests.model.made import small_weights, story_text
 
@@ -182,6 +182,17 @@ def test_impatience_ends_a_training_that_gets_no_better(stories: Path, tmp_path:
     assert min(bits[:-2]) == min(bits)
 
 
+def test_impatience_is_resumed_too(stories: Path, tmp_path: Path):
+    slow = ("--learning-rate", 1e-9, "--validate-every", 2, "--patience", 3)
+    base = ("--corpus", stories, "--out", tmp_path / "out", *SMALL, *slow)
+    train(*base, "--steps", 6)
+    worse = load_state(tmp_path / "out" / "last.pt")["worse"]
+    assert worse > 0
+    result = train(*base, "--steps", 99, "--resume")
+    assert result.exit_code == 0, result.output
+    assert len(losses(tmp_path / "out")) <= 6 + 2 * (3 - worse)
+
+
 def test_tensorboard_is_asked_for_or_absent(stories: Path, tmp_path: Path):
     out = tmp_path / "out"
     arguments = ["--corpus", stories, "--out", out, *SMALL, "--steps", 2]
@@ -219,6 +230,11 @@ def test_the_full_vocabulary_works(stories: Path, tmp_path: Path):
             ["--corpus", "stories.txt", "--init-from", "other.safetensors"],
             65,
             "not the preset tiny",
+        ),
+        (
+            ["--corpus", "stories.txt", "--init-from", "other.safetensors", "--language", "zh"],
+            65,
+            'other.safetensors is of the language "en", not "zh"',
         ),
         (["--corpus", "stories.txt", "--resume"], 65, "There is nothing to resume"),
         (["--corpus", "stories.txt", "--device", "quantum"], 78, 'The device "quantum"'),
