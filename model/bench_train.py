@@ -70,9 +70,11 @@ class Learned:
 class _Ours:
     """Our trainer as it is, driven step by step."""
 
-    def __init__(self, corpus: corpora.Corpus, vocabulary: Vocabulary, folder: Path) -> None:
+    def __init__(
+        self, corpus: corpora.Corpus, vocabulary: Vocabulary, folder: Path, optimizer: str
+    ) -> None:
         model = Transformer(_shape(vocabulary))
-        self._trainer = Trainer(_options(folder), corpus, vocabulary, model, None)
+        self._trainer = Trainer(_options(folder, optimizer), corpus, vocabulary, model, None)
 
     def step(self, progress: float) -> None:
         self._trainer.train_step(progress)
@@ -128,9 +130,16 @@ def _shape(vocabulary: Vocabulary) -> TransformerConfig:
     return replace(SHAPES["12k"], vocabulary_size=vocabulary.size)
 
 
-def _options(folder: Path) -> TrainOptions:
+def _options(folder: Path, optimizer: str) -> TrainOptions:
     """What `python -m model.train` takes by default, for a budget that we keep ourselves."""
-    return TrainOptions(corpus=(), out=folder, batch=_BATCH, spoken_openings=0.0, seed=_SEED)
+    return TrainOptions(
+        corpus=(),
+        out=folder,
+        batch=_BATCH,
+        spoken_openings=0.0,
+        seed=_SEED,
+        optimizer=optimizer,
+    )
 
 
 def compare(learners: Mapping[str, Learner], cpu_minutes: float) -> dict[str, tuple[int, float]]:
@@ -155,12 +164,13 @@ def bench(
     nanogpt: Path | None,
     cpu_minutes: float,
     folder: Path,
+    optimizer: str = "auto",
     nanogpt_rate: float = _NANO_GPT_RATE,
     nanogpt_bf16: bool = False,
 ) -> list[Learned]:
     """Train all contenders on the corpus and score them."""
     compact = corpora.choose_vocabulary(corpus, Vocabulary.full(), 8)
-    learners: dict[str, Learner] = {"afterword": _Ours(corpus, compact, folder)}
+    learners: dict[str, Learner] = {"afterword": _Ours(corpus, compact, folder, optimizer)}
     vocabularies = {"afterword": compact}
     if nanogpt:
         vocabularies |= {"nanogpt, same ids": compact, "nanogpt, all ids": Vocabulary.full()}
@@ -211,6 +221,12 @@ def describe(found: list[Learned]) -> str:
     help="Its learning rate; by default that of its own example for small models.",
 )
 @click.option("--nanogpt-bf16", is_flag=True, help="Let it run in bf16 too, with the same ids.")
+@click.option(
+    "--optimizer",
+    type=click.Choice(["auto", "adamw", "muon"]),
+    default="auto",
+    help="Ours, as for train; adamw takes more steps, and learns less in them.",
+)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=10.0, help="CPU, each.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @report_errors

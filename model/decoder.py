@@ -45,7 +45,6 @@ class _Buffers:
         x: (1, C), what goes from block to block.
         qkv: (1, 3C); `q` (H, 1, D), `kv` (2, H, D) and `qk_pairs` (2, H, D / 2), complex, are
             parts of it.
-        gate_up: (1, 2F); `gate` and `up`, (1, F) each, are its halves.
         normed (1, C), gathered (1, C) and hidden (1, F): what the products read, in their dtype.
     """
 
@@ -59,8 +58,6 @@ class _Buffers:
         heads = self.qkv.view(3, c.heads, -1)  # (3, H, D)
         self.q, self.kv = heads[0].unsqueeze(1), heads[1:]
         self.qk_pairs = torch.view_as_complex(heads[:2].view(2, c.heads, -1, 2))
-        self.gate_up = torch.zeros(1, 2 * c.hidden, device=device)
-        self.gate, self.up = self.gate_up.chunk(2, dim=-1)
         self.normed = torch.zeros(1, c.width, device=device, dtype=dtype)
         self.gathered = torch.zeros(1, c.width, device=device, dtype=dtype)
         self.gathered_heads = self.gathered.view(c.heads, 1, -1)  # (H, 1, D)
@@ -146,7 +143,7 @@ class Decoder:
             weights = torch.bmm(b.q, k).softmax(dim=-1)  # (H, 1, S)
             b.gathered_heads.copy_(torch.bmm(weights, v))
             b.x.add_(layer.out(b.gathered))
-            b.gate_up.copy_(layer.gate_up(b.norm_x()))
-            torch.mul(F.silu(b.gate), b.up, out=b.hidden)
+            gate, up = layer.gate_up(b.norm_x()).chunk(2, dim=-1)  # (1, F) each
+            torch.mul(F.silu(gate), up, out=b.hidden)
             b.x.add_(layer.down(b.hidden))
         return self._head(b.norm_x().mul_(self._norm))[0].float()

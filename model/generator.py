@@ -109,18 +109,17 @@ class TextGenerator:
         end = self._vocabulary.end
         ids = [end, *self._vocabulary.encode(prepare_seed(seed))]
         begin = len(ids)
+        self._characters.reset()
         with refuse_without_memory():
             logits = self._decoder.prefill(ids)  # (V,)
-        self._characters.reset()
-        while True:
-            logits = logits.cpu() + self._characters.mask()
-            token = sample(logits, ids[begin:], self._options.sampling, self._random)
-            yield token
-            self._characters.feed(token)
-            ids.append(token)
-            if token == end or len(ids) - begin == self._options.max_new_tokens:
-                return
-            with refuse_without_memory():
+            while True:
+                logits = logits.cpu() + self._characters.mask()
+                token = sample(logits, ids[begin:], self._options.sampling, self._random)
+                yield token
+                self._characters.feed(token)
+                ids.append(token)
+                if token == end or len(ids) - begin == self._options.max_new_tokens:
+                    return
                 logits = self._decoder.step(token)  # (V,)
 
 

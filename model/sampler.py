@@ -85,9 +85,13 @@ def _refuse_infinite(logits: Tensor) -> None:
 
 
 def draw(logits: Tensor, generator: torch.Generator) -> int:
-    """A place in logits (K,) by chance; cheap, for the filters have left few."""
-    probabilities = logits.softmax(dim=-1).to(generator.device)  # (K,)
-    return int(torch.multinomial(probabilities, 1, generator=generator))
+    """A place in logits (K,) by chance: where the running sum passes a random part of the whole.
+
+    torch.multinomial does the same with three times as many operations.
+    """
+    sums = logits.softmax(dim=-1, dtype=torch.float64).cumsum(dim=-1)  # (K,)
+    part = 1 - torch.rand((), dtype=torch.float64, generator=generator).item()  # never 0
+    return int(torch.searchsorted(sums, part * sums[-1]))
 
 
 def penalise(logits: Tensor, recent: Sequence[int], penalty: float) -> Tensor:
@@ -97,7 +101,7 @@ def penalise(logits: Tensor, recent: Sequence[int], penalty: float) -> Tensor:
     """
     if penalty == 1 or not recent:
         return logits
-    ids = torch.tensor(list(set(recent[-_PENALTY_WINDOW:])), device=logits.device)  # (R,)
+    ids = torch.tensor(recent[-_PENALTY_WINDOW:], device=logits.device)  # (R,) some twice
     said = logits.index_select(0, ids)  # (R,)
     return logits.index_copy(0, ids, torch.minimum(said / penalty, said * penalty))
 

@@ -28,7 +28,7 @@ SPOKEN_OPENINGS = {"en": 0.35, "zh": 0.0}
 """Part of the documents whose opening looks like a spoken seed, where nothing else is asked for."""
 
 _WARM_UP = 0.02  # part of the training in which the learning rate rises
-_FRESH_RATES = {"muon": 4e-3, "adamw": 2e-3}
+_FRESH_RATES = {"muon": 8e-3, "adamw": 2e-3}
 _CONTINUED_RATE, _STORY_MODEL_RATE = 1e-4, 3e-5
 _WEIGHT_DECAY = 0.1  # of the matrices; rare rows of the embedding would only shrink
 _NEW_EMBEDDING_SCALE = 4.0  # a body that has learned wants small steps, its new embedding not

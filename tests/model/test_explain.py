@@ -68,8 +68,8 @@ def test_the_text_shows_tables_and_the_growing_text():
 )
 def test_it_draws_what_the_generator_draws(sampling: SamplingOptions):
     weights = small_weights()
-    lesson = make_lesson(weights, "a fox", sampling, random_seed=4, count=20, top=5)
-    options = GeneratorOptions(sampling, 100, 20, random_seed=4)
+    lesson = make_lesson(weights, "a fox", sampling, random_seed=1, count=20, top=5)
+    options = GeneratorOptions(sampling, 100, 20, random_seed=1)
     generator = TextGenerator(Decoder(weights.model, "float32"), weights.vocabulary, options)
     drawn = list(generator._tokens("a fox"))
     assert [step.drawn.id for step in lesson.steps] == drawn
