@@ -82,6 +82,7 @@ class Report:
         false: triggers heard where there was none.
         points: in their order; the first is the one that later ones are compared with.
         seconds: how long it took.
+        unheard: the hour of each exchange whose trigger was not heard.
     """
 
     wanted: int = 0
@@ -89,6 +90,7 @@ class Report:
     false: int = 0
     points: list[Point] = field(default_factory=list)
     seconds: float = 0.0
+    unheard: list[float] = field(default_factory=list)
 
     @property
     def growth(self) -> float:
@@ -100,7 +102,11 @@ class Report:
         """What should not be, in words."""
         found = []
         if self.served < self.wanted:
-            found.append(f"{self.wanted - self.served} of {self.wanted} triggers were not served")
+            hours = ", ".join(f"{hour:.3f}" for hour in self.unheard) or "none"
+            found.append(
+                f"{self.wanted - self.served} of {self.wanted} triggers were not served "
+                f"(not heard: {hours}, in hours of the sound)"
+            )
         if self.growth > LARGEST_GROWTH:
             found.append(f"memory grew by {self.growth:.1%}")
         if len({point.countable for point in self.points}) > 1:
@@ -282,6 +288,7 @@ def soak(
         Service(sound, witness, generator, speaker).run()
     report.wanted = len(sound.strewn)
     heard = [any(e.begin <= at <= e.end for at in witness.triggered) for e in sound.strewn]
+    report.unheard = [e.begin / 3600 for e, was in zip(sound.strewn, heard, strict=True) if not was]
     report.served = min(sum(heard), sink.replies)
     report.false = len(witness.triggered) - sum(heard)
     report.seconds = time.monotonic() - began

@@ -26,7 +26,10 @@ def point(memory_mb: float, descriptors: int = 9) -> Point:
 @pytest.mark.parametrize(
     ("report", "problem"),
     [
-        (Report(3, 2, 0, [point(100), point(100)]), "1 of 3 triggers were not served"),
+        (
+            Report(3, 2, 0, [point(100), point(100)], unheard=[1.25]),
+            "1 of 3 triggers were not served (not heard: 1.250,",
+        ),
         (Report(3, 3, 0, [point(100), point(106), point(100)]), "memory grew by 6.0%"),
         (Report(3, 3, 0, [point(100), point(100, 10)]), "descriptors, threads or children"),
     ],
