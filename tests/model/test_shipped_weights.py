@@ -7,7 +7,9 @@ import pytest
 
 from config.load import load
 from daemon.weights_in_use import generator_options
+from model.checkpoint import load_weights
 from model.generator import TextGenerator, load_generator
+from model.products import choose_form
 from model.weights_store import find_weights
 
 
@@ -51,3 +53,15 @@ def test_a_story_takes_up_its_seed(home, seed: str, taken_up: str):
         assert re.search(rf"\b({taken_up})\b", story, re.I), story
         assert len(story.split()) >= 12
         assert re.search(r"[.!?][\"”']?$", story), story
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_they_may_be_rounded_to_8_bits(
+    home, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is faster depends on the machine; whether the product is near enough does not."""
+    monkeypatch.setattr(
+        "model.products._seconds", lambda product, x: float(product(x).dtype.itemsize)
+    )
+    weights = load_weights(find_weights(language, None))
+    assert choose_form(weights.model.embedding.weight.detach()) == "int8"
