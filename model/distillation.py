@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from model.checkpoint import build_model
-from model.llama2c import BEGIN, encode_piece, read_story_model
+from model.llama2c import BEGIN, build_story_model, encode_piece, read_story_model
+from model.loss import hand_on
 from model.transformer import Transformer
 from model.vocabulary import Vocabulary
 
@@ -56,8 +56,7 @@ class Teacher:
         self._story = read_story_model(path)
         self._vocabulary = vocabulary
         self._kept = set(vocabulary.pieces)
-        tensors = {"embedding.weight": torch.tensor(self._story.embedding), **self._story.tensors}
-        self._model = build_model(self._story.config, tensors, path)
+        self._model = build_story_model(self._story, path)
         pieces = [i for i in range(len(self._story.pieces)) if self._is_likely(i)]
         self._head = self._model.embedding.weight.detach()[pieces].bfloat16()  # (P, C)
         self._firsts = torch.tensor([self._first_id(i, b"") for i in pieces])
@@ -189,12 +188,7 @@ class SoftCrossEntropy(torch.autograd.Function):
         ctx.save_for_backward(x_gradient, head_gradient)
         return loss / len(x)
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Hand on what `forward` has computed."""
-        x_gradient, head_gradient = ctx.saved_tensors
-        scale = gradients[0] / len(x_gradient)
-        return x_gradient * scale, head_gradient * scale, None
+    backward = staticmethod(hand_on)
 
 
 def batches(

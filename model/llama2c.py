@@ -173,6 +173,12 @@ def _is_longer(piece: bytes) -> bool:
     return len(piece.decode(errors="replace")) > 1
 
 
+def build_story_model(story: StoryModel, path: Path) -> Transformer:
+    """The story model as it is, with ids of its own; `path` names where it comes from."""
+    tensors = {"embedding.weight": torch.tensor(story.embedding), **story.tensors}
+    return build_model(story.config, tensors, path)
+
+
 def start_from_story_model(path: Path, vocabulary: Vocabulary) -> Transformer:
     """A model of ours with the story model's body.
 
