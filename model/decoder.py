@@ -1,7 +1,7 @@
 """The Transformer as the generator runs it: one sequence, one token at a time, fast.
 
 It computes what model.transformer computes, which stays the reference, with fewer and cheaper
-operations: prefill and one-token decoding apart (as in gpt-fast), weights in the form that
+operations: prefill and one-token decoding apart (as in gpt-fast), weights in the one form that
 model.products chooses, norm weights and the softmax's scale folded into the matrices behind them,
 keys and values in buffers made once.
 
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.products import FORMS, WANTED_DTYPES, Product, choose_form
+from model.products import FORMS, WANTED_DTYPES, Matrix, choose_form
 from model.transformer import (
     NORM_EPSILON,
     ROTARY_BASE,
@@ -25,17 +25,18 @@ from model.transformer import (
     Cache,
     Transformer,
     TransformerConfig,
+    rotate,
 )
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """The products of one block; norms are folded into what follows them."""
+    """The matrices of one block; norms are folded into what follows them."""
 
-    qkv: Product
-    out: Product
-    gate_up: Product
-    down: Product
+    qkv: Matrix
+    out: Matrix
+    gate_up: Matrix
+    down: Matrix
 
 
 class _Buffers:
@@ -77,16 +78,18 @@ class Decoder:
     """
 
     def __init__(self, model: Transformer, form: str | None = None) -> None:
-        """Make the weights ready, on the device they are on; the fastest form if none is given."""
+        """Make the weights ready, on the device they are on; the fastest form if none is given.
+
+        The model is not needed, nor kept, afterwards.
+        """
         c = model.config
-        self._model = model
         self._heads = c.heads
         self._context = c.context_length
         self.device = device = model.embedding.weight.device
         with torch.inference_mode():
             self.form = form or choose_form(model.embedding.weight)
             self._layers = [self._make_layer(block) for block in cast(list[Block], model.blocks)]
-            self._head = FORMS[self.form](model.embedding.weight)
+            self._head = FORMS[self.form](model.embedding.weight)  # also the embedding
             self._norm = model.norm.weight * math.sqrt(c.width)
             self._cache = Cache(c, device=device)
             self._buffers = _Buffers(c, device, WANTED_DTYPES[self.form])
@@ -117,11 +120,22 @@ class Decoder:
         Only the newest ids that fit into the context are read.
         """
         ids = ids[-self._context :]
-        self._cache.length = 0
-        tokens = torch.tensor([ids], device=self._norm.device)  # (1, T)
-        states = self._model.states(tokens, self._cache)  # (1, T, C)
-        self._position = len(ids)
-        return self._head(states[:, -1])[0].float()
+        self._position = count = len(ids)
+        positions = torch.arange(count, device=self.device)
+        turns = torch.polar(
+            self._ones.expand(count, -1), torch.outer(positions, self._frequencies)
+        )  # (T, D/2) complex
+        x = self._head.rows(torch.tensor(ids, device=self.device))  # (T, C)
+        for layer, kept in zip(self._layers, self._cache.both[:, :, 0, :, :count], strict=True):
+            qkv = layer.qkv.times(_normed(x)).float().view(count, 3, self._heads, -1)
+            q, k, v = qkv.permute(1, 2, 0, 3)  # (H, T, D) each
+            q = rotate(q[None], turns)  # (1, H, T, D)
+            kept[0], kept[1] = rotate(k[None], turns)[0], v
+            y = F.scaled_dot_product_attention(q, kept[:1], kept[1:], is_causal=True, scale=1.0)
+            x = x + layer.out.times(y[0].transpose(0, 1).reshape(x.shape))
+            gate, up = layer.gate_up.times(_normed(x)).chunk(2, dim=-1)  # (T, F) each
+            x = x + layer.down.times(F.silu(gate) * up)
+        return self._head.times(_normed(x[-1:]) * self._norm)[0].float()
 
     @torch.inference_mode()
     def step(self, token: int) -> Tensor:
@@ -135,15 +149,21 @@ class Decoder:
         keys = both[:, 0, :, :filled].mT.unbind()  # (H, D, S) for each layer
         values = both[:, 1, :, :filled].unbind()  # (H, S, D) for each layer
         b = self._buffers
-        b.x.copy_(self._model.embedding.weight[token])
+        b.x.copy_(self._head.rows(token))
         for layer, new, k, v in zip(self._layers, places, keys, values, strict=True):
-            b.qkv.copy_(layer.qkv(b.norm_x()))
+            b.qkv.copy_(layer.qkv.times(b.norm_x()))
             b.qk_pairs.mul_(turn)  # rotates q and k where they are
             new.copy_(b.kv)
             weights = torch.bmm(b.q, k).softmax(dim=-1)  # (H, 1, S)
             b.gathered_heads.copy_(torch.bmm(weights, v))
-            b.x.add_(layer.out(b.gathered))
-            gate, up = layer.gate_up(b.norm_x()).chunk(2, dim=-1)  # (1, F) each
+            b.x.add_(layer.out.times(b.gathered))
+            gate, up = layer.gate_up.times(b.norm_x()).chunk(2, dim=-1)  # (1, F) each
             torch.mul(F.silu(gate), up, out=b.hidden)
-            b.x.add_(layer.down(b.hidden))
-        return self._head(b.norm_x().mul_(self._norm))[0].float()
+            b.x.add_(layer.down.times(b.hidden))
+        return self._head.times(b.norm_x().mul_(self._norm))[0].float()
+
+
+def _normed(x: Tensor) -> Tensor:
+    """RMSNorm of x (T, C), less its weight and the factor √C."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (T, 1)
+    return x / torch.sqrt(length.square() + x.size(-1) * NORM_EPSILON)

@@ -164,9 +164,10 @@ def shared_ids(path: Path) -> list[int]:
         WeightsError: the file is missing or is not such a file.
     """
     story = read_story_model(path)
-    shared = [piece for piece in merge_ranks() if piece in story.ids and b"\n" not in piece]
+    ranks = merge_ranks()
+    shared = [piece for piece in ranks if piece in story.ids and b"\n" not in piece]
     shared.sort(key=lambda piece: (_is_longer(piece), -story.scores[story.ids[piece]]))
-    return [merge_ranks()[piece] for piece in shared]
+    return [ranks[piece] for piece in shared]
 
 
 def _is_longer(piece: bytes) -> bool:

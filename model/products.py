@@ -8,40 +8,53 @@ lacks it, or it computes something else or is slower, float32 stays.
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-Product = Callable[[Tensor], Tensor]
-"""A vector (1, in) to its product (1, out) with a matrix (out, in) inside.
-
-The vector may be float32 or what WANTED_DTYPES says; so may the product.
-"""
 
 _TRIALS = 7
 _LARGEST_ERROR = 0.1  # of the product's norm; rounding to 8 bits costs 0.01 to 0.04
 _TRIAL_ROWS = 16_384  # enough not to fit into a processor's nearest caches
 
 
-def float32(weight: Tensor) -> Product:
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix (out, in), of which no other form than its own need be kept.
+
+    Attributes:
+        times: vectors (T, in) to their products (T, out). The vectors may be float32 or what
+            WANTED_DTYPES says; so may the products.
+        rows: a row (in,), or those (T, in) that a tensor of places (T,) names, in float32.
+    """
+
+    times: Callable[[Tensor], Tensor]
+    rows: Callable[[int | Tensor], Tensor]
+
+
+def float32(weight: Tensor) -> Matrix:
     """The exact product; a CPU reads a transposed matrix twice as fast."""
     transposed = weight.float().t().contiguous()  # (in, out)
-    return lambda x: x @ transposed
+    return Matrix(lambda x: x @ transposed, lambda which: transposed.t()[which])
 
 
-def bfloat16(weight: Tensor) -> Product:
+def bfloat16(weight: Tensor) -> Matrix:
     """For GPUs: half the bytes of float32, computed by their matrix units."""
     rounded = weight.bfloat16()
-    return lambda x: F.linear(x.bfloat16(), rounded)
+    return Matrix(lambda x: F.linear(x.bfloat16(), rounded), lambda which: rounded[which].float())
 
 
-def int8(weight: Tensor) -> Product:
+def int8(weight: Tensor) -> Matrix:
     """Weights in 8 bits, the vector in bfloat16, which the operator wants."""
     scales = (weight.abs().amax(dim=1).clamp(min=1e-10) / 127).bfloat16()  # (out,)
     whole = (weight / scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
     multiply = torch.ops.aten._weight_int8pack_mm.default
-    return lambda x: multiply(x.bfloat16(), whole, scales)
+    column = scales.float()[:, None]  # (out, 1)
+    return Matrix(
+        lambda x: multiply(x.bfloat16(), whole, scales),
+        lambda which: whole[which] * column[which],
+    )
 
 
 FORMS = {"int8": int8, "float32": float32, "bfloat16": bfloat16}
@@ -64,17 +77,17 @@ def _int8_is_good(weight: Tensor) -> bool:
     exact = float32(weight)
     try:
         rounded = int8(weight)
-        error = (rounded(x) - exact(x)).norm() / exact(x).norm()
+        error = (rounded.times(x) - exact.times(x)).norm() / exact.times(x).norm()
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
     return bool(error < _LARGEST_ERROR) and _seconds(rounded, x) < _seconds(exact, x)
 
 
-def _seconds(product: Product, x: Tensor) -> float:
+def _seconds(matrix: Matrix, x: Tensor) -> float:
     """The shortest of a few trials, which a busy machine disturbs least."""
     times = []
     for _ in range(_TRIALS):
         begin = time.perf_counter()
-        product(x)
+        matrix.times(x)
         times.append(time.perf_counter() - begin)
     return min(times)

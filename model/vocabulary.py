@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from config.errors import WeightsError
-from model.tokenizer import ENCODING_SIZE, END_OF_TEXT, load_encoding, merge_ranks
+from model.tokenizer import ENCODING_SIZE, END_OF_TEXT, load_encoding, token_id
 
 Ids = npt.NDArray[np.integer]
 
@@ -90,7 +90,7 @@ class Vocabulary:
         """Compact ids that together spell a cl100k_base id that is not kept."""
         if token not in self._fallback:
             data = load_encoding().decode_single_token_bytes(token)
-            merged = [merge_ranks()[piece] for piece in self._merge(data)]
+            merged = [load_encoding().encode_single_token(piece) for piece in self._merge(data)]
             self._fallback[token] = self._compact[np.array(merged)]
         return self._fallback[token]
 
@@ -100,7 +100,6 @@ class Vocabulary:
         It begins with whole characters where they are kept: the ids that would lead to them from
         their bytes may not be.
         """
-        ranks = merge_ranks()
         parts = [
             part
             for character in data.decode("utf-8", errors="surrogateescape")
@@ -108,7 +107,7 @@ class Vocabulary:
         ]
         while True:
             joined = [left + right for left, right in itertools.pairwise(parts)]
-            found = [(ranks.get(j), i) for i, j in enumerate(joined)]
+            found = [(token_id(j), i) for i, j in enumerate(joined)]
             kept = [(self._places[token], i) for token, i in found if self._keeps(token)]
             if not kept:
                 return parts
@@ -116,7 +115,7 @@ class Vocabulary:
             parts[at : at + 2] = [joined[at]]
 
     def _whole_or_bytes(self, character: bytes) -> list[bytes]:
-        if self._keeps(merge_ranks().get(character)):
+        if self._keeps(token_id(character)):
             return [character]
         return [character[i : i + 1] for i in range(len(character))]
 

@@ -14,38 +14,47 @@ def matrix(rows: int = 2048, columns: int = 256) -> torch.Tensor:
 )
 def test_each_form_computes_the_product(form: str, largest: float):
     weight, x = matrix(), torch.randn(1, 256, generator=torch.Generator().manual_seed(2))
-    product = FORMS[form](weight)
-    found = product(x)
-    torch.testing.assert_close(product(x.to(WANTED_DTYPES[form])), found)
+    times = FORMS[form](weight).times
+    found = times(x)
+    torch.testing.assert_close(times(x.to(WANTED_DTYPES[form])), found)
     expected = x.double() @ weight.double().T
     assert (found - expected).norm() / expected.norm() < largest
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_tells_its_rows(form: str):
+    weight, places = matrix(), torch.tensor([7, 0, 7])
+    rows = FORMS[form](weight).rows
+    found = rows(places)
+    torch.testing.assert_close(rows(7), found[0])
+    torch.testing.assert_close(found, weight[places], rtol=0.005, atol=0.005 * 0.08)
 
 
 def test_int8_bears_rows_of_zeros_and_of_any_scale():
     weight = matrix() * torch.logspace(-4, 4, 2048)[:, None]
     weight[7] = 0
     x = torch.ones(1, 256)
-    found, expected = FORMS["int8"](weight)(x)[0].float(), weight.sum(dim=1)
+    found, expected = FORMS["int8"](weight).times(x)[0].float(), weight.sum(dim=1)
     assert found[7] == 0
     errors = (found - expected).abs() / weight.norm(dim=1).clamp(min=1e-9)
     assert errors.max() < 0.1
 
 
-def refuses(weight: torch.Tensor) -> products.Product:
+def refuses(weight: torch.Tensor) -> products.Matrix:
     raise RuntimeError("no such operator")
 
 
-def miscomputes(weight: torch.Tensor) -> products.Product:
-    return lambda x: torch.zeros(1, len(weight))
+def miscomputes(weight: torch.Tensor) -> products.Matrix:
+    return products.Matrix(lambda x: torch.zeros(1, len(weight)), lambda which: weight[which])
 
 
-def dawdles(weight: torch.Tensor) -> products.Product:
+def dawdles(weight: torch.Tensor) -> products.Matrix:
     def product(x: torch.Tensor) -> torch.Tensor:
         for _ in range(50):
             y = x @ weight.T
         return y
 
-    return product
+    return products.Matrix(product, lambda which: weight[which])
 
 
 @pytest.mark.parametrize("worse", [refuses, miscomputes, dawdles])
@@ -56,5 +65,5 @@ def test_float32_stays_where_int8_is_no_good(worse, monkeypatch: pytest.MonkeyPa
 
 def test_int8_is_chosen_where_it_is_faster(monkeypatch: pytest.MonkeyPatch):
     seconds = iter([1.0, 2.0])
-    monkeypatch.setattr(products, "_seconds", lambda product, x: next(seconds))
+    monkeypatch.setattr(products, "_seconds", lambda matrix, x: next(seconds))
     assert choose_form(matrix(64)) == "int8"

@@ -31,6 +31,13 @@ def test_special_tokens_have_their_known_ids():
     assert encoding.n_vocab == tokenizer.ENCODING_SIZE
 
 
+def test_byte_strings_have_their_known_ids():
+    assert tokenizer.token_id(b" world") == 1917
+    assert tokenizer.token_id(b"\xff") == tokenizer.merge_ranks()[b"\xff"]
+    assert tokenizer.token_id(b" worldwide web") is None
+    assert tokenizer.token_id(b"<|endoftext|>") is None
+
+
 @pytest.mark.parametrize("content", [gzip.compress(b"IQ== 0\n"), b"", b"no gzip"])
 def test_a_damaged_rank_file_is_refused(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -38,4 +45,4 @@ def test_a_damaged_rank_file_is_refused(
     (tmp_path / "cl100k_base.tiktoken.gz").write_bytes(content)
     monkeypatch.setattr(tokenizer.resources, "files", lambda _: tmp_path)
     with pytest.raises(WeightsError, match="install afterword again"):
-        tokenizer.merge_ranks.__wrapped__()
+        tokenizer.merge_ranks()
