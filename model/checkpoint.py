@@ -167,7 +167,7 @@ def build_model(config: TransformerConfig, tensors: dict[str, Tensor], path: Pat
     if found != expected:
         wrong = next(n for n in {**expected, **found} if expected.get(n) != found.get(n))
         raise WeightsError(f'{path} does not fit its own configuration in the tensor "{wrong}".')
-    model.load_state_dict({name: t.float() for name, t in tensors.items()})
+    model.load_state_dict(tensors)  # which makes them float32
     return model.eval()
 
 

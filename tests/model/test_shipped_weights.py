@@ -61,7 +61,7 @@ def test_they_may_be_rounded_to_8_bits(
 ) -> None:
     """Which is faster depends on the machine; whether the product is near enough does not."""
     monkeypatch.setattr(
-        "model.products._seconds", lambda product, x: float(product(x).dtype.itemsize)
+        "model.products._seconds", lambda matrix, x: float(matrix.times(x).dtype.itemsize)
     )
     weights = load_weights(find_weights(language, None))
     assert choose_form(weights.model.embedding.weight.detach()) == "int8"
