@@ -1,7 +1,11 @@
 """Capture one seed: from the end of a trigger phrase to the end of the words after it."""
 
+from statistics import median
+
 from audio.endpoint import needed_silence
 from audio.events import Nothing, Partial, Paused, Seed
+from audio.level import SILENCE_DB, level_db
+from audio.own_voice import OwnVoice
 from audio.voice_activity import VoiceDetector
 from audio.vosk_engine import RATE, VoskEngine, Word
 from config.settings import SeedSettings
@@ -16,26 +20,38 @@ _NOISE = _HESITATIONS | {"a", "the", "的", "了"}
 _PAUSE = 0.15  # seconds without voice after which the words so far may be all
 _LATE = 0.2  # seconds for which the words must not have changed: they come late, so no more
 _LEAST_VOICE = 0.15  # seconds of voice that a seed has; a slammed door or music has less
+RESUMED_SECONDS = 0.16  # of voice after a seed: its speaker goes on; a click or a breath has less
 _PATIENCE = 1.0  # seconds longer that words alone must be missing, for where it is never quiet
 
 
 class Capture:
-    """An open-vocabulary recogniser with a beginning and an end. Times count from its making."""
+    """An open-vocabulary recogniser with a beginning and an end. Times count from its making.
+
+    It may hear on after its end: then the words go on, too, and it ends anew.
+    """
 
     def __init__(
-        self, engine: VoskEngine, voice: VoiceDetector, settings: SeedSettings, joiner: str
+        self,
+        engine: VoskEngine,
+        voice: VoiceDetector,
+        settings: SeedSettings,
+        joiner: str,
+        own: OwnVoice,
     ) -> None:
         self._settings = settings
         self._joiner = joiner
         self._recognizer = engine.open_vocabulary()
         self._voice = voice
         self._voice.reset()
+        self._own = own
+        self._levels: list[float] = []  # of blocks that end with voice
         self._words: list[Word] = []  # of ended utterances
         self._partial = ""
         self._paused = ""  # the text at the last pause that was reported
         self._changed = 0.0  # when the words last changed
         self._quiet = 0.0  # seconds without voice
         self._longest_pause = 0.0  # between words
+        self._resumed = 0.0  # when it last went on after its end
         self.seconds = 0.0
 
     def accept(self, pcm: bytes) -> list[Partial | Paused | Seed | Nothing]:
@@ -59,6 +75,14 @@ class Capture:
             events.append(Paused(text))
         return events
 
+    def resume(self, pcm: bytes) -> None:
+        """Go on after the end with what was said since; the voice detector has heard it."""
+        seconds = len(pcm) / 2 / RATE
+        self.seconds += seconds
+        self._words += self._recognizer.accept(pcm) or []
+        self._longest_pause = max(self._longest_pause, self._quiet + seconds - RESUMED_SECONDS)
+        self._quiet, self._changed, self._resumed = 0.0, self.seconds, self.seconds
+
     def finish(self, empty: str = "silence") -> Seed | Nothing:
         """End now; `empty` is the reason to give where there was no word at all."""
         self._words += self._recognizer.finish()
@@ -75,13 +99,18 @@ class Capture:
             return self.seconds >= self._settings.timeout_seconds
         words = self._text_words()
         needed = needed_silence(
-            words, self._longest_pause, self._settings.silence_seconds, chinese=not self._joiner
+            words,
+            self._longest_pause,
+            self._settings.silence_seconds,
+            chinese=not self._joiner,
+            careful=self._own.would_drown(median(self._levels or [SILENCE_DB])),
         )
         still = self.seconds - self._changed
         if self._quiet >= needed and still >= min(needed, _LATE):
             return True
         # Where it is never quiet, words that stay away must do.
-        last = self._words[-1].end if self._is_between_utterances() else self._changed
+        between = self._is_between_utterances()
+        last = max(self._words[-1].end, self._resumed) if between else self._changed
         return self.seconds - last >= needed + _PATIENCE
 
     def _is_begun(self) -> bool:
@@ -94,6 +123,8 @@ class Capture:
     def _listen_for_pauses(self, pcm: bytes, *, begun: bool) -> None:
         before = self._quiet
         self._quiet = self._voice.accept(pcm)
+        if not self._quiet:
+            self._levels.append(level_db(pcm))
         if begun and self._quiet < before:
             self._longest_pause = max(self._longest_pause, before)
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+CHUNK_SECONDS = 0.032  # of a source's chunks: the voice detector's frame, so that it never waits
+
 
 @dataclass(frozen=True)
 class AudioChunk:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 FEW_WORDS = 5  # with fewer the speaker is still making it up; in Chinese, of two or more
 _FEW_CHINESE = 2
 UNFINISHED_SECONDS = 0.75  # more silence where more words must come, or are likely
-_PAUSE_FACTOR = 2.0  # who has paused will pause again, and not always as briefly
-_SHORTEST_PAUSE = 0.3  # seconds; below it lies the rhythm of speech
+_CARE_SECONDS = 0.12  # more silence where a mistake cannot be mended
 
 # Words that end no sentence.
 _UNFINISHED_WORDS = """
@@ -21,24 +20,30 @@ _UNFINISHED = frozenset(_UNFINISHED_WORDS.split())
 
 
 def needed_silence(
-    words: Sequence[str], longest_pause: float, shortest: float, *, chinese: bool = False
+    words: Sequence[str],
+    longest_pause: float,
+    shortest: float,
+    *,
+    chinese: bool = False,
+    careful: bool = False,
 ) -> float:
-    """Seconds of silence that end a seed.
+    """Seconds of silence that end a seed. Who has paused will pause again.
 
-    On recorded sentences this cuts as few short as a fixed second does, and ends three quarters of
-    them earlier (docs/hearing.md).
+    The numbers were found on recorded sentences (docs/hearing.md).
 
     Args:
         words: what was heard so far.
         longest_pause: the longest one between them, in seconds.
         shortest: where a whole sentence was said without one.
         chinese: whether the words are.
+        careful: whether a speaker who goes on after that would go unheard.
     """
     few = _FEW_CHINESE if chinese else FEW_WORDS
-    needed = shortest
+    pause, factor = (0.3, 2.0) if careful else (0.5, 1.5)
+    shortest += _CARE_SECONDS * careful
+    longest = shortest + UNFINISHED_SECONDS
     if len(words) < few or (words and words[-1] in _UNFINISHED):
-        needed = shortest + UNFINISHED_SECONDS
-    if longest_pause >= _SHORTEST_PAUSE:
-        usual = min(_PAUSE_FACTOR * longest_pause + 0.1, shortest + UNFINISHED_SECONDS)
-        needed = max(needed, usual)
-    return needed
+        return longest
+    if longest_pause < pause:
+        return shortest
+    return max(shortest, min(factor * longest_pause + 0.1, longest))

@@ -34,10 +34,15 @@ class Paused:
 
 @dataclass(frozen=True)
 class Seed:
-    """The capture ended with words."""
+    """The capture ended with words; where the speaker goes on after all, Resumed follows."""
 
     text: str
     end_seconds: float
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The speaker goes on: the last Seed was not all, and its capture goes on, too."""
 
 
 @dataclass(frozen=True)
@@ -56,4 +61,4 @@ class Command:
     at_seconds: float
 
 
-Event = Armed | Triggered | Partial | Paused | Seed | Nothing | Command
+Event = Armed | Triggered | Partial | Paused | Seed | Resumed | Nothing | Command

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from audio.afterthought import Afterthought
 from audio.capture import Capture
 from audio.chunk import AudioChunk
-from audio.events import Armed, Command, Event, Nothing, Paused, Seed, Triggered
+from audio.events import Armed, Command, Event, Nothing, Paused, Resumed, Seed, Triggered
+from audio.own_voice import OwnVoice
 from audio.phrase_check import weakness
 from audio.phrases import Phrase, parse_phrases
 from audio.recent_sound import RecentSound
@@ -106,6 +108,10 @@ class Hearing:
         self._offset = 0.0  # seconds from our count to the source's
         self._voice = VoiceDetector()  # one for all captures, as it takes a while to load
         self._capture: Capture | None = None
+        self._afterthought: Afterthought | None = None  # of the capture that has just ended
+        self._resumed_after = ""  # the seed after which its speaker has gone on already
+        self._own = OwnVoice()
+        self._sounding = False
         self._began = 0.0  # when the capture did, by our count
         self._last_hit = float("-inf")
         self._commands = [one for one in commands if one.kind not in WHOLE_SEEDS]
@@ -122,6 +128,10 @@ class Hearing:
             self._minding = CommandListener(
                 self._engine, self._commands, self._command_voice, self._sound.seconds
             )
+
+    def mind_own_sound(self, on: bool) -> None:
+        """Whether the loudspeaker may be in what is fed from now on."""
+        self._sounding = on
 
     @property
     def folder(self) -> Path:
@@ -150,15 +160,14 @@ class Hearing:
             return []
         self._sound.add(chunk.pcm)
         self._offset = chunk.end_seconds - self._sound.seconds
+        self._own.note(chunk.pcm, sounding=self._sounding)
         armed, hit = self._listener.accept(chunk.pcm)
         if hit is not None and self._is_new(hit):
             return self._begin(hit)
         events: list[Event] = [] if armed is None else [Armed(armed.text)]
         if self._minding is not None and (said := self._minding.accept(chunk.pcm)):
             events.append(self._placed(said))
-        if self._capture is not None:
-            events += self._go_on([chunk.pcm])
-        return events
+        return events + self._go_on([chunk.pcm])
 
     def finish(self) -> list[Event]:
         """The sound has ended: report what a capture holds so far."""
@@ -169,11 +178,12 @@ class Hearing:
         if self._capture is not None:
             events.append(self._placed(self._capture.finish(empty="end of audio")))
             self._capture = None
+        self._afterthought = None
         return events
 
     def cancel(self) -> None:
-        """Drop a capture that has begun and listen for the trigger again."""
-        self._capture = None
+        """Drop a capture that has begun, or might go on, and listen for the trigger again."""
+        self._capture = self._afterthought = None
 
     def _is_new(self, hit: Hit) -> bool:
         return hit.end - self._last_hit >= self._cooldown
@@ -182,22 +192,41 @@ class Hearing:
         """Start a capture at the phrase's end; one that was going on is dropped."""
         self._last_hit = self._began = hit.end
         self._meanings = {}
-        self._capture = Capture(self._engine, self._voice, self._settings, self._joiner)
+        self._afterthought, self._resumed_after = None, ""
+        self._capture = Capture(self._engine, self._voice, self._settings, self._joiner, self._own)
         missed = self._sound.since(hit.end)
         blocks = (missed[at : at + _REPLAY_BLOCK] for at in range(0, len(missed), _REPLAY_BLOCK))
         return [Triggered(hit.phrase.text, self._offset + hit.end), *self._go_on(blocks)]
 
     def _go_on(self, blocks: Iterable[bytes]) -> list[Event]:
-        """Let the capture hear the blocks until it is over."""
+        """Let the capture hear the blocks, also after its end, where its speaker may go on."""
         events: list[Event] = []
-        assert self._capture is not None  # noqa: S101
         for block in blocks:
-            for event in self._capture.accept(block):
-                events.append(self._placed(event))
-                if isinstance(event, Seed | Nothing):
-                    self._capture = None
-                    return events
+            if self._capture is not None:
+                events += self._captured(self._capture, block)
+            elif self._afterthought is not None:
+                events += self._heard_after(self._afterthought, block)
         return events
+
+    def _captured(self, capture: Capture, block: bytes) -> list[Event]:
+        heard = capture.accept(block)
+        events = [self._placed(event) for event in heard]
+        if heard and isinstance(heard[-1], Seed | Nothing):
+            self._capture = None
+        # Without new words it was noise, and would be so again.
+        if heard and isinstance(seed := heard[-1], Seed) and seed.text != self._resumed_after:
+            self._resumed_after = seed.text
+            self._afterthought = Afterthought(capture, self._voice, self._own)
+        return events
+
+    def _heard_after(self, after: Afterthought, block: bytes) -> list[Event]:
+        if after.accept(block, sounding=self._sounding):
+            self._capture, self._afterthought = after.capture, None
+            after.capture.resume(after.sound)
+            return [Resumed()]
+        if after.is_over:
+            self._afterthought = None
+        return []
 
     def _placed(self, event: Event) -> Event:
         """The event with its time by the source's count, and with the words that were meant."""

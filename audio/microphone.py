@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from audio.chunk import AudioChunk
+from audio.chunk import CHUNK_SECONDS, AudioChunk
 from audio.devices import Device, devices, find_device, way_to_server
 from audio.portaudio import Opener, close_stream, import_sounddevice, look_again, start_stream
 from audio.resampler import RATE, Resampler
@@ -24,8 +24,8 @@ class Microphone:
 
     live = True
 
-    BLOCK_SECONDS = 0.08
-    QUEUE_BLOCKS = 125  # 10 s; more than the loop should ever be late
+    QUEUE_BLOCKS = round(10 / CHUNK_SECONDS)  # more seconds than the loop should ever be late
+    WAIT_SECONDS = 0.25  # for a block, before the loop turns without one
     LOOK_SECONDS = 2.0  # how often the sound server is asked whether it still has the microphone
     DEAD_SECONDS = 2.0  # without a block the device is gone; PortAudio reports nothing
 
@@ -79,7 +79,7 @@ class Microphone:
             if self._missing:
                 raise AudioDeviceError(self._missing)
             try:
-                block = self._blocks.get(timeout=self.BLOCK_SECONDS * 3)
+                block = self._blocks.get(timeout=self.WAIT_SECONDS)
             except queue.Empty:
                 yield b""
                 if not stream.active:
@@ -152,7 +152,7 @@ class Microphone:
         return start_stream(
             lambda: sounddevice.RawInputStream(
                 samplerate=rate,
-                blocksize=round(rate * self.BLOCK_SECONDS),
+                blocksize=round(rate * CHUNK_SECONDS),
                 device=device.number,
                 channels=self._channels,
                 dtype="int16",

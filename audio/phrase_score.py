@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from audio.chunk import AudioChunk
+from audio.chunk import CHUNK_SECONDS, AudioChunk
 from audio.events import Triggered
 from audio.hearing import Hearing
 from audio.source import WavFile
@@ -17,7 +17,7 @@ from config.errors import InputError
 
 Sound = npt.NDArray[np.int16]  # mono, 16 kHz
 
-_CHUNK = RATE * 80 // 1000  # samples, as a microphone gives them
+_CHUNK = round(CHUNK_SECONDS * RATE)  # samples
 _PAUSE_SECONDS = 2.0  # of a quiet room after each clip
 _GAP_SECONDS = 0.3  # between two negatives
 _ROOM = 12.0  # root mean square of a quiet room, in 16-bit steps

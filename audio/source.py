@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from audio.chunk import AudioChunk
+from audio.chunk import CHUNK_SECONDS, AudioChunk
 from audio.resampler import RATE, Resampler
 from config.errors import InputError
 
@@ -20,7 +20,7 @@ class WavFile:
     live = False
     drops = 0
 
-    def __init__(self, path: Path, chunk_seconds: float = 0.08) -> None:
+    def __init__(self, path: Path, chunk_seconds: float = CHUNK_SECONDS) -> None:
         self._path = path
         self._chunk_seconds = chunk_seconds
         self._stopped = False

@@ -116,18 +116,19 @@ class TriggerListener:
     def _due(self, pcm: bytes) -> bytes:
         """What the recogniser is to hear now: nothing in a quiet room.
 
-        Then, with what is louder, the moment before it. What it never hears is left out of its
-        count of time, which begins at `_origin`.
+        Then, with what is louder, the moment before it, and by a new recogniser: one that has
+        grown used to the noise of an hour now and then takes "hey" for no word.
         """
         if not self._gate.accept(pcm):
             return b""
         now = self._sound.seconds
-        unheard = now - len(pcm) / 2 / RATE - _LEAD - self._heard_until
-        skipped = max(0, unheard // _FRAME) * _FRAME
-        if skipped:
-            self._origin += skipped
-            self._recent = []
-        start, self._heard_until = self._heard_until + skipped, now
+        start = (now - len(pcm) / 2 / RATE - _LEAD) // _FRAME * _FRAME
+        if start > self._heard_until:
+            self._begin()
+            self._origin = start
+        else:
+            start = self._heard_until
+        self._heard_until = now
         return self._sound.since(start)
 
     def _doze(self) -> Hit | None:

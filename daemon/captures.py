@@ -37,6 +37,7 @@ class Captures:
         self._expire_seconds = expire_seconds
         self._chunks: deque[AudioChunk] = deque()
         self._since: float | None = None  # where the capture under way begins
+        self._began = 0.0  # where the last one did
         self._is_due = False
         self._looked = float("-inf")
 
@@ -54,7 +55,9 @@ class Captures:
         """Note an event, as those who follow the daemon get it."""
         match event:
             case {"event": "triggered", "audio_seconds": float(at) | int(at)}:
-                self._since = at - BEFORE_SECONDS
+                self._since = self._began = at - BEFORE_SECONDS
+            case {"event": "resumed"}:
+                self._since = self._began
             case {"event": "seed" | "nothing"} if self._since is not None:
                 self._is_due = True
 

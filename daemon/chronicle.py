@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from audio.chunk import AudioChunk
-from audio.events import Armed, Command, Nothing, Partial, Paused, Seed, Triggered
+from audio.events import Armed, Command, Nothing, Partial, Paused, Resumed, Seed, Triggered
 from audio.events import Event as HearingEvent
 from daemon.console import Console
 from daemon.control import Follower
@@ -68,6 +68,9 @@ class Chronicle:
             case Seed(text=text):
                 log.info("seed of %d characters heard", len(text))
                 log.debug("seed: %s", text)
+            case Resumed():
+                log.info("you go on: that reply came too early")
+                self._publish("resumed")
             case Nothing(reason=reason):
                 log.info("nothing heard after the trigger (%s)", reason)
                 self._publish("nothing", reason=reason)

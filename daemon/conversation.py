@@ -5,11 +5,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from audio.chunk import AudioChunk
+from audio.chunk import CHUNK_SECONDS, AudioChunk
 from audio.events import Event as HearingEvent
 from audio.events import Partial
 from daemon.chronicle import Chronicle
 from daemon.manners import Manners
+from daemon.patience import Patience
 from daemon.ports import Change, Hearing
 from daemon.replier import Replier
 from daemon.session import (
@@ -30,7 +31,8 @@ from daemon.session import (
 )
 
 HOLD_SECONDS = 1.2  # a reply is silent for so long where a trigger may be on its way
-RECENT_CHUNKS = 20  # 1.6 s; what a new hearing hears again, lest a phrase half said be lost
+ECHO_SECONDS = 0.5  # after a reply, in which a room still sounds of it
+RECENT_SECONDS = 1.6  # what a new hearing hears again, lest a phrase half said be lost
 
 
 class Conversation:
@@ -56,9 +58,11 @@ class Conversation:
         self._chronicle = chronicle
         self._manners = manners
         self._live = live
-        self._recent: deque[AudioChunk] = deque(maxlen=RECENT_CHUNKS)
+        self._recent: deque[AudioChunk] = deque(maxlen=round(RECENT_SECONDS / CHUNK_SECONDS))
         self._heard = (0.0, 0.0)  # audio time at the end of the newest chunk, and when it came
         self._follow_up_until = 0.0  # audio time
+        self._own_until = 0.0  # monotonic time at which the loudspeaker is heard no more
+        self._patience = Patience()
         self._speaks_on = False
 
     def feed(self, chunk: AudioChunk) -> Sequence[HearingEvent]:
@@ -68,11 +72,22 @@ class Conversation:
         # Phrases without a trigger are listened to while they mean something.
         waits = self._heard[0] < self._follow_up_until and self.state.phase is Phase.LISTENING
         self._hearing.mind_commands(self.state.replying or waits)
-        return self._note(self._hearing.feed(chunk))
+        self._hearing.mind_own_sound(self._own_sounds())
+        return self._note(self._settled(self._hearing.feed(chunk)))
+
+    def _own_sounds(self) -> bool:
+        if self.state.replying and self._replier.sounds:
+            self._own_until = time.monotonic() + ECHO_SECONDS
+        return time.monotonic() < self._own_until
+
+    def _settled(self, events: Sequence[HearingEvent]) -> Sequence[HearingEvent]:
+        """A microphone's user may have a reply broken off; a file has time to be sure."""
+        return events if self._live else self._patience.settle(events, self._heard[0])
 
     def finish(self) -> Sequence[HearingEvent]:
         """The sound has ended; `hear` is to be given what a capture holds so far."""
-        return self._note(self._hearing.finish())
+        events = self._settled(self._hearing.finish())
+        return self._note([*events, *self._patience.finish()])
 
     def _note(self, events: Sequence[HearingEvent]) -> Sequence[HearingEvent]:
         # Who speaks on after the trigger needs no cue, and must not be disturbed by one.

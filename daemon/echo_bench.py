@@ -16,7 +16,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from audio.chunk import AudioChunk
+from audio.chunk import CHUNK_SECONDS, AudioChunk
 from audio.events import Armed
 from audio.said import Said, words_between
 from config.errors import AfterwordError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Samples = npt.NDArray[np.int16]
 
 RATE = 16_000
-CHUNK = RATE * 80 // 1000
+CHUNK = round(CHUNK_SECONDS * RATE)
 PAUSE_SECONDS = 0.35  # between sentences
 LEAD_SECONDS, TAIL_SECONDS = 0.3, 1.5
 ROOM_LEVEL = 10  # root mean square, of 32,768

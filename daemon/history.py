@@ -42,6 +42,8 @@ class History:
                 self._turn = {"time": time, "turn": turn, "seed": text, "reply": self._reply}
             case {"event": "sentence", "turn": turn, "text": text} if self._is_under_way(turn):
                 self._reply.append(text)
+            case {"event": "resumed"}:
+                self._turn = None  # the whole seed comes with the next turn
             case {"event": "ended", "turn": turn, "outcome": outcome} if self._is_under_way(turn):
                 self._keep(outcome)
 

@@ -58,6 +58,9 @@ class Hearing(Protocol):
     def mind_commands(self, on: bool) -> None:
         """Report a Command when a phrase that needs no trigger is said, or no longer."""
 
+    def mind_own_sound(self, on: bool) -> None:
+        """Be told whether the loudspeaker may be in what is fed from now on."""
+
 
 class Generator(Protocol):
     """A seed to its continuation."""

@@ -128,6 +128,11 @@ class Replier:
         """The number of the sentence that is heard just now; 0 before the first."""
         return self._speaker.sounding
 
+    @property
+    def sounds(self) -> bool:
+        """Whether the newest reply has begun to sound, if not ended."""
+        return self._speaker.started_at is not None
+
     def heard_about(self, moment: float) -> str:
         """The words that a microphone may just have heard at this monotonic time."""
         return self._speaker.words_between(moment - BEHIND_SECONDS, moment + AHEAD_SECONDS)

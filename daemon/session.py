@@ -7,6 +7,7 @@ A pure function: it opens nothing, waits for nothing and knows no clock, so that
     CAPTURING ─Nothing or "never mind"→ LISTENING
     THINKING or SPEAKING ─Armed→ the same, and the reply holds its breath for a moment
     THINKING or SPEAKING ─Triggered→ CAPTURING, and the reply is cancelled (barge-in)
+    THINKING or SPEAKING ─Resumed→ CAPTURING, and the reply, which came too early, is cancelled
     THINKING or SPEAKING ─Hushed or "stop"→ LISTENING, CAPTURING ─Muted→ LISTENING
     LISTENING or CAPTURING ─"go on" or "again"→ THINKING, any ─Typed→ THINKING
 
@@ -17,7 +18,7 @@ next one.
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from audio.events import Armed, Command, Nothing, Partial, Paused, Seed, Triggered
+from audio.events import Armed, Command, Nothing, Paused, Resumed, Seed, Triggered
 from audio.events import Event as HearingEvent
 from daemon.spoken_words import joined, says
 from daemon.turn import Times
@@ -156,8 +157,6 @@ Next = tuple[State, tuple[Order, ...]]
 def step(state: State, event: HearingEvent | ReplyEvent | UserEvent) -> Next:
     """The next state and the orders that lead there; an event that does not fit changes nothing."""
     match event:
-        case Armed() | Triggered() | Paused() | Seed() | Nothing() | Partial() | Command():
-            return _heard(state, event)
         case Sentence(turn=state.turn, text=text) if state.replying:
             return replace(state, phase=Phase.SPEAKING, spoken=(*state.spoken, text)), ()
         case Ended(turn=state.turn, error=error) if state.replying:
@@ -172,6 +171,8 @@ def step(state: State, event: HearingEvent | ReplyEvent | UserEvent) -> Next:
             return _grant(state, kind)
         case Sentence() | Ended() | Hushed() | Muted() | Wish():
             return state, ()
+        case _:
+            return _heard(state, event)
 
 
 def _heard(state: State, event: HearingEvent) -> Next:
@@ -186,6 +187,9 @@ def _heard(state: State, event: HearingEvent) -> Next:
         case Seed(text=text, end_seconds=end) if state.phase is Phase.CAPTURING:
             state, orders = _begin(state, StartReply(state.turn + 1, text, end))
             return state, (*orders, PlayCue("captured"))
+        case Resumed() if state.phase is not Phase.CAPTURING:
+            cancel = (CancelReply(),) if state.replying else ()
+            return replace(state, phase=Phase.CAPTURING), cancel
         case Nothing() if state.phase is Phase.CAPTURING:
             return _idle(state), (PlayCue("nothing"),)
         case Command(kind="stop", phrase=phrase) if state.replying and not _is_own(state, phrase):
@@ -219,13 +223,13 @@ def _grant(state: State, kind: str) -> Next:
     if kind == "again" and state.spoken:
         start = StartReply(turn, state.seed, sentences=state.spoken)
         return State(Phase.THINKING, turn, state.seed), (start,)
-    return _idle(state), (PlayCue("nothing"),)
+    return _idle(state), (DropCapture(), PlayCue("nothing"))
 
 
 def _clearing(state: State) -> tuple[Order, ...]:
-    """What ends whatever is under way."""
+    """What ends whatever is under way; a capture might go on even while its reply sounds."""
     if state.replying:
-        return (CancelReply(),)
+        return (CancelReply(), DropCapture())
     return (DropCapture(),) if state.phase is Phase.CAPTURING else ()
 
 

@@ -19,7 +19,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from audio.chunk import AudioChunk
+from audio.chunk import CHUNK_SECONDS, AudioChunk
 from audio.events import Event, Triggered
 from config.settings import Settings
 from daemon import parts
@@ -29,7 +29,6 @@ from daemon.service import Service
 Samples = npt.NDArray[np.int16]
 
 RATE = 16_000
-CHUNK_SECONDS = 0.08
 NOISE_SECONDS = 60  # of it are made, and cut anew each time
 NOISE_LEVELS = (0, 3, 10, 30)  # root mean square, of 32,768
 ROOM_LEVEL = 10  # the noise under an exchange
@@ -210,6 +209,10 @@ class Witness:
     def mind_commands(self, on: bool) -> None:
         """Listen to the phrases that need no trigger."""
         self._hearing.mind_commands(on)
+
+    def mind_own_sound(self, on: bool) -> None:
+        """Be told that the loudspeaker may be heard."""
+        self._hearing.mind_own_sound(on)
 
     def _noted(self, events: Sequence[Event]) -> Sequence[Event]:
         self.triggered += [event.at_seconds for event in events if isinstance(event, Triggered)]

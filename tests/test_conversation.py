@@ -3,6 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -45,3 +46,28 @@ def test_a_reply_is_interrupted_goes_on_is_stopped_and_never_wakes_itself(
     assert daemon.log.count("trigger heard at") == 2, daemon.log
     assert daemon.log.count('"go on" heard at') == 1, daemon.log
     assert "turn 1 cancelled, " in daemon.log
+    assert "you go on" not in daemon.log, daemon.log  # its own voice does not
+
+
+def test_who_goes_on_after_a_pause_is_answered_as_a_whole(
+    sound_server: SoundServer, vosk_en: Path, tmp_path: Path
+) -> None:
+    sound, rate = soundfile.read(RECORDINGS / "pause.wav", dtype="int16")
+    cut = round(3.97 * rate)  # the old man went / down to the river
+    hesitant = np.concatenate([sound[:cut], np.zeros(round(1.9 * rate), np.int16), sound[cut:]])
+    soundfile.write(tmp_path / "hesitant.wav", hesitant, rate)
+    sound_server.loop_back(LOOP_BACK_DB)
+    settings = (f"hearing.model={vosk_en}", "log.level=debug", "model.random_seed=1")
+    flags = [part for setting in settings for part in ("--set", setting)]
+    with started("run", *flags, "--set", "model.max_sentences=1") as daemon:
+        daemon.wait_for("Listening.")
+        sound_server.play_into_microphone(RECORDINGS / "one-breath.wav")
+        daemon.wait_for("speaking -> listening")  # now it knows how loud it is
+        sound_server.play_into_microphone(tmp_path / "hesitant.wav")
+        daemon.wait_for("you go on")
+        daemon.wait_for("thinking -> speaking")
+    heard = [line.partition("seed: ")[2] for line in daemon.log.splitlines() if "seed: " in line]
+    assert heard[1] == "the old man went"
+    assert heard[2].startswith("the old man went ")
+    more = set(heard[2].split()[4:])  # what is said over the reply may be misheard in part
+    assert len(more & {"down", "to", "the", "river"}) >= 2, heard

@@ -59,9 +59,13 @@ class Hearing:
     fed: int = 0
     cancelled: int = 0
     minding: bool = False
+    sounding: bool = False
 
     def mind_commands(self, on: bool) -> None:
         self.minding = on
+
+    def mind_own_sound(self, on: bool) -> None:
+        self.sounding = on
 
     def feed(self, chunk: AudioChunk) -> Sequence[Event]:
         self.fed += 1

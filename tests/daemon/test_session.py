@@ -7,6 +7,7 @@ from audio.events import (
     Nothing,
     Partial,
     Paused,
+    Resumed,
     Seed,
     Triggered,
 )
@@ -38,6 +39,7 @@ SPEAKING = State(Phase.SPEAKING, 3, "a fox", ("came.", "It slept."))
 AFTER = State(Phase.LISTENING, 3, "a fox", ("came.", "It slept."))
 MORE = StartReply(4, "a fox came. It slept.")
 AGAIN = StartReply(4, "a fox", sentences=("came.", "It slept."))
+SILENCED = (CancelReply(), DropCapture())
 ASKED = State(Phase.CAPTURING, 3, "a fox", ("came.", "It slept."))
 
 
@@ -86,30 +88,33 @@ def test_one_exchange() -> None:
         (SPEAKING, Sentence(2, "Old."), Phase.SPEAKING, ()),
         (SPEAKING, Nothing("silence"), Phase.SPEAKING, ()),
         (SPEAKING, Ended(3, ValueError("no")), Phase.LISTENING, ()),
+        (THINKING, Resumed(), Phase.CAPTURING, (CancelReply(),)),
+        (SPEAKING, Resumed(), Phase.CAPTURING, (CancelReply(),)),
+        (LISTENING, Resumed(), Phase.CAPTURING, ()),
         (LISTENING, Typed("a crow"), Phase.THINKING, (StartReply(4, "a crow"),)),
         (CAPTURING, Typed("a crow"), Phase.THINKING, (DropCapture(), StartReply(4, "a crow"))),
-        (SPEAKING, Typed("a crow"), Phase.THINKING, (CancelReply(), StartReply(4, "a crow"))),
+        (SPEAKING, Typed("a crow"), Phase.THINKING, (*SILENCED, StartReply(4, "a crow"))),
         (LISTENING, Hushed(), Phase.LISTENING, ()),
         (CAPTURING, Hushed(), Phase.CAPTURING, ()),
-        (THINKING, Hushed(), Phase.LISTENING, (CancelReply(),)),
-        (SPEAKING, Hushed(), Phase.LISTENING, (CancelReply(),)),
+        (THINKING, Hushed(), Phase.LISTENING, SILENCED),
+        (SPEAKING, Hushed(), Phase.LISTENING, SILENCED),
         (CAPTURING, Muted(), Phase.LISTENING, (DropCapture(),)),
         (SPEAKING, Muted(), Phase.SPEAKING, ()),
         (SPEAKING, Armed("hey computer"), Phase.SPEAKING, (HoldReply(),)),
         (LISTENING, Armed("hey computer"), Phase.LISTENING, ()),
-        (THINKING, Command("stop", "stop", 1.0), Phase.LISTENING, (CancelReply(),)),
-        (SPEAKING, Command("stop", "stop", 1.0), Phase.LISTENING, (CancelReply(),)),
+        (THINKING, Command("stop", "stop", 1.0), Phase.LISTENING, SILENCED),
+        (SPEAKING, Command("stop", "stop", 1.0), Phase.LISTENING, SILENCED),
         (SPEAKING, Command("stop", "came", 1.0), Phase.SPEAKING, ()),
         (SPEAKING, Command("go on", "go on", 1.0), Phase.SPEAKING, ()),
         (LISTENING, Command("stop", "stop", 1.0), Phase.LISTENING, ()),
         (AFTER, Command("go on", "go on", 1.0), Phase.THINKING, (MORE,)),
         (AFTER, Command("again", "again", 1.0), Phase.THINKING, (AGAIN,)),
         (AFTER, Command("again", "it slept", 1.0), Phase.LISTENING, ()),
-        (LISTENING, Command("again", "again", 1.0), Phase.LISTENING, ()),
+        (LISTENING, Command("again", "again", 1.0), Phase.LISTENING, (DropCapture(),)),
         (ASKED, Wish("go on"), Phase.THINKING, (MORE,)),
         (ASKED, Wish("again"), Phase.THINKING, (AGAIN,)),
-        (ASKED, Wish("never mind"), Phase.LISTENING, ()),
-        (CAPTURING, Wish("go on"), Phase.LISTENING, ()),
+        (ASKED, Wish("never mind"), Phase.LISTENING, (DropCapture(),)),
+        (CAPTURING, Wish("go on"), Phase.LISTENING, (DropCapture(),)),
         (SPEAKING, Wish("again"), Phase.SPEAKING, ()),
     ],
 )
@@ -134,6 +139,23 @@ def test_the_table(
 def test_cues(before: State, event: Event | ReplyEvent | UserEvent, cue: str) -> None:
     _, given = step(before, event)
     assert given[-1] == PlayCue(cue)
+
+
+def test_a_seed_that_was_not_all_is_answered_when_it_is_whole() -> None:
+    early = [
+        TRIGGER,
+        Seed("a fox", 2.0),
+        Sentence(1, "ran off."),
+        Resumed(),
+        Seed("a fox sat", 4.0),
+    ]
+    state, orders = walk([*early, Sentence(1, "Late."), Ended(1), Sentence(2, "still.")])
+    assert (state.seed, state.spoken) == ("a fox sat", ("still.",))
+    assert told(orders) == (
+        StartReply(1, "a fox", 2.0),
+        CancelReply(),
+        StartReply(2, "a fox sat", 4.0),
+    )
 
 
 def test_going_on_twice_carries_the_whole_text_on() -> None:

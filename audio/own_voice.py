@@ -1,0 +1,34 @@
+"""How loud the loudspeaker is in the microphone, and whether somebody is louder."""
+
+from collections import deque
+
+from audio.level import level_db
+
+_REPLIES = 3  # that are remembered
+_RANK = 0.9  # of a reply's blocks are quieter; its peaks are a few dB above
+_MARGIN_DB = 6.0  # above that is another voice, and above what it must be to be noticed
+
+
+class OwnVoice:
+    """Learns from each reply how loud it came back. Levels are in dB of full scale."""
+
+    def __init__(self) -> None:
+        self._replies: deque[float] = deque(maxlen=_REPLIES)
+        self._levels: list[float] = []  # of the reply that sounds
+
+    def note(self, pcm: bytes, *, sounding: bool) -> None:
+        """Hear 16-bit samples; `sounding` tells that the loudspeaker may be in them."""
+        if sounding:
+            self._levels.append(level_db(pcm))
+        elif self._levels:
+            ranked = sorted(self._levels)
+            self._replies.append(ranked[int(_RANK * (len(ranked) - 1))])
+            self._levels = []
+
+    def is_below(self, pcm: bytes) -> bool:
+        """Whether this is louder than the loudspeaker alone; never while we know none of it."""
+        return bool(self._replies) and level_db(pcm) > max(self._replies) + _MARGIN_DB
+
+    def would_drown(self, level: float) -> bool:
+        """Whether a voice of this level would not be noticed over a reply, as far as we know."""
+        return bool(self._replies) and max(self._replies) + _MARGIN_DB > level

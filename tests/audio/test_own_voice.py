@@ -1,0 +1,50 @@
+"""Whether somebody is louder than the loudspeaker."""
+
+import numpy as np
+
+from audio.own_voice import OwnVoice
+
+
+def noise(level: float) -> bytes:
+    """A tenth of a second of this root mean square."""
+    return np.random.default_rng(1).normal(0, level, 1600).astype("<i2").tobytes()
+
+
+def after_replies(*levels: float) -> OwnVoice:
+    own = OwnVoice()
+    for level in levels:
+        for _ in range(10):
+            own.note(noise(level), sounding=True)
+        own.note(noise(9000), sounding=False)  # what the user says in between is not ours
+    return own
+
+
+def test_nobody_is_louder_than_what_is_not_known() -> None:
+    own = OwnVoice()
+    assert not own.is_below(noise(9000))
+    own.note(noise(10), sounding=True)  # the first reply has not come to its end
+    assert not own.is_below(noise(9000))
+    assert not own.would_drown(-90)
+
+
+def test_a_voice_is_noticed_from_twice_the_level_on() -> None:
+    own = after_replies(1000)
+    assert [own.is_below(noise(level)) for level in (500, 1000, 1800, 2200)] == [
+        *(False, False, False),
+        True,
+    ]
+    assert own.would_drown(-25)  # 1000 is -30 dB
+    assert not own.would_drown(-23)
+
+
+def test_a_moment_that_is_louder_is_not_taken_for_the_reply() -> None:
+    own = OwnVoice()
+    for level in [1000] * 30 + [9000]:
+        own.note(noise(level), sounding=True)
+    own.note(b"", sounding=False)
+    assert own.is_below(noise(2500))
+
+
+def test_the_loudest_of_the_last_replies_counts() -> None:
+    assert not after_replies(100, 2000, 100).is_below(noise(1000))
+    assert after_replies(2000, 100, 100, 100).is_below(noise(1000))
