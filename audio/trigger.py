@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from audio.chunk import CHUNK_SECONDS
 from audio.common_words import COMMON_WORDS
 from audio.near_words import likeness, parts
 from audio.phrases import Phrase
@@ -20,6 +21,9 @@ _KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a ph
 _ALIKE = 0.5  # Dice's coefficient of letter pairs: words as near as this are one to the ear
 _BEFORE, _AFTER = 0.5, 0.5  # seconds around a phrase that the second opinion hears
 _LEAD = 1.0  # seconds before a voice that the recogniser hears with it
+_BLOCK_BYTES = 2 * round(
+    3 * CHUNK_SECONDS * RATE
+)  # of sound at once, while nothing is on its way: it costs less
 _FRAME = 0.03  # seconds; the model's grid, which must not move against the sound
 _BEGINNING_GAP = 0.3  # seconds without a word before a phrase that must begin what is said
 
@@ -76,6 +80,7 @@ class TriggerListener:
         self._voice = voice
         self._sound = RecentSound(_KEPT_SECONDS)
         self._gate = QuietGate()
+        self._waiting = b""  # sound that has not been heard yet
         self._begin()
 
     def _begin(self) -> None:
@@ -92,8 +97,10 @@ class TriggerListener:
         Returns:
             the phrase that seems to be on its way, once an utterance; the one that was said.
         """
-        self._sound.add(pcm)
-        pcm = self._due(pcm)
+        self._waiting += pcm
+        if len(self._waiting) < _BLOCK_BYTES and not self._watching:
+            return None, None
+        pcm = self._due()
         if not pcm:
             return None, self._doze()
         words = self._recognizer.accept(pcm)
@@ -113,12 +120,14 @@ class TriggerListener:
         self._armed = self._armed or first
         return coming if first else None, None
 
-    def _due(self, pcm: bytes) -> bytes:
+    def _due(self) -> bytes:
         """What the recogniser is to hear now: nothing in a quiet room.
 
         Then, with what is louder, the moment before it, and by a new recogniser: one that has
         grown used to the noise of an hour now and then takes "hey" for no word.
         """
+        pcm, self._waiting = self._waiting, b""
+        self._sound.add(pcm)
         if not self._gate.accept(pcm):
             return b""
         now = self._sound.seconds
@@ -147,7 +156,8 @@ class TriggerListener:
 
     def finish(self) -> Hit | None:
         """The sound has ended: judge what is left, and begin anew."""
-        hit = self._judge(self._recognizer.finish())
+        words = self._recognizer.accept(self._due()) or [] if self._waiting else []
+        hit = self._judge([*words, *self._recognizer.finish()])
         self._begin()
         return hit
 
