@@ -14,6 +14,7 @@ from audio.afterthought import Afterthought
 from audio.capture import Capture
 from audio.chunk import AudioChunk
 from audio.events import Armed, Command, Event, Nothing, Paused, Resumed, Seed, Triggered
+from audio.likelihood_test import LikelihoodTest
 from audio.own_voice import OwnVoice
 from audio.phrase_check import weakness
 from audio.phrases import Phrase, parse_phrases
@@ -74,7 +75,13 @@ def _on(
     ]
     for phrase in phrases:
         _warn_if_weak(phrase)
-    listener = TriggerListener(engine, phrases, VoiceDetector(), must_begin=trigger.must_begin)
+    listener = TriggerListener(
+        engine,
+        phrases,
+        VoiceDetector(),
+        test=LikelihoodTest(engine),
+        must_begin=trigger.must_begin,
+    )
     return Hearing(engine, listener, trigger.cooldown_seconds, seed, language, spoken)
 
 

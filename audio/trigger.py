@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from audio.chunk import CHUNK_SECONDS
 from audio.common_words import COMMON_WORDS
+from audio.likelihood_test import ALIKE, LikelihoodTest
 from audio.near_words import likeness, parts
 from audio.phrases import Phrase
 from audio.quiet_gate import QuietGate
@@ -18,7 +19,6 @@ _RENEW_AFTER = 600  # seconds; a recogniser's memory grows with the sound it has
 _PAUSE = 0.2  # seconds without voice after a phrase, and we decide; the engine would wait for 0.4
 _WARM_UP = 1.0  # seconds that the voice detector hears before it is asked
 _KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a phrase, may last 20
-_ALIKE = 0.5  # Dice's coefficient of letter pairs: words as near as this are one to the ear
 _BEFORE, _AFTER = 0.5, 0.5  # seconds around a phrase that the second opinion hears
 _LEAD = 1.0  # seconds before a voice that the recogniser hears with it
 _BLOCK_BYTES = 2 * round(
@@ -50,7 +50,7 @@ class TriggerListener:
 
     A phrase that was found is heard again, with the words of everyday talk beside it: "okay
     computer" was "hey computer" only for want of "okay". To listen with them always would lose
-    phrases in noise.
+    phrases in noise. Then it may have to pass a test of its likelihood.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class TriggerListener:
         phrases: Sequence[Phrase],
         voice: VoiceDetector,
         *,
+        test: LikelihoodTest | None = None,
         must_begin: bool = False,
         arm_late: bool = True,
     ) -> None:
@@ -68,6 +69,7 @@ class TriggerListener:
             engine: makes the recognisers.
             phrases: to listen for.
             voice: for this listener alone.
+            test: that a phrase must pass in the end.
             must_begin: whether a phrase counts only where no word comes just before it.
             arm_late: whether one seems to be on its way also after other words of an utterance.
         """
@@ -78,6 +80,7 @@ class TriggerListener:
         self._must_begin = must_begin
         self._arm_late = arm_late
         self._voice = voice
+        self._test = test
         self._sound = RecentSound(_KEPT_SECONDS)
         self._gate = QuietGate()
         self._waiting = b""  # sound that has not been heard yet
@@ -182,11 +185,13 @@ class TriggerListener:
         return None
 
     def _is_confirmed(self, phrase: Phrase, start: float, end: float) -> bool:
-        """The second opinion; takes 0.05 s."""
+        """The second opinion takes 0.05 s, the test 0.2 s of CPU."""
         recognizer = self._engine.grammar(self._second_grammar)
         words = recognizer.accept(self._sound.since(start - _BEFORE, end + _AFTER)) or []
         words = [*words, *recognizer.finish()]
-        return _find(phrase.words, [word.text for word in words]) >= 0
+        if _find(phrase.words, [word.text for word in words]) < 0:
+            return False
+        return self._test is None or self._test.passes(phrase, self._sound, start, end)
 
 
 def _grammar(phrases: Sequence[Phrase]) -> list[str]:
@@ -200,7 +205,7 @@ def _other_words(engine: VoskEngine, phrases: Sequence[Phrase]) -> Iterator[str]
     """Words of everyday talk; not "he" beside "hey", which would be heard for it."""
     said = {word for phrase in phrases for word in phrase.words}
     for word in sorted(COMMON_WORDS):
-        if engine.knows(word) and all(likeness(word, other) < _ALIKE for other in said):
+        if engine.knows(word) and all(likeness(word, other) < ALIKE for other in said):
             yield word
 
 

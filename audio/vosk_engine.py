@@ -14,15 +14,17 @@ import tempfile
 import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from audio import vosk_words
 from audio.quiet import quiet_stderr
 from config.errors import HearingModelError
 
 RATE = 16000
 UNKNOWN = "[unk]"
-_SYMBOL_TABLE_MAGIC = struct.pack("<i", 0x7EB2FB74)  # OpenFst, symbol-table.cc
+_FREQUENT = 3000  # words
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,18 @@ class Word:
     text: str
     start: float
     end: float
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """Words for a whole sound, and the logarithm of how likely they make it.
+
+    The score is what the acoustic model and the grammar give together, up to a constant of the
+    sound: only those of the same sound can be compared.
+    """
+
+    text: str
+    score: float
 
 
 class Recognizer:
@@ -96,6 +110,16 @@ class VoskEngine:
         grammar = json.dumps(list(entries), ensure_ascii=False)
         return Recognizer(self._recognizer(self._model, RATE, grammar))
 
+    def paths(self, entries: Sequence[str], pcm: bytes, count: int = 1) -> list[Hypothesis]:
+        """The best sequences of entries for 16-bit samples, up to `count`, the best first."""
+        grammar = json.dumps(list(entries), ensure_ascii=False)
+        raw = self._recognizer(self._model, RATE, grammar)
+        raw.SetMaxAlternatives(count)  # without, a word has a posterior, which is mostly 1
+        # Its answer is left aside: a result on an end of speech would lack the last moment.
+        raw.AcceptWaveform(pcm)
+        found = json.loads(raw.FinalResult()).get("alternatives", [])
+        return [Hypothesis(path["text"].strip(), path["confidence"]) for path in found]
+
     def open_vocabulary(self) -> Recognizer:
         """A recogniser that hears any words."""
         return Recognizer(self._recognizer(self._model, RATE))
@@ -106,11 +130,21 @@ class VoskEngine:
 
     def vocabulary(self) -> list[str]:
         """The model's words, or none where its graph does not carry them."""
-        graph = self.folder / "graph" / "Gr.fst"
         try:
-            return list(_symbols(graph.read_bytes()))
+            return vosk_words.all_words(self._graph())
         except (OSError, struct.error, UnicodeDecodeError):
             return []
+
+    @cached_property
+    def frequent_words(self) -> list[str]:
+        """The 3,000 words said most, most frequent first; none where its graph does not tell."""
+        try:
+            return vosk_words.most_frequent(self._graph(), _FREQUENT)
+        except (OSError, struct.error, ValueError):
+            return []
+
+    def _graph(self) -> bytes:
+        return (self.folder / "graph" / "Gr.fst").read_bytes()
 
 
 def _import_vosk() -> Any:
@@ -155,18 +189,3 @@ def _with_endpoint_rules(folder: Path, end_seconds: float | None) -> Iterator[Pa
                 (links / "conf" / part.name).symlink_to(part.resolve())
         (links / "conf" / "model.conf").write_text("\n".join([*kept, *rules, ""]))
         yield links
-
-
-def _symbols(graph: bytes) -> Iterator[str]:
-    """The words of the OpenFst symbol table inside a graph file."""
-    at = graph.find(_SYMBOL_TABLE_MAGIC)
-    if at < 0:
-        return
-    (length,) = struct.unpack_from("<i", graph, at + 4)
-    at += 8 + length
-    _, count = struct.unpack_from("<qq", graph, at)
-    at += 16
-    for _ in range(count):
-        (length,) = struct.unpack_from("<i", graph, at)
-        yield graph[at + 4 : at + 4 + length].decode()
-        at += 4 + length + 8
