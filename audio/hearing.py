@@ -230,6 +230,7 @@ class Hearing:
         if after.accept(block, sounding=self._sounding):
             self._capture, self._afterthought = after.capture, None
             after.capture.resume(after.sound)
+            self._own.forget()
             return [Resumed()]
         if after.is_over:
             self._afterthought = None

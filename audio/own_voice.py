@@ -1,6 +1,7 @@
 """How loud the loudspeaker is in the microphone, and whether somebody is louder."""
 
 from collections import deque
+from statistics import median_low
 
 from audio.level import level_db
 
@@ -25,10 +26,18 @@ class OwnVoice:
             self._replies.append(ranked[int(_RANK * (len(ranked) - 1))])
             self._levels = []
 
+    def forget(self) -> None:
+        """What sounds just now was not the loudspeaker alone."""
+        self._levels = []
+
     def is_below(self, pcm: bytes) -> bool:
         """Whether this is louder than the loudspeaker alone; never while we know none of it."""
-        return bool(self._replies) and level_db(pcm) > max(self._replies) + _MARGIN_DB
+        return bool(self._replies) and level_db(pcm) > self._limit()
 
     def would_drown(self, level: float) -> bool:
         """Whether a voice of this level would not be noticed over a reply, as far as we know."""
-        return bool(self._replies) and max(self._replies) + _MARGIN_DB > level
+        return bool(self._replies) and self._limit() > level
+
+    def _limit(self) -> float:
+        # One of them may have been talked over, which makes it louder.
+        return median_low(self._replies) + _MARGIN_DB

@@ -21,7 +21,7 @@ from audio.events import Armed
 from audio.said import Said, words_between
 from config.errors import AfterwordError
 from config.settings import Settings
-from daemon import parts
+from daemon import going_on_bench, parts
 from daemon.conversation import HOLD_SECONDS
 from daemon.replier import AHEAD_SECONDS, BEHIND_SECONDS
 from daemon.session import CancelReply, DropCapture, HoldReply, Phase, State, step
@@ -221,15 +221,27 @@ def _at_rate(samples: Samples, rate: int) -> Samples:
 @click.command()
 @click.option("--replies", default=200, show_default=True, type=click.IntRange(min=1))
 @click.option("--level", "levels", multiple=True, type=float, help="Decibels; may be given again.")
+@click.option("--going-on", type=click.IntRange(min=2), help="Instead: users who go on, so many.")
 @click.option("--set", "flags", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each level.")
-def main(replies: int, levels: tuple[float, ...], flags: tuple[str, ...], as_json: bool) -> None:
+def main(
+    replies: int,
+    levels: tuple[float, ...],
+    going_on: int | None,
+    flags: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Count the replies that wake us, and the users who interrupt them, at each level."""
     from config.load import load
 
-    begin = time.monotonic()
+    begin, levels = time.monotonic(), levels or (-10, -20, -30)
     try:
-        for result in measure(load(None, flags).settings, levels or (-10, -20, -30), replies):
+        settings = load(None, flags).settings
+        if going_on is not None:
+            for found in going_on_bench.measure(settings, levels, going_on):
+                click.echo(json.dumps(asdict(found)) if as_json else found)
+            return
+        for result in measure(settings, levels, replies):
             click.echo(json.dumps(asdict(result)) if as_json else _in_words(result))
     except AfterwordError as error:
         click.echo(f"afterword: {error}", err=True)

@@ -45,6 +45,18 @@ def test_a_moment_that_is_louder_is_not_taken_for_the_reply() -> None:
     assert own.is_below(noise(2500))
 
 
-def test_the_loudest_of_the_last_replies_counts() -> None:
-    assert not after_replies(100, 2000, 100).is_below(noise(1000))
-    assert after_replies(2000, 100, 100, 100).is_below(noise(1000))
+def test_one_reply_that_was_talked_over_does_not_count() -> None:
+    assert after_replies(100, 9000, 100).is_below(noise(1000))
+    assert after_replies(100, 9000).is_below(noise(1000))
+    assert not after_replies(100, 100, 100, 2000, 2000).is_below(noise(1000))
+
+
+def test_what_sounds_under_a_user_is_forgotten() -> None:
+    own = after_replies(100)
+    own.note(noise(9000), sounding=True)
+    own.forget()
+    for _ in range(3):
+        own.note(noise(9000), sounding=True)
+        own.forget()
+        own.note(b"", sounding=False)
+    assert own.is_below(noise(1000))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.load import load
+from daemon import going_on_bench
 from daemon.bench import Exchange, summary
 from daemon.echo_bench import measure
 from tests.program import afterword
@@ -52,3 +53,10 @@ def test_a_reply_that_says_the_trigger_phrase_does_not_wake_us(vosk_en: Path) ->
     (result,) = measure(settings, [-20.0], replies=3)
     assert (result.replies, result.asked, result.woken) == (3, 1, 0)
     assert result.caught + result.hidden <= result.asked
+
+
+def test_who_goes_on_is_heard_over_the_reply_and_the_reply_is_not(vosk_en: Path) -> None:
+    settings = load(None, ()).settings
+    settings = replace(settings, hearing=replace(settings.hearing, model=str(vosk_en)))
+    (result,) = going_on_bench.measure(settings, [-20.0], count=4)
+    assert (result.early, result.heard, result.finished, result.mistaken) == (2, 2, 2, 0)
