@@ -75,6 +75,11 @@ class Capture:
             events.append(Paused(text))
         return events
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether it has ended because its speaker was silent, and may become longer."""
+        return self._quiet >= _PAUSE and self.seconds < self._settings.max_seconds
+
     def resume(self, pcm: bytes) -> None:
         """Go on after the end with what was said since; the voice detector has heard it."""
         seconds = len(pcm) / 2 / RATE

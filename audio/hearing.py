@@ -220,11 +220,14 @@ class Hearing:
         events = [self._placed(event) for event in heard]
         if heard and isinstance(heard[-1], Seed | Nothing):
             self._capture = None
-        # Without new words it was noise, and would be so again.
-        if heard and isinstance(seed := heard[-1], Seed) and seed.text != self._resumed_after:
-            self._resumed_after = seed.text
-            self._afterthought = Afterthought(capture, self._voice, self._own)
+        if heard and isinstance(heard[-1], Seed) and capture.may_go_on:
+            self._await_more(capture, heard[-1].text)
         return events
+
+    def _await_more(self, capture: Capture, seed: str) -> None:
+        if seed != self._resumed_after:  # without new words it was noise, and would be so again
+            self._resumed_after = seed
+            self._afterthought = Afterthought(capture, self._voice, self._own)
 
     def _heard_after(self, after: Afterthought, block: bytes) -> list[Event]:
         if after.accept(block, sounding=self._sounding):

@@ -167,9 +167,11 @@ def step(state: State, event: HearingEvent | ReplyEvent | UserEvent) -> Next:
             return _idle(state), _clearing(state)
         case Muted() if state.phase is Phase.CAPTURING:
             return _idle(state), _clearing(state)
+        case Muted():
+            return state, (DropCapture(),)
         case Wish(kind=kind) if state.phase is Phase.CAPTURING:
             return _grant(state, kind)
-        case Sentence() | Ended() | Hushed() | Muted() | Wish():
+        case Sentence() | Ended() | Hushed() | Wish():
             return state, ()
         case _:
             return _heard(state, event)

@@ -92,7 +92,11 @@ def quiet(seconds: float) -> np.ndarray:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_recordings_give_their_seeds(name: str, vosk_en: Path) -> None:
-    assert seeds(hear(make(vosk_en), samples(name))) == EXPECTED[name]
+    heard = seeds(hear(make(vosk_en), samples(name)))
+    assert len(heard) == len(EXPECTED[name])
+    # The recogniser dithers, so that not every word is the same each time.
+    for one, wanted in zip(heard, EXPECTED[name], strict=True):
+        assert errors(wanted.split(), one.split()) <= 2, one
 
 
 def test_events_come_in_order_and_in_time(vosk_en: Path) -> None:
@@ -151,7 +155,8 @@ def test_a_cancelled_capture_gives_nothing_and_the_next_trigger_counts(vosk_en: 
     half = round(3.0 * RATE)
     assert of(Triggered, feed(hearing, sound[:half])) != []
     hearing.cancel()
-    assert seeds(hear(hearing, sound[half:])) == EXPECTED["two-exchanges.wav"][1:]
+    (heard,) = seeds(hear(hearing, sound[half:]))
+    assert errors(EXPECTED["two-exchanges.wav"][1].split(), heard.split()) <= 2, heard
 
 
 def test_a_trigger_within_a_seed_begins_a_new_one(vosk_en: Path) -> None:
@@ -250,6 +255,11 @@ def test_a_seed_whose_speaker_goes_on_is_taken_back(vosk_en: Path) -> None:
     (resumed, _), (ended, last) = of(Resumed, events)[0], of(Seed, events)[1]
     assert isinstance(last, Seed)
     assert resumed < last.end_seconds < ended
+
+
+def test_a_seed_that_ends_at_its_longest_is_not_taken_back(vosk_en: Path) -> None:
+    events = hear(make(vosk_en, longest=2.0), samples("one-breath.wav"))
+    assert (len(of(Seed, events)), of(Resumed, events)) == (1, [])
 
 
 def test_what_comes_long_after_a_seed_is_not_part_of_it(vosk_en: Path) -> None:

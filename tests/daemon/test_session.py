@@ -99,7 +99,7 @@ def test_one_exchange() -> None:
         (THINKING, Hushed(), Phase.LISTENING, SILENCED),
         (SPEAKING, Hushed(), Phase.LISTENING, SILENCED),
         (CAPTURING, Muted(), Phase.LISTENING, (DropCapture(),)),
-        (SPEAKING, Muted(), Phase.SPEAKING, ()),
+        (SPEAKING, Muted(), Phase.SPEAKING, (DropCapture(),)),
         (SPEAKING, Armed("hey computer"), Phase.SPEAKING, (HoldReply(),)),
         (LISTENING, Armed("hey computer"), Phase.LISTENING, ()),
         (THINKING, Command("stop", "stop", 1.0), Phase.LISTENING, SILENCED),
