@@ -1,5 +1,6 @@
 """A conversation through virtual devices, the loudspeaker looped into the microphone."""
 
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def test_a_reply_is_interrupted_goes_on_is_stopped_and_never_wakes_itself(
         sound_server.play_into_microphone(spoken / "hey-computer.wav")
         daemon.wait_for("speaking -> capturing")
         daemon.wait_for("capturing -> listening")
+        time.sleep(0.6)  # a user speaks after the tone, not into it
         sound_server.play_into_microphone(spoken / "go-on.wav")
         daemon.wait_for("thinking -> speaking")
         sound_server.play_into_microphone(spoken / "stop.wav")
