@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from config.errors import AudioDeviceError
 from config.settings import Settings
 from daemon.manners import Manners, manners
-from daemon.memory import give_back_memory
+from daemon.memory import give_back_memory, share_one_arena
 from daemon.ports import AudioSource
 from daemon.weights_in_use import load_weights
 from model.weights_store import Kept
@@ -67,6 +67,7 @@ def open_parts(settings: Settings, out: Path | None, *, patient: bool) -> Parts:
     Raises:
         AfterwordError: as the functions below.
     """
+    share_one_arena()
     gc.disable()  # nothing of what is imported and loaded here is garbage
     try:
         with contextlib.ExitStack() as undo:
