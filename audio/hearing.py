@@ -217,12 +217,12 @@ class Hearing:
 
     def _captured(self, capture: Capture, block: bytes) -> list[Event]:
         heard = capture.accept(block)
-        events = [self._placed(event) for event in heard]
-        if heard and isinstance(heard[-1], Seed | Nothing):
+        last = heard[-1] if heard else None
+        if isinstance(last, Seed | Nothing):
             self._capture = None
-        if heard and isinstance(heard[-1], Seed) and capture.may_go_on:
-            self._await_more(capture, heard[-1].text)
-        return events
+        if isinstance(last, Seed) and capture.may_go_on:
+            self._await_more(capture, last.text)
+        return [self._placed(event) for event in heard]
 
     def _await_more(self, capture: Capture, seed: str) -> None:
         if seed != self._resumed_after:  # without new words it was noise, and would be so again

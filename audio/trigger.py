@@ -160,7 +160,8 @@ class TriggerListener:
 
     def finish(self) -> Hit | None:
         """The sound has ended: judge what is left, and begin anew."""
-        words = self._recognizer.accept(self._due()) or [] if self._waiting else []
+        pcm = self._due() if self._waiting else b""  # first, for it may want a new recogniser
+        words = self._recognizer.accept(pcm) or []
         hit = self._judge([*words, *self._recognizer.finish()])
         self._begin()
         return hit

@@ -16,13 +16,14 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from audio.chunk import CHUNK_SECONDS, AudioChunk
+from audio.chunk import AudioChunk
 from audio.events import Armed
 from audio.said import Said, words_between
 from config.errors import AfterwordError
 from config.settings import Settings
 from daemon import going_on_bench, parts
 from daemon.conversation import HOLD_SECONDS
+from daemon.going_on_bench import CHUNK, RATE, ROOM_LEVEL, USERS, at_rate
 from daemon.replier import AHEAD_SECONDS, BEHIND_SECONDS
 from daemon.session import CancelReply, DropCapture, HoldReply, Phase, State, step
 
@@ -32,12 +33,8 @@ if TYPE_CHECKING:
 
 Samples = npt.NDArray[np.int16]
 
-RATE = 16_000
-CHUNK = round(CHUNK_SECONDS * RATE)
 PAUSE_SECONDS = 0.35  # between sentences
 LEAD_SECONDS, TAIL_SECONDS = 0.3, 1.5
-ROOM_LEVEL = 10  # root mean square, of 32,768
-USERS = ("en-us+f3", "en-gb-scotland", "en-us+f2")
 LATE_SECONDS = 3.0  # a trigger that is heard later than this after its phrase is none
 FRAMES = (
     'One day a little fox said "{phrase}" to the moon.',
@@ -95,7 +92,7 @@ def measure(
     users = []
     for voice in USERS:
         with closing(SpeechEngine(voice, 150, 0.8)) as engine:
-            users.append(_at_rate(engine.render(phrase), engine.rate))
+            users.append(at_rate(engine.render(phrase), engine.rate))
     with closing(parts.open_engine(settings)) as engine:
         for decibels in levels:
             yield _level(hearing, engine, phrase, users, decibels, replies, random_seed)
@@ -204,18 +201,11 @@ def _reply(engine: "SpeechEngine", phrase: str, random: Any) -> _Reply:
     said = []
     for sentence in sentences:
         begin = sum(map(len, sounds)) / RATE
-        sounds += [_at_rate(engine.render(sentence), engine.rate)]
+        sounds += [at_rate(engine.render(sentence), engine.rate)]
         said.append(Said(sentence, begin, begin + len(sounds[-1]) / RATE))
         sounds += [np.zeros(int(PAUSE_SECONDS * RATE), np.int16)]
     sounds.append(np.zeros(int(TAIL_SECONDS * RATE), np.int16))
     return _Reply(tuple(said), np.concatenate(sounds).astype(np.float32))
-
-
-def _at_rate(samples: Samples, rate: int) -> Samples:
-    import soxr
-
-    resampled: Samples = soxr.resample(samples, rate, RATE)
-    return resampled
 
 
 @click.command()

@@ -1,8 +1,8 @@
-"""Who goes on after a seed: is he heard over the reply? A part of `python -m daemon.echo_bench`.
+"""Who goes on after a seed: heard over the reply? A part of `python -m daemon.echo_bench`.
 
 A user says the trigger phrase and a seed with a long pause in it. The reply begins in the pause
 and comes back through the microphone. Every other user has said all before the pause: then only
-the reply itself can be taken for him.
+the reply itself can be taken for the user.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ from audio.hearing import Hearing
 from config.settings import Settings
 from daemon import parts
 
+Samples = npt.NDArray[np.int16]
 Sound = npt.NDArray[np.float64]
 
 RATE = 16_000
@@ -67,24 +68,24 @@ def measure(settings: Settings, levels: Sequence[float], count: int) -> Iterator
     trigger = replace(settings.trigger, cooldown_seconds=0.0)
     hearing = parts.open_hearing(replace(settings, trigger=trigger))
     with closing(parts.open_engine(settings)) as engine:
-        replies = [_at_rate(engine.render(text), engine.rate) for text in REPLIES]
+        replies = [at_rate(engine.render(text), engine.rate) for text in REPLIES]
     users = [_user(voice, settings.trigger.phrases[0], seed) for voice in USERS for seed in SEEDS]
     for decibels in levels:
-        echoes = [reply * 10 ** (decibels / 20) for reply in replies]
+        echoes = [reply.astype(np.float64) * 10 ** (decibels / 20) for reply in replies]
         yield _level(hearing, users, echoes, decibels, count)
 
 
-def _user(voice: str, phrase: str, seed: tuple[str, str]) -> tuple[Sound, Sound]:
+def _user(voice: str, phrase: str, seed: tuple[str, str]) -> tuple[Samples, Samples]:
     from audio.speech import SpeechEngine
 
     with closing(SpeechEngine(voice, 150, 0.8)) as engine:
         first, second = engine.render(f"{phrase}, {seed[0]}"), engine.render(seed[1])
-    return _at_rate(first, engine.rate), _at_rate(second, engine.rate)
+    return at_rate(first, engine.rate), at_rate(second, engine.rate)
 
 
 def _level(
     hearing: Hearing,
-    users: Sequence[tuple[Sound, Sound]],
+    users: Sequence[tuple[Samples, Samples]],
     echoes: Sequence[Sound],
     decibels: float,
     count: int,
@@ -133,7 +134,9 @@ def _serve(hearing: Hearing, sound: Sound, echo: Sound, seed: int) -> tuple[floa
     return decided, resumed
 
 
-def _at_rate(samples: npt.NDArray[np.int16], rate: int) -> Sound:
+def at_rate(samples: Samples, rate: int) -> Samples:
+    """Samples of this rate as the hearing wants them."""
     import soxr
 
-    return np.asarray(soxr.resample(samples, rate, RATE), np.float64)
+    resampled: Samples = soxr.resample(samples, rate, RATE)
+    return resampled

@@ -130,7 +130,7 @@ class Replier:
 
     @property
     def sounds(self) -> bool:
-        """Whether the newest reply has begun to sound, if not ended."""
+        """Whether the newest reply has begun to sound; it may have ended."""
         return self._speaker.started_at is not None
 
     def heard_about(self, moment: float) -> str:

@@ -165,10 +165,8 @@ def step(state: State, event: HearingEvent | ReplyEvent | UserEvent) -> Next:
             return _begin(state, StartReply(state.turn + 1, text))
         case Hushed() if state.replying:
             return _idle(state), _clearing(state)
-        case Muted() if state.phase is Phase.CAPTURING:
-            return _idle(state), _clearing(state)
         case Muted():
-            return state, (DropCapture(),)
+            return _idle(state) if state.phase is Phase.CAPTURING else state, (DropCapture(),)
         case Wish(kind=kind) if state.phase is Phase.CAPTURING:
             return _grant(state, kind)
         case Sentence() | Ended() | Hushed() | Wish():

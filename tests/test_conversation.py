@@ -1,7 +1,8 @@
 """A conversation through virtual devices, the loudspeaker looped into the microphone."""
 
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 
 from audio.speech import SpeechEngine
-from tests.program import started
+from tests.program import Running, started
 from tests.sound_server import SoundServer
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -27,16 +28,23 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@contextmanager
+def answering(server: SoundServer, model: Path, max_sentences: int) -> Iterator[Running]:
+    """A daemon that hears itself, and has just begun its first reply."""
+    server.loop_back(LOOP_BACK_DB)
+    settings = (f"hearing.model={model}", f"model.max_sentences={max_sentences}")
+    settings += ("log.level=debug", "model.random_seed=1")
+    with started("run", *(part for one in settings for part in ("--set", one))) as daemon:
+        daemon.wait_for("Listening.")
+        server.play_into_microphone(RECORDINGS / "one-breath.wav")
+        daemon.wait_for("thinking -> speaking")
+        yield daemon
+
+
 def test_a_reply_is_interrupted_goes_on_is_stopped_and_never_wakes_itself(
     sound_server: SoundServer, spoken: Path, vosk_en: Path
 ) -> None:
-    sound_server.loop_back(LOOP_BACK_DB)
-    settings = (f"hearing.model={vosk_en}", "log.level=debug", "model.max_sentences=20")
-    flags = [part for setting in settings for part in ("--set", setting)]
-    with started("run", *flags, "--set", "model.random_seed=1") as daemon:
-        daemon.wait_for("Listening.")
-        sound_server.play_into_microphone(RECORDINGS / "one-breath.wav")
-        daemon.wait_for("thinking -> speaking")
+    with answering(sound_server, vosk_en, max_sentences=20) as daemon:
         sound_server.play_into_microphone(spoken / "hey-computer.wav")
         daemon.wait_for("speaking -> capturing")
         daemon.wait_for("capturing -> listening")
@@ -58,12 +66,7 @@ def test_who_goes_on_after_a_pause_is_answered_as_a_whole(
     cut = round(3.97 * rate)  # the old man went / down to the river
     hesitant = np.concatenate([sound[:cut], np.zeros(round(1.9 * rate), np.int16), sound[cut:]])
     soundfile.write(tmp_path / "hesitant.wav", hesitant, rate)
-    sound_server.loop_back(LOOP_BACK_DB)
-    settings = (f"hearing.model={vosk_en}", "log.level=debug", "model.random_seed=1")
-    flags = [part for setting in settings for part in ("--set", setting)]
-    with started("run", *flags, "--set", "model.max_sentences=1") as daemon:
-        daemon.wait_for("Listening.")
-        sound_server.play_into_microphone(RECORDINGS / "one-breath.wav")
+    with answering(sound_server, vosk_en, max_sentences=1) as daemon:
         daemon.wait_for("speaking -> listening")  # now it knows how loud it is
         sound_server.play_into_microphone(tmp_path / "hesitant.wav")
         daemon.wait_for("you go on")

@@ -48,10 +48,8 @@ def test_one_breath_is_heard_continued_and_spoken(tmp_path: Path, vosk_en: Path)
 def test_two_exchanges_in_one_file_are_both_answered(tmp_path: Path, vosk_en: Path) -> None:
     out = tmp_path / "reply.wav"
     done = exchange("two-exchanges.wav", out, vosk_en)
-    assert (done.code, len(done.seeds), len(done.replies)) == (0, 2, 2), done.err
-    # The recogniser dithers, so that not every word is the same each time.
-    assert share_missing(FOX, words(done.seeds[0])) < 0.3
-    assert share_missing(CHILDREN, words(done.seeds[1])) < 0.3
+    assert (done.code, done.seeds) == (0, [FOX, CHILDREN]), done.err
+    assert len(done.replies) == 2
     assert share_missing(" ".join(done.replies), heard(out, vosk_en)) < LOST
 
 

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -92,11 +93,7 @@ def quiet(seconds: float) -> np.ndarray:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_recordings_give_their_seeds(name: str, vosk_en: Path) -> None:
-    heard = seeds(hear(make(vosk_en), samples(name)))
-    assert len(heard) == len(EXPECTED[name])
-    # The recogniser dithers, so that not every word is the same each time.
-    for one, wanted in zip(heard, EXPECTED[name], strict=True):
-        assert errors(wanted.split(), one.split()) <= 2, one
+    assert seeds(hear(make(vosk_en), samples(name))) == EXPECTED[name]
 
 
 def test_events_come_in_order_and_in_time(vosk_en: Path) -> None:
@@ -152,11 +149,10 @@ def test_sound_that_ends_early_gives_what_was_said(vosk_en: Path) -> None:
 def test_a_cancelled_capture_gives_nothing_and_the_next_trigger_counts(vosk_en: Path) -> None:
     hearing = make(vosk_en)
     sound = samples("two-exchanges.wav")
-    half = round(3.0 * RATE)
+    half = 94 * CHUNK  # 3 s
     assert of(Triggered, feed(hearing, sound[:half])) != []
     hearing.cancel()
-    (heard,) = seeds(hear(hearing, sound[half:]))
-    assert errors(EXPECTED["two-exchanges.wav"][1].split(), heard.split()) <= 2, heard
+    assert seeds(hear(hearing, sound[half:])) == EXPECTED["two-exchanges.wav"][1:]
 
 
 def test_a_trigger_within_a_seed_begins_a_new_one(vosk_en: Path) -> None:
@@ -268,14 +264,19 @@ def test_what_comes_long_after_a_seed_is_not_part_of_it(vosk_en: Path) -> None:
     assert len(seeds(events)) == 1
 
 
-def test_a_cancelled_seed_does_not_go_on(vosk_en: Path) -> None:
-    hearing, sound = make(vosk_en, silence=0.2), in_two(1.8)
+def feed_and_at_seed(hearing: Hearing, sound: np.ndarray, do: Callable[[], None]) -> Timed:
     events: Timed = []
     for chunk in chunks_of(sound):
         heard = hearing.feed(chunk)
         events += [(chunk.end_seconds, event) for event in heard]
         if any(isinstance(event, Seed) for event in heard):
-            hearing.cancel()
+            do()
+    return events
+
+
+def test_a_cancelled_seed_does_not_go_on(vosk_en: Path) -> None:
+    hearing = make(vosk_en, silence=0.2)
+    events = feed_and_at_seed(hearing, in_two(1.8), hearing.cancel)
     assert (len(seeds(events)), of(Resumed, events)) == (1, [])
 
 
@@ -286,12 +287,7 @@ def test_over_a_reply_only_who_is_louder_goes_on(vosk_en: Path) -> None:
         hearing = make(vosk_en, silence=0.2)
         if reply is not None:
             taught(hearing, reply)
-        events: Timed = []
-        for chunk in chunks_of(sound):
-            heard = hearing.feed(chunk)
-            events += [(chunk.end_seconds, event) for event in heard]
-            if any(isinstance(event, Seed) for event in heard):
-                hearing.mind_own_sound(True)
+        events = feed_and_at_seed(hearing, sound, partial(hearing.mind_own_sound, True))
         assert len(of(Resumed, events)) == resumed, reply
 
 
