@@ -12,10 +12,15 @@ class Armed:
 
 @dataclass(frozen=True)
 class Triggered:
-    """A trigger phrase was heard; a capture has begun at its end."""
+    """A trigger phrase was heard; a capture has begun at its end.
+
+    Attributes:
+        is_louder: whether it was louder than the loudspeaker can be; False while that is unknown.
+    """
 
     phrase: str
     at_seconds: float
+    is_louder: bool = False
 
 
 @dataclass(frozen=True)

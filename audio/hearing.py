@@ -203,7 +203,12 @@ class Hearing:
         self._capture = Capture(self._engine, self._voice, self._settings, self._joiner, self._own)
         missed = self._sound.since(hit.end)
         blocks = (missed[at : at + _REPLAY_BLOCK] for at in range(0, len(missed), _REPLAY_BLOCK))
-        return [Triggered(hit.phrase.text, self._offset + hit.end), *self._go_on(blocks)]
+        said, ago = self._sound.since(hit.start, hit.end), self._sound.seconds - hit.start
+        is_louder = self._own.is_below_phrase(said, ago)
+        if is_louder:
+            self._own.forget()
+        triggered = Triggered(hit.phrase.text, self._offset + hit.end, is_louder)
+        return [triggered, *self._go_on(blocks)]
 
     def _go_on(self, blocks: Iterable[bytes]) -> list[Event]:
         """Let the capture hear the blocks, also after its end, where its speaker may go on."""

@@ -1,13 +1,17 @@
 """How loud the loudspeaker is in the microphone, and whether somebody is louder."""
 
 from collections import deque
+from collections.abc import Sequence
 from statistics import median_low
 
+from audio.chunk import CHUNK_SECONDS
 from audio.level import level_db
+from audio.vosk_engine import RATE
 
 _REPLIES = 3  # that are remembered
 _RANK = 0.9  # of a reply's blocks are quieter; its peaks are a few dB above
 _MARGIN_DB = 6.0  # above that is another voice, and above what it must be to be noticed
+_BLOCK_BYTES = 2 * round(CHUNK_SECONDS * RATE)
 
 
 class OwnVoice:
@@ -22,8 +26,7 @@ class OwnVoice:
         if sounding:
             self._levels.append(level_db(pcm))
         elif self._levels:
-            ranked = sorted(self._levels)
-            self._replies.append(ranked[int(_RANK * (len(ranked) - 1))])
+            self._replies.append(_loudness(self._levels))
             self._levels = []
 
     def forget(self) -> None:
@@ -34,6 +37,19 @@ class OwnVoice:
         """Whether this is louder than the loudspeaker alone; never while we know none of it."""
         return bool(self._replies) and level_db(pcm) > self._limit()
 
+    def is_below_phrase(self, pcm: bytes, seconds: float) -> bool:
+        """Whether a phrase that began so many seconds ago was louder than the loudspeaker alone.
+
+        Than the same reply before it, too, for the loudspeaker may just have been turned up.
+        """
+        blocks = [pcm[at : at + _BLOCK_BYTES] for at in range(0, len(pcm), _BLOCK_BYTES)]
+        if not (self._replies and blocks):
+            return False
+        limit = self._limit()
+        if before := self._levels[: -round(seconds / CHUNK_SECONDS)]:
+            limit = max(limit, _loudness(before) + _MARGIN_DB)
+        return _loudness([level_db(block) for block in blocks]) > limit
+
     def would_drown(self, level: float) -> bool:
         """Whether a voice of this level would not be noticed over a reply, as far as we know."""
         return bool(self._replies) and self._limit() > level
@@ -41,3 +57,7 @@ class OwnVoice:
     def _limit(self) -> float:
         # One of them may have been talked over, which makes it louder.
         return median_low(self._replies) + _MARGIN_DB
+
+
+def _loudness(levels: Sequence[float]) -> float:
+    return sorted(levels)[int(_RANK * (len(levels) - 1))]

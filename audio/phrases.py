@@ -67,3 +67,11 @@ def _unknown(key: str, text: str, word: str, vocabulary: list[str]) -> str:
         f'{key}: the Vosk model does not know the word "{word}" of "{text}"{hint}; '
         f"choose another phrase."
     )
+
+
+def find(phrase: Sequence[str], words: Sequence[str]) -> int:
+    """Where the phrase begins in the words for the last time; -1 where it does not."""
+    for at in range(len(words) - len(phrase), -1, -1):
+        if list(words[at : at + len(phrase)]) == list(phrase):
+            return at
+    return -1

@@ -1,15 +1,14 @@
 """Listen for the trigger phrases, always: a small grammar that decides on final results only."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from audio.chunk import CHUNK_SECONDS
-from audio.common_words import COMMON_WORDS
-from audio.likelihood_test import ALIKE, LikelihoodTest
-from audio.near_words import likeness, parts
-from audio.phrases import Phrase
+from audio.confirmation import Confirmation
+from audio.likelihood_test import LikelihoodTest
+from audio.near_words import parts
+from audio.phrases import Phrase, find
 from audio.quiet_gate import QuietGate
 from audio.recent_sound import RecentSound
 from audio.voice_activity import VoiceDetector
@@ -20,7 +19,6 @@ _RENEW_AFTER = 600  # seconds; a recogniser's memory grows with the sound it has
 _PAUSE = 0.09  # seconds without voice after a phrase, and we decide; the engine would wait for 0.4
 _WARM_UP = 1.0  # seconds that the voice detector hears before it is asked
 _KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a phrase, may last 20
-_BEFORE, _AFTER = 0.5, 0.5  # seconds around a phrase that the second opinion hears
 _LEAD = 1.0  # seconds before a voice that the recogniser hears with it
 _BLOCK_BYTES = 2 * round(
     3 * CHUNK_SECONDS * RATE
@@ -31,13 +29,14 @@ _BEGINNING_GAP = 0.3  # seconds without a word before a phrase that must begin w
 
 @dataclass(frozen=True)
 class Hit:
-    """A phrase was said; its last word ended `end` seconds after the listener was made.
+    """A phrase was said, from `start` to `end` seconds after the listener was made.
 
     Attributes:
         begins: whether no word came just before it.
     """
 
     phrase: Phrase
+    start: float
     end: float
     begins: bool
 
@@ -49,9 +48,8 @@ class TriggerListener:
     results are right. The engine gives one half a second after the phrase, or when we ask: we do as
     soon as the partial result holds a phrase and the speaker pauses.
 
-    A phrase that was found is heard again, with the words of everyday talk beside it: "okay
-    computer" was "hey computer" only for want of "okay". To listen with them always would lose
-    phrases in noise. Then it may have to pass a test of its likelihood.
+    A phrase that was found must be confirmed, by recognisers that begin to hear it in the
+    background when it seems to be on its way.
     """
 
     def __init__(
@@ -77,11 +75,10 @@ class TriggerListener:
         self._engine = engine
         self._phrases = sorted(phrases, key=lambda phrase: -len(phrase.words))
         self._grammar = _grammar(phrases)
-        self._second_grammar = [*dict.fromkeys([*self._grammar, *_other_words(engine, phrases)])]
+        self._confirmation = Confirmation(engine, phrases, self._grammar, test)
         self._must_begin = must_begin
         self._arm_late = arm_late
         self._voice = voice
-        self._test = test
         self._sound = RecentSound(_KEPT_SECONDS)
         self._gate = QuietGate()
         self._waiting = b""  # sound that has not been heard yet
@@ -110,7 +107,9 @@ class TriggerListener:
         words = self._recognizer.accept(pcm)
         partial = self._recognizer.partial().split() if words is None else []
         self._begun = bool(partial)
-        coming = next((p for p in self._phrases if _find(p.words, partial) >= 0), None)
+        coming = next((p for p in self._phrases if find(p.words, partial) >= 0), None)
+        if words is None:
+            self._confirmation.hear(coming, self._sound, pcm)
         if coming is not None and self._pauses(pcm):
             words = self._recognizer.finish()
         if words is not None:
@@ -119,7 +118,7 @@ class TriggerListener:
         if not partial and self._sound.seconds - self._origin > _RENEW_AFTER:
             self._begin()
         self._watching = coming is not None
-        begins = coming is not None and _find(coming.words, partial) == 0
+        begins = coming is not None and find(coming.words, partial) == 0
         first = coming is not None and not self._armed and (begins or self._arm_late)
         self._armed = self._armed or first
         return coming if first else None, None
@@ -172,7 +171,7 @@ class TriggerListener:
         texts = [word.text for word in heard]
         self._recent = words
         for phrase in self._phrases:
-            at = _find(phrase.words, texts)
+            at = find(phrase.words, texts)
             said = heard[at : at + len(phrase.words)]
             gaps = [after.start - before.end for before, after in pairwise(said)]
             if at < 0 or said[-1] not in words or max(gaps, default=0) > _LONGEST_GAP:
@@ -181,24 +180,11 @@ class TriggerListener:
             if self._must_begin and not begins:
                 continue
             start, end = self._origin + said[0].start, self._origin + said[-1].end
-            if self._is_confirmed(phrase, start, end):
+            if self._confirmation.confirms(phrase, self._sound, start, end):
                 self._recent = []
-                return Hit(phrase, end, begins)
+                return Hit(phrase, start, end, begins)
+        self._confirmation.drop()
         return None
-
-    def _is_confirmed(self, phrase: Phrase, start: float, end: float) -> bool:
-        """The second opinion takes 0.05 s of CPU, the test 0.2 s; at once, for the user waits."""
-        pcm = self._sound.since(start - _BEFORE, end + _AFTER)
-        if self._test is None:
-            return self._is_heard_again(phrase, pcm)
-        with ThreadPoolExecutor(1) as pool:
-            heard = pool.submit(self._is_heard_again, phrase, pcm)
-            return self._test.passes(phrase, self._sound, start, end) and heard.result()
-
-    def _is_heard_again(self, phrase: Phrase, pcm: bytes) -> bool:
-        recognizer = self._engine.grammar(self._second_grammar)
-        words = [*(recognizer.accept(pcm) or []), *recognizer.finish()]
-        return _find(phrase.words, [word.text for word in words]) >= 0
 
 
 def _grammar(phrases: Sequence[Phrase]) -> list[str]:
@@ -206,19 +192,3 @@ def _grammar(phrases: Sequence[Phrase]) -> list[str]:
     for phrase in phrases:
         entries += parts(phrase.words)
     return [*dict.fromkeys(entries), UNKNOWN]
-
-
-def _other_words(engine: VoskEngine, phrases: Sequence[Phrase]) -> Iterator[str]:
-    """Words of everyday talk; not "he" beside "hey", which would be heard for it."""
-    said = {word for phrase in phrases for word in phrase.words}
-    for word in sorted(COMMON_WORDS):
-        if engine.knows(word) and all(likeness(word, other) < ALIKE for other in said):
-            yield word
-
-
-def _find(phrase: Sequence[str], words: Sequence[str]) -> int:
-    """Where the phrase begins for the last time; -1 where it does not."""
-    for at in range(len(words) - len(phrase), -1, -1):
-        if list(words[at : at + len(phrase)]) == list(phrase):
-            return at
-    return -1

@@ -71,6 +71,24 @@ class Recognizer:
         return _words(self._raw.FinalResult())
 
 
+class PathRecognizer:
+    """A recogniser for one whole sound: the best sequences of its entries. For one thread."""
+
+    def __init__(self, raw: Any, count: int) -> None:
+        raw.SetMaxAlternatives(count)  # without, a word has a posterior, which is mostly 1
+        self._raw = raw
+
+    def accept(self, pcm: bytes) -> None:
+        """Hear more of it, as 16-bit samples."""
+        # Its answer is left aside: a result on an end of speech would end the sound there.
+        self._raw.AcceptWaveform(pcm)
+
+    def finish(self) -> list[Hypothesis]:
+        """The best paths through it, up to `count`, the best first."""
+        found = json.loads(self._raw.FinalResult()).get("alternatives", [])
+        return [Hypothesis(path["text"].strip(), path["confidence"]) for path in found]
+
+
 def _words(result: str) -> list[Word]:
     return [Word(w["word"], w["start"], w["end"]) for w in json.loads(result).get("result", [])]
 
@@ -110,15 +128,10 @@ class VoskEngine:
         grammar = json.dumps(list(entries), ensure_ascii=False)
         return Recognizer(self._recognizer(self._model, RATE, grammar))
 
-    def paths(self, entries: Sequence[str], pcm: bytes, count: int = 1) -> list[Hypothesis]:
-        """The best sequences of entries for 16-bit samples, up to `count`, the best first."""
+    def paths(self, entries: Sequence[str], count: int = 1) -> "PathRecognizer":
+        """A recogniser that tells how likely each sequence of these is; all must be known."""
         grammar = json.dumps(list(entries), ensure_ascii=False)
-        raw = self._recognizer(self._model, RATE, grammar)
-        raw.SetMaxAlternatives(count)  # without, a word has a posterior, which is mostly 1
-        # Its answer is left aside: a result on an end of speech would lack the last moment.
-        raw.AcceptWaveform(pcm)
-        found = json.loads(raw.FinalResult()).get("alternatives", [])
-        return [Hypothesis(path["text"].strip(), path["confidence"]) for path in found]
+        return PathRecognizer(self._recognizer(self._model, RATE, grammar), count)
 
     def open_vocabulary(self) -> Recognizer:
         """A recogniser that hears any words."""

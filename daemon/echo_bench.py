@@ -165,6 +165,7 @@ def _serve(
     for at in range(0, len(user) - CHUNK, CHUNK):
         block = user[at : at + CHUNK].copy()
         now = (at + CHUNK) / RATE
+        hearing.mind_own_sound(played < len(echo) and silent_until < float("inf"))
         if now > silent_until:
             part = echo[played : played + CHUNK]
             block[: len(part)] += part
@@ -188,6 +189,8 @@ def _serve(
                 hearing.cancel()
             state = after if after.replying else state
     hearing.mind_commands(False)
+    hearing.mind_own_sound(False)
+    hearing.feed(AudioChunk(bytes(2 * CHUNK), RATE, clock + len(user) / RATE))
     hearing.cancel()
     return cancelled, held, dropped
 

@@ -180,8 +180,8 @@ def _heard(state: State, event: HearingEvent) -> Next:
     match event:
         case Armed(phrase=phrase) if state.replying and not _is_own(state, phrase):
             return state, (HoldReply(),)
-        case Triggered(phrase=phrase):
-            return _triggered(state, phrase)
+        case Triggered():
+            return _triggered(state, event)
         case Paused(text=text) if state.phase is Phase.CAPTURING:
             return state, (PrepareReply(text),)
         case Seed(text=text, end_seconds=end) if state.phase is Phase.CAPTURING:
@@ -233,8 +233,8 @@ def _clearing(state: State) -> tuple[Order, ...]:
     return (DropCapture(),) if state.phase is Phase.CAPTURING else ()
 
 
-def _triggered(state: State, phrase: str) -> Next:
-    if state.replying and _is_own(state, phrase):
+def _triggered(state: State, event: Triggered) -> Next:
+    if state.replying and not event.is_louder and _is_own(state, event.phrase):
         return state, (DropCapture(),)
     cancel = (CancelReply(),) if state.replying else ()
     return replace(state, phase=Phase.CAPTURING), (*cancel, PlayCue("trigger"))

@@ -21,7 +21,7 @@ from audio.own_voice import OwnVoice
 from audio.phrases import Phrase, parse_phrases
 from audio.source import WavFile
 from audio.trigger import TriggerListener
-from audio.vosk_engine import VoskEngine, Word
+from audio.vosk_engine import Hypothesis, VoskEngine, Word
 from config.errors import ConfigError, HearingModelError
 from config.load import load
 from config.settings import SeedSettings
@@ -368,9 +368,10 @@ class Script:
         return self
 
     def grammar(self, entries: Sequence[str]) -> "Script":
-        if "about" in entries:  # the second opinion is that it was the phrase
-            return Script(("", words(entries[0], 0.0)))
         return self
+
+    def paths(self, entries: Sequence[str]) -> "Sure":
+        return Sure(entries[0])
 
     def knows(self, word: str) -> bool:
         return True
@@ -384,6 +385,19 @@ class Script:
 
     def finish(self) -> list[Word]:
         return []
+
+
+class Sure:
+    """Stands in for the second opinion, which is that it was the phrase."""
+
+    def __init__(self, phrase: str) -> None:
+        self.phrase = phrase
+
+    def accept(self, pcm: bytes) -> None:
+        pass
+
+    def finish(self) -> list[Hypothesis]:
+        return [Hypothesis(self.phrase, 0.0)]
 
 
 class ScriptedVoice:

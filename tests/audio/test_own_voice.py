@@ -60,3 +60,28 @@ def test_what_sounds_under_a_user_is_forgotten() -> None:
         own.forget()
         own.note(b"", sounding=False)
     assert own.is_below(noise(1000))
+
+
+def test_a_phrase_over_a_reply_is_its_users_where_it_is_louder() -> None:
+    own = after_replies(1000)
+    for _ in range(30):
+        own.note(noise(1000), sounding=True)
+    assert not own.is_below_phrase(noise(1800) * 5, 0.5)
+    assert own.is_below_phrase(noise(2200) * 5, 0.5)
+    assert not own.is_below_phrase(b"", 0.5)
+    assert not OwnVoice().is_below_phrase(noise(9000) * 5, 0.5)
+
+
+def test_a_loudspeaker_that_was_turned_up_says_no_phrase_of_a_user() -> None:
+    own = after_replies(1000, 1000, 1000)
+    for level in [3000] * 30 + [2500] * 16:  # its own phrase is the last half second
+        own.note(noise(level), sounding=True)
+    assert own.is_below(noise(2500))
+    assert not own.is_below_phrase(noise(2500) * 5, 0.5)
+
+
+def test_what_a_user_says_over_a_reply_does_not_hide_it() -> None:
+    own = after_replies(1000)
+    for level in [1000] * 30 + [5000] * 16:
+        own.note(noise(level), sounding=True)
+    assert own.is_below_phrase(noise(5000) * 5, 0.5)

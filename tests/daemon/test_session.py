@@ -211,3 +211,11 @@ def test_phrases_are_compared_by_their_words(phrase: str, text: str, dropped: bo
     trigger = Triggered(phrase, 1.0)
     _, orders = walk([trigger, Seed("a fox", 2.0), Sentence(1, text), trigger])
     assert told(orders)[-1] == (DropCapture() if dropped else CancelReply())
+
+
+def test_a_trigger_that_is_louder_than_the_loudspeaker_is_its_users() -> None:
+    saying = [TRIGGER, Seed("a fox", 2.0), Sentence(1, "He said: hey computer.")]
+    for louder, order in ((False, DropCapture()), (True, CancelReply())):
+        _, orders = walk([*saying, Triggered("hey computer", 4.0, is_louder=louder)])
+        assert order in orders[-2:]
+        assert (CancelReply() in orders) is louder
