@@ -1,5 +1,6 @@
 """Capture one seed: from the end of a trigger phrase to the end of the words after it."""
 
+from functools import cached_property
 from statistics import median
 
 from audio.endpoint import needed_silence
@@ -7,7 +8,7 @@ from audio.events import Nothing, Partial, Paused, Seed
 from audio.level import SILENCE_DB, level_db
 from audio.own_voice import OwnVoice
 from audio.voice_activity import VoiceDetector
-from audio.vosk_engine import RATE, VoskEngine, Word
+from audio.vosk_engine import RATE, Recognizer, VoskEngine, Word
 from config.settings import SeedSettings
 
 # What the recogniser makes of breath and noise. Hesitations are dropped at either end of a seed;
@@ -40,7 +41,7 @@ class Capture:
     ) -> None:
         self._settings = settings
         self._joiner = joiner
-        self._recognizer = engine.open_vocabulary()
+        self._engine = engine
         self._voice = voice
         self._voice.reset()
         self._own = own
@@ -53,6 +54,11 @@ class Capture:
         self._longest_pause = 0.0  # between words
         self._resumed = 0.0  # when it last went on after its end
         self.seconds = 0.0
+
+    @cached_property
+    def _recognizer(self) -> Recognizer:
+        """Made when the first sound comes, for it takes 0.08 s, and a cue might wait for it."""
+        return self._engine.open_vocabulary()
 
     def accept(self, pcm: bytes) -> list[Partial | Paused | Seed | Nothing]:
         """Hear 16-bit samples; a Seed or Nothing is the last event there is."""

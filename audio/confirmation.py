@@ -74,12 +74,10 @@ class Confirmation:
             sound: what there was, up to the end of `pcm`.
             pcm: what was not given before.
         """
-        if self._hearing is not None and phrase is self._hearing.phrase:
-            if sound.seconds <= self._hearing.end:
-                self._hearing.hear(pcm)
-            return
-        self.drop()
-        if phrase is not None:
+        if self._hearing is not None and sound.seconds <= self._hearing.end:
+            self._hearing.hear(pcm)  # also where there is a doubt for a moment
+        if phrase is not None and (self._hearing is None or phrase is not self._hearing.phrase):
+            self.drop()
             begin = sound.seconds - _LONG_WORD * len(phrase.words) - _AROUND
             self._hearing = self._begin(phrase, sound, begin, sound.seconds + _REST)
 

@@ -6,7 +6,7 @@ hears them again from the phrase's end, catches up, and goes on live.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,6 +120,7 @@ class Hearing:
         self._own = OwnVoice()
         self._sounding = False
         self._began = 0.0  # when the capture did, by our count
+        self._owed = b""  # sound that the capture is still to hear
         self._last_hit = float("-inf")
         self._commands = [one for one in commands if one.kind not in WHOLE_SEEDS]
         self._wishes = WishCheck(engine, [command.phrase for command in commands])
@@ -174,7 +175,7 @@ class Hearing:
         events: list[Event] = [] if armed is None else [Armed(armed.text)]
         if self._minding is not None and (said := self._minding.accept(chunk.pcm)):
             events.append(self._placed(said))
-        return events + self._go_on([chunk.pcm])
+        return events + self._go_on(chunk.pcm)
 
     def finish(self) -> list[Event]:
         """The sound has ended: report what a capture holds so far."""
@@ -182,6 +183,7 @@ class Hearing:
         hit = self._listener.finish()
         if hit is not None and self._is_new(hit):
             events += self._begin(hit)
+        events += self._go_on(b"")
         if self._capture is not None:
             events.append(self._placed(self._capture.finish(empty="end of audio")))
             self._capture = None
@@ -191,6 +193,7 @@ class Hearing:
     def cancel(self) -> None:
         """Drop a capture that has begun, or might go on, and listen for the trigger again."""
         self._capture = self._afterthought = None
+        self._owed = b""
 
     def _is_new(self, hit: Hit) -> bool:
         return hit.end - self._last_hit >= self._cooldown
@@ -201,19 +204,21 @@ class Hearing:
         self._meanings = {}
         self._afterthought, self._resumed_after = None, ""
         self._capture = Capture(self._engine, self._voice, self._settings, self._joiner, self._own)
-        missed = self._sound.since(hit.end)
-        blocks = (missed[at : at + _REPLAY_BLOCK] for at in range(0, len(missed), _REPLAY_BLOCK))
+        self._owed = self._sound.since(hit.end)
         said, ago = self._sound.since(hit.start, hit.end), self._sound.seconds - hit.start
         is_louder = self._own.is_below_phrase(said, ago)
         if is_louder:
             self._own.forget()
         triggered = Triggered(hit.phrase.text, self._offset + hit.end, is_louder)
-        return [triggered, *self._go_on(blocks)]
+        # Who pauses waits for the cue; what else was said, if anything, can wait.
+        return [triggered] if hit.pauses else [triggered, *self._go_on(b"")]
 
-    def _go_on(self, blocks: Iterable[bytes]) -> list[Event]:
-        """Let the capture hear the blocks, also after its end, where its speaker may go on."""
+    def _go_on(self, pcm: bytes) -> list[Event]:
+        """Let the capture hear this, also after its end, where its speaker may go on."""
         events: list[Event] = []
-        for block in blocks:
+        pcm, self._owed = self._owed + pcm, b""
+        for at in range(0, len(pcm), _REPLAY_BLOCK):
+            block = pcm[at : at + _REPLAY_BLOCK]
             if self._capture is not None:
                 events += self._captured(self._capture, block)
             elif self._afterthought is not None:

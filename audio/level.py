@@ -1,8 +1,11 @@
 """How loud sound is."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+
+from audio.chunk import CHUNK_SECONDS
 
 SILENCE_DB = -96.0  # of 16-bit samples: nothing is quieter
 
@@ -12,3 +15,14 @@ def level_db(pcm: bytes) -> float:
     samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
     power = float(np.dot(samples, samples)) / max(1, len(samples))
     return max(SILENCE_DB, 10 * math.log10(power)) if power else SILENCE_DB
+
+
+def levels_db(pcm: bytes, rate: int) -> list[float]:
+    """The level of each whole chunk of 16-bit samples, in dB of full scale."""
+    size = 2 * round(CHUNK_SECONDS * rate)
+    return [level_db(pcm[at : at + size]) for at in range(0, len(pcm) - size + 1, size)]
+
+
+def loudness_db(levels: Sequence[float], share: float) -> float:
+    """The level that this share of them is below; there must be one."""
+    return sorted(levels)[int(share * (len(levels) - 1))]

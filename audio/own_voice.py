@@ -1,17 +1,15 @@
 """How loud the loudspeaker is in the microphone, and whether somebody is louder."""
 
 from collections import deque
-from collections.abc import Sequence
 from statistics import median_low
 
 from audio.chunk import CHUNK_SECONDS
-from audio.level import level_db
+from audio.level import level_db, levels_db, loudness_db
 from audio.vosk_engine import RATE
 
 _REPLIES = 3  # that are remembered
 _RANK = 0.9  # of a reply's blocks are quieter; its peaks are a few dB above
 _MARGIN_DB = 6.0  # above that is another voice, and above what it must be to be noticed
-_BLOCK_BYTES = 2 * round(CHUNK_SECONDS * RATE)
 
 
 class OwnVoice:
@@ -26,7 +24,7 @@ class OwnVoice:
         if sounding:
             self._levels.append(level_db(pcm))
         elif self._levels:
-            self._replies.append(_loudness(self._levels))
+            self._replies.append(loudness_db(self._levels, _RANK))
             self._levels = []
 
     def forget(self) -> None:
@@ -42,13 +40,13 @@ class OwnVoice:
 
         Than the same reply before it, too, for the loudspeaker may just have been turned up.
         """
-        blocks = [pcm[at : at + _BLOCK_BYTES] for at in range(0, len(pcm), _BLOCK_BYTES)]
-        if not (self._replies and blocks):
+        levels = levels_db(pcm, RATE)
+        if not (self._replies and levels):
             return False
         limit = self._limit()
         if before := self._levels[: -round(seconds / CHUNK_SECONDS)]:
-            limit = max(limit, _loudness(before) + _MARGIN_DB)
-        return _loudness([level_db(block) for block in blocks]) > limit
+            limit = max(limit, loudness_db(before, _RANK) + _MARGIN_DB)
+        return loudness_db(levels, _RANK) > limit
 
     def would_drown(self, level: float) -> bool:
         """Whether a voice of this level would not be noticed over a reply, as far as we know."""
@@ -57,7 +55,3 @@ class OwnVoice:
     def _limit(self) -> float:
         # One of them may have been talked over, which makes it louder.
         return median_low(self._replies) + _MARGIN_DB
-
-
-def _loudness(levels: Sequence[float]) -> float:
-    return sorted(levels)[int(_RANK * (len(levels) - 1))]

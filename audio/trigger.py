@@ -33,12 +33,14 @@ class Hit:
 
     Attributes:
         begins: whether no word came just before it.
+        pauses: whether its speaker paused after it.
     """
 
     phrase: Phrase
     start: float
     end: float
     begins: bool
+    pauses: bool
 
 
 class TriggerListener:
@@ -110,11 +112,11 @@ class TriggerListener:
         coming = next((p for p in self._phrases if find(p.words, partial) >= 0), None)
         if words is None:
             self._confirmation.hear(coming, self._sound, pcm)
-        if coming is not None and self._pauses(pcm):
+        if pauses := coming is not None and self._pauses(pcm):
             words = self._recognizer.finish()
         if words is not None:
             self._armed = self._watching = False
-            return None, self._judge(words)
+            return None, self._judge(words, pauses=pauses)
         if not partial and self._sound.seconds - self._origin > _RENEW_AFTER:
             self._begin()
         self._watching = coming is not None
@@ -165,7 +167,7 @@ class TriggerListener:
         self._begin()
         return hit
 
-    def _judge(self, words: list[Word]) -> Hit | None:
+    def _judge(self, words: list[Word], *, pauses: bool = False) -> Hit | None:
         """The last phrase in an utterance; it may have begun in the one before."""
         heard = [*self._recent, *words]
         texts = [word.text for word in heard]
@@ -182,7 +184,7 @@ class TriggerListener:
             start, end = self._origin + said[0].start, self._origin + said[-1].end
             if self._confirmation.confirms(phrase, self._sound, start, end):
                 self._recent = []
-                return Hit(phrase, start, end, begins)
+                return Hit(phrase, start, end, begins, pauses)
         self._confirmation.drop()
         return None
 
