@@ -13,6 +13,7 @@ from audio.vosk_engine import VoskEngine
 
 _AROUND = 0.5  # seconds before and after a phrase that are heard with it
 _LEAST_BEFORE = 0.2  # of them, before a phrase that began earlier than was thought
+_WEIGHT = 4  # of a phrase, as compared with one of the other words
 _LONG_WORD = 0.5  # seconds of it have sounded when a phrase seems to be on its way; most took less
 _REST = 1.5  # seconds; long after a phrase is over, there is no hurry any more
 
@@ -62,7 +63,10 @@ class Confirmation:
             test: that a phrase must pass in the end.
         """
         self._engine = engine
-        self._entries = [*dict.fromkeys([*grammar, *_other_words(engine, phrases)])]
+        entries = dict.fromkeys([*grammar, *_other_words(engine, phrases)])
+        # The others are many, but a phrase that was found is likelier than any of them.
+        said = [" ".join(phrase.words) for phrase in phrases]
+        self._entries = [*said * (_WEIGHT - 1), *entries]
         self._test = test
         self._hearing: _Hearing | None = None
 
