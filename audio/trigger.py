@@ -88,6 +88,7 @@ class TriggerListener:
 
     def _begin(self) -> None:
         self._recognizer = self._engine.grammar(self._grammar)
+        self._confirmation.drop()
         self._origin = self._heard_until = self._sound.seconds
         self._begun = False  # whether the current utterance has words yet, or at least noise
         self._recent: list[Word] = []
