@@ -35,6 +35,7 @@ Samples = npt.NDArray[np.int16]
 
 PAUSE_SECONDS = 0.35  # between sentences
 LEAD_SECONDS, TAIL_SECONDS = 0.3, 1.5
+EARLY_SECONDS = 0.5  # before its sound ends, a phrase may be over
 LATE_SECONDS = 3.0  # a trigger that is heard later than this after its phrase is none
 FRAMES = (
     'One day a little fox said "{phrase}" to the moon.',
@@ -130,7 +131,7 @@ def _level(
         interrupted, holds, dropped = _serve(hearing, reply, echo, user, clock)
         clock += len(user) / RATE
         real = said_until is not None and [
-            at for at in interrupted if 0 <= at - said_until <= LATE_SECONDS
+            at for at in interrupted if -EARLY_SECONDS <= at - said_until <= LATE_SECONDS
         ]
         own = [at for at in holds if said_until is None or abs(at - said_until) > LATE_SECONDS]
         held += len(own)
