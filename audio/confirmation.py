@@ -1,12 +1,12 @@
 """Was it really the phrase? Heard again, with other words beside it, before anybody is woken."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audio.ahead import Ahead
 from audio.common_words import COMMON_WORDS
-from audio.likelihood_test import ALIKE, InContext, LikelihoodTest, earliest
-from audio.near_words import likeness
+from audio.likelihood_test import InContext, LikelihoodTest, earliest
+from audio.near_words import unlike
 from audio.phrases import Phrase, find
 from audio.recent_sound import RecentSound
 from audio.vosk_engine import VoskEngine
@@ -104,10 +104,8 @@ class Confirmation:
             begin = earliest(phrase, start, end) - _AROUND
             hearing = self._begin(phrase, sound, begin, end + _AROUND)
         again = hearing.again.finish()
-        if self._test is not None and hearing.context is not None:
-            passes = self._test.passes(phrase, sound, start, end, hearing.context)
-        else:
-            passes = True
+        test, context = self._test, hearing.context
+        passes = test is None or context is None or test.passes(phrase, sound, start, end, context)
         heard = again.result()
         return passes and bool(heard) and find(phrase.words, heard[0].text.split()) >= 0
 
@@ -125,9 +123,7 @@ class Confirmation:
         return None
 
 
-def _other_words(engine: VoskEngine, phrases: Sequence[Phrase]) -> Iterator[str]:
-    """Words of everyday talk; not "he" beside "hey", which would be heard for it."""
+def _other_words(engine: VoskEngine, phrases: Sequence[Phrase]) -> list[str]:
+    """Words of everyday talk; those alike to a phrase's would be heard for them."""
     said = {word for phrase in phrases for word in phrase.words}
-    for word in sorted(COMMON_WORDS):
-        if engine.knows(word) and all(likeness(word, other) < ALIKE for other in said):
-            yield word
+    return unlike(filter(engine.knows, sorted(COMMON_WORDS)), said)

@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from audio.ahead import Ahead
 from audio.common_words import COMMON_WORDS
 from audio.level import levels_db, loudness_db
-from audio.near_words import likeness
+from audio.near_words import unlike
 from audio.phrases import Phrase
 from audio.recent_sound import RecentSound
 from audio.vosk_engine import RATE, UNKNOWN, Hypothesis, VoskEngine
 
-ALIKE = 0.5  # Dice's coefficient of letter pairs: words as near as this are one to the ear
 _COUNTED_WORDS = 2  # of a longer phrase
 _GAIN = 9.75  # nats for each of them, both gains together, by which the phrase must win
 _LEAST_GAIN = 4.0  # in the loudest noise
@@ -90,7 +89,7 @@ class LikelihoodTest:
         self._words = engine.frequent_words or sorted(filter(engine.knows, COMMON_WORDS))
         self._rivals: dict[tuple[str, ...], list[str]] = {}
 
-    def begin(self, phrase: Phrase, pcm: bytes) -> "InContext":
+    def begin(self, phrase: Phrase, pcm: bytes) -> InContext:
         """Begin to hear the phrase with the words around it, at best while it is being said."""
         text, rivals = " ".join(phrase.words), self._rivals_of(phrase)
         # Beforehand, the phrase is as likely as all the words together.
@@ -98,7 +97,7 @@ class LikelihoodTest:
         return InContext(text, among, self._ahead(rivals, pcm))
 
     def passes(
-        self, phrase: Phrase, sound: RecentSound, start: float, end: float, context: "InContext"
+        self, phrase: Phrase, sound: RecentSound, start: float, end: float, context: InContext
     ) -> bool:
         """Whether the phrase was said from `start` to `end`, in seconds.
 
@@ -125,12 +124,7 @@ class LikelihoodTest:
         return Ahead(lambda: self._engine.paths(entries, count), pcm)
 
     def _rivals_of(self, phrase: Phrase) -> list[str]:
-        """The frequent words, but not "he" beside "hey", which would be heard for it."""
+        """The frequent words; those alike to the phrase's would be heard for them."""
         if phrase.words not in self._rivals:
-            unlike = [
-                word
-                for word in self._words
-                if all(likeness(word, other) < ALIKE for other in phrase.words)
-            ]
-            self._rivals[phrase.words] = [*unlike, UNKNOWN]
+            self._rivals[phrase.words] = [*unlike(self._words, phrase.words), UNKNOWN]
         return self._rivals[phrase.words]

@@ -1,9 +1,10 @@
 """Words near a trigger phrase: parts for the grammar, near-phrases, suggestions for the user."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 _LEADS = ("a", "the", "my", "this", "your")
 _CLOSE = 0.5  # of a word's letter pairs must be shared
+_ALIKE = 0.5  # Dice's coefficient: words as near as this are one to the ear
 
 
 def parts(phrase: Sequence[str]) -> list[str]:
@@ -33,6 +34,11 @@ def similar(word: str, vocabulary: Collection[str], count: int) -> list[str]:
     """The `count` words spelt most like `word`, most alike first; fewer where none are close."""
     scored = ((-likeness(word, other), other) for other in vocabulary)
     return [other for score, other in sorted(scored)[:count] if score <= -_CLOSE]
+
+
+def unlike(words: Iterable[str], others: Collection[str]) -> list[str]:
+    """The words that are alike to none of the others: not "he" beside "hey"."""
+    return [word for word in words if all(likeness(word, other) < _ALIKE for other in others)]
 
 
 def likeness(one: str, other: str) -> float:

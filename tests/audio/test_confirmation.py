@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +16,6 @@ from tests.audio.conftest import RECORDINGS
 HEY_COMPUTER = Phrase("hey computer", ("hey", "computer"))
 VIEW_GLASS = Phrase("view glass", ("view", "glass"))
 START, END = 0.54, 1.53  # of the phrase in the recording, in seconds
-
-
-@pytest.fixture(scope="module")
-def engine(vosk_en: Path) -> VoskEngine:
-    return VoskEngine(vosk_en, 0.2)
 
 
 @pytest.fixture

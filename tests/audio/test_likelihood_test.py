@@ -16,11 +16,6 @@ from tests.audio.conftest import RECORDINGS
 HEY_COMPUTER = Phrase("hey computer", ("hey", "computer"))
 
 
-@pytest.fixture(scope="module")
-def engine(vosk_en: Path) -> VoskEngine:
-    return VoskEngine(vosk_en, 0.2)
-
-
 def sound_of(file: Path) -> RecentSound:
     sound = RecentSound(30)
     with WavFile(file).open() as chunks:

@@ -1,7 +1,6 @@
 """Phrases that need no trigger, spoken by the speech engine and heard by the real recogniser."""
 
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +14,6 @@ from audio.voice_activity import VoiceDetector
 from audio.vosk_engine import RATE, VoskEngine
 
 Heard = list[tuple[float, Armed | Command]]
-
-
-@pytest.fixture(scope="module")
-def engine(vosk_en: Path) -> VoskEngine:
-    return VoskEngine(vosk_en, 0.2)
 
 
 def hear(engine: VoskEngine, text: str) -> tuple[float, Heard]:

@@ -1,7 +1,6 @@
 """Wishes after a trigger, spoken by several voices and heard by the real recogniser."""
 
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +12,6 @@ from audio.spoken_wishes import WishCheck
 from audio.vosk_engine import RATE, VoskEngine
 
 WISHES = ["go on", "tell me more", "never mind", "forget it", "say it again"]
-
-
-@pytest.fixture(scope="module")
-def engine(vosk_en: Path) -> VoskEngine:
-    return VoskEngine(vosk_en, 0.2)
 
 
 @pytest.fixture(scope="module")
