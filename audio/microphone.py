@@ -32,7 +32,7 @@ class Microphone:
     def __init__(self, device: str | int | None = None) -> None:
         self._device = device
         self._opener = Opener(self._open_stream)
-        self._blocks: queue.Queue[bytes] = queue.Queue(self.QUEUE_BLOCKS)
+        self._blocks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._stopped = False  # no Event: setting one in a signal handler can lock up
         self._channels = 1
         self._resampler: Resampler | None = None  # where there is something to convert
@@ -114,7 +114,7 @@ class Microphone:
 
     def _open_stream(self) -> Any:
         """The running stream at 16 kHz, or else at the device's own rate."""
-        self._blocks = queue.Queue(self.QUEUE_BLOCKS)  # a stream that hangs keeps the old one
+        self._blocks = queue.SimpleQueue()  # a stream that hangs keeps the old one
         sounddevice = import_sounddevice()
         device = find_device("input", self._device)
         if self._device is None and device.server_name:
@@ -163,12 +163,12 @@ class Microphone:
         )
 
     def _on_block(
-        self, blocks: "queue.Queue[bytes]", data: Any, _frames: int, _time: Any, _status: Any
+        self, blocks: "queue.SimpleQueue[bytes]", data: Any, _frames: int, _time: Any, _status: Any
     ) -> None:
         """Called by PortAudio's own thread: copy and leave, never wait."""
-        try:
-            blocks.put_nowait(bytes(data))
-        except queue.Full:
+        if blocks.qsize() < self.QUEUE_BLOCKS:
+            blocks.put(bytes(data))
+        else:
             self.drops += 1
 
     def _name(self) -> str:

@@ -34,7 +34,7 @@ class Inbox:
     """Messages in the order in which they came."""
 
     def __init__(self) -> None:
-        self._messages: queue.Queue[Message] = queue.Queue()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._closed = False
 
     def put(self, message: Message) -> None:
