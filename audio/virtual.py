@@ -130,7 +130,10 @@ class SoundServer:
 
     def play_into_microphone(self, wav: Path, sink: str = "mic_in") -> None:
         """Play a sound file into the virtual microphone; return when it has ended."""
-        self._run("paplay", f"--device={sink}", str(wav))
+        import soundfile
+
+        patience = soundfile.info(wav).duration + 60  # seconds
+        self._run("paplay", f"--device={sink}", str(wav), timeout=patience)
 
     @contextmanager
     def playing_into_microphone(self, wav: Path, sink: str = "mic_in") -> Iterator[None]:
@@ -170,9 +173,9 @@ class SoundServer:
         )
         self._processes.append(process)
 
-    def _run(self, *command: str, check: bool = True) -> int:
+    def _run(self, *command: str, check: bool = True, timeout: float = 60) -> int:
         return subprocess.run(
-            command, env=self._environment(), check=check, capture_output=True, timeout=120
+            command, env=self._environment(), check=check, capture_output=True, timeout=timeout
         ).returncode
 
     def _succeeds(self, *command: str) -> bool:
