@@ -16,9 +16,10 @@ _LEAST_GAIN = 4.0  # in the loudest noise
 _A_DECIBEL = 0.325  # nats: noise takes from each word's gains so much for each dB ...
 _CLEAR_DB = 39.0  # ... by which it is nearer to the voice than this
 _LOUD = 0.8  # of its moments are quieter than the voice
+_CALM = 0.1  # of the moments are quieter than the noise, for noise has gaps, too
 _SHARE = 0.38  # of them that each gain must have
 _SURE = 0.8  # of them in context alone: then the other gain was never too small
-_A_SECOND = 12.5  # nats for each second that it took, both gains together
+_WORD_SECONDS = 0.78  # what took longer than so much for each of them must win by more
 _CLOSE_BY = 0.1  # seconds before and after the phrase that are heard with it alone
 _BEFORE, _AFTER = 1.5, 1.0  # seconds around a phrase in which the noise is sought
 _LONGEST_WORD = 1.0  # seconds; silence before a phrase is sometimes taken for a part of it
@@ -57,11 +58,11 @@ class InContext:
 def _needed_gain(sound: RecentSound, start: float, end: float) -> float:
     """For each word, in nats: in noise also what was said is less like itself.
 
-    How clear the sound is: how far the phrase is above the quietest moment around it, in dB.
+    How clear the sound is: how far the phrase is above the quiet moments around it, in dB.
     """
     voice = levels_db(sound.since(start, end), RATE)
     around = levels_db(sound.since(start - _BEFORE, end + _AFTER), RATE)
-    clear_db = loudness_db(voice, _LOUD) - min(around) if voice else 0.0
+    clear_db = loudness_db(voice, _LOUD) - loudness_db(around, _CALM) if voice else 0.0
     gain = _GAIN - _A_DECIBEL * (_CLEAR_DB - clear_db)
     return min(_GAIN, max(_LEAST_GAIN, gain))
 
@@ -106,7 +107,7 @@ class LikelihoodTest:
         start = earliest(phrase, start, end)
         words = min(len(phrase.words), _COUNTED_WORDS)
         needed = words * _needed_gain(sound, start, end)
-        together = max(needed, _A_SECOND * (end - start))
+        together = needed * max(1.0, (end - start) / (_WORD_SECONDS * words))
         in_context = context.gain()
         if in_context >= _SURE * together:  # for the user waits
             return True
