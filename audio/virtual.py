@@ -28,6 +28,7 @@ from config.errors import AudioDeviceError
 
 PROGRAMS = ("pulseaudio", "pactl", "paplay", "parec")
 START_SECONDS = 10.0
+PATIENCE_SECONDS = 120.0  # with a command, beside the sound it plays; machines may be busy
 RECORDING_RATE = 16_000  # what Vosk wants, so a recording can be decoded as it is
 
 # norewinds: blocks of 50 ms instead of 2 s, so that nobody waits for the first one.
@@ -132,7 +133,7 @@ class SoundServer:
         """Play a sound file into the virtual microphone; return when it has ended."""
         import soundfile
 
-        patience = soundfile.info(wav).duration + 60  # seconds
+        patience = soundfile.info(wav).duration + PATIENCE_SECONDS
         self._run("paplay", f"--device={sink}", str(wav), timeout=patience)
 
     @contextmanager
@@ -173,7 +174,7 @@ class SoundServer:
         )
         self._processes.append(process)
 
-    def _run(self, *command: str, check: bool = True, timeout: float = 60) -> int:
+    def _run(self, *command: str, check: bool = True, timeout: float = PATIENCE_SECONDS) -> int:
         return subprocess.run(
             command, env=self._environment(), check=check, capture_output=True, timeout=timeout
         ).returncode
