@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from audio.vosk_engine import Hypothesis, PathRecognizer
+from audio.stt.vosk_engine import Hypothesis, PathRecognizer
 
 
 class Ahead:

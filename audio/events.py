@@ -66,4 +66,11 @@ class Command:
     at_seconds: float
 
 
+@dataclass(frozen=True)
+class Wish:
+    """The words after a trigger were no seed: `kind` is "go on", "again", "never mind", "stop"."""
+
+    kind: str
+
+
 Event = Armed | Triggered | Partial | Paused | Seed | Resumed | Nothing | Command

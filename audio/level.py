@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audio.chunk import CHUNK_SECONDS
+from audio.pcm import CHUNK_SECONDS
 
 SILENCE_DB = -96.0  # of 16-bit samples: nothing is quieter
 

@@ -1,6 +1,6 @@
 """The latest sound, kept so that it can be heard again."""
 
-from audio.vosk_engine import RATE
+from audio.stt.vosk_engine import RATE
 
 
 class RecentSound:

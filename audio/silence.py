@@ -1,6 +1,6 @@
 """Notices digital silence: a muted or dead microphone gives zeros, a quiet room never does."""
 
-from audio.chunk import AudioChunk
+from audio.pcm import AudioChunk
 
 
 class Silence:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from audio.common_words import COMMON_WORDS
 from audio.near_words import parts
 from audio.phrases import Phrase
-from audio.vosk_engine import RATE, UNKNOWN, VoskEngine
+from audio.stt.vosk_engine import RATE, UNKNOWN, VoskEngine
 
 _SHORT = 1.5  # times the letters of the longest phrase: a longer seed is none of them
 _BEFORE = bytes(RATE // 2 * 2)  # silence; a recogniser needs a moment to begin

@@ -4,7 +4,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-from audio.speech import COMMAND, START_SECONDS, speech_environment
+from audio.tts.engine import COMMAND, START_SECONDS, speech_environment
 from config.errors import SpeechError
 
 _CHINESE = ("cmn", "yue", "hak", "nan", "zh")

@@ -1,8 +1,8 @@
 """What keeps words or sound, where the user wants it; nothing does by default."""
 
 from config.settings import Settings
-from daemon.captures import Captures, captures_folder, expire
-from daemon.history import History, history_file
+from daemon.observers.history import History, history_file
+from daemon.observers.recordings import Captures, captures_folder, expire
 from daemon.ports import Keeper
 
 

@@ -1,19 +1,17 @@
 """The seams of the daemon: what it asks of the parts that audio and model provide.
 
-Implementations need not import these; mypy checks them where daemon/commands.py joins them.
+Implementations need not import these; mypy checks them where daemon/cli/run.py joins them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from audio.chunk import AudioChunk
 from audio.events import Event
-
-if TYPE_CHECKING:  # it imports the session, which imports no port
-    from daemon.manners import Manners
+from audio.manners import Manners
+from audio.pcm import AudioChunk
 
 Cancelled = Callable[[], bool]
 
@@ -163,7 +161,7 @@ class Change:
     generator: Generator | None = None
     speak_anew: Callable[[], None] | None = None
     keepers: Sequence[Keeper] | None = None
-    manners: "Manners | None" = None
+    manners: Manners | None = None
     done: Future[None] = field(default_factory=Future)
 
 

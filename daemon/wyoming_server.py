@@ -41,9 +41,9 @@ from wyoming.tts import Synthesize
 
 from config.errors import AfterwordError, ConfigError, RefusedError
 from config.settings import Settings
-from daemon.notify import Notifier
+from daemon.control.protocol import SEED_CHARACTERS
 from daemon.ports import Generator
-from daemon.protocol import SEED_CHARACTERS
+from daemon.systemd.notify import Notifier
 
 log = logging.getLogger(__name__)
 

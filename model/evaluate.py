@@ -15,13 +15,13 @@ import click
 import torch
 import torch.nn.functional as F
 
-from model.checkpoint import load_weights
+from model.checkpoints.store import find_weights
+from model.checkpoints.weights_file import load_weights
 from model.command import report_errors
-from model.corpus import read_documents
+from model.data.corpus import read_documents
 from model.device import choose_device
+from model.text.vocabulary import Vocabulary
 from model.transformer import TransformerConfig
-from model.vocabulary import Vocabulary
-from model.weights_store import find_weights
 
 
 @dataclass(frozen=True)

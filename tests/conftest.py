@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from config.paths import data_folder
-from tests import pipewire
-from tests.sound_server import SoundServer, missing_programs
+from tests.support import pipewire
+from tests.support.sound_server import SoundServer, missing_programs
 
 XDG_FOLDERS = {
     "XDG_CONFIG_HOME": ".config",

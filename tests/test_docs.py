@@ -10,8 +10,8 @@ import click
 import pytest
 
 from config.load import known_keys
-from daemon.cli import cli
-from tests.program import ROOT
+from daemon.cli.main import cli
+from tests.support.program import ROOT
 
 MAN_PAGE = "docs/afterword.1"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
-from tests.program import ROOT, SECONDS
+from tests.support.program import ROOT, SECONDS
 
 pytestmark = pytest.mark.timeout(900)  # it installs, on a busy machine too
 PACKAGES = ("audio", "config", "daemon", "model")
@@ -98,6 +98,6 @@ def test_a_conversation_from_anywhere(wheel: Path, vosk_en: Path, tmp_path: Path
     assert len(told.partition("Afterword: ")[2].split()) > 2
     samples, rate = sf.read(out)
     assert len(samples) > rate
-    render = "import sys; from daemon import unit; print(unit.render(sys.argv[1], []))"
+    render = "import sys; from daemon.systemd import unit; print(unit.render(sys.argv[1], []))"
     unit = run(python, "-P", "-c", render, program, cwd=Path("/"))
     assert f'ExecStart="{program}" run' in unit

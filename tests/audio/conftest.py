@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from audio.vosk_engine import VoskEngine
+from audio.stt.vosk_engine import VoskEngine
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 SHARED = Path(__file__).parents[2].parent / "shared" / "recordings"

@@ -3,8 +3,8 @@
 import threading
 import time
 
-from audio.chunk import AudioChunk
-from audio.microphone import Microphone
+from audio.input.microphone import Microphone
+from audio.pcm import AudioChunk
 from config.errors import AudioDeviceError
 
 

@@ -7,9 +7,9 @@ import pytest
 import soxr
 
 from audio.phrases import parse_phrases
-from audio.speech import SpeechEngine
 from audio.spoken_wishes import WishCheck
-from audio.vosk_engine import RATE, VoskEngine
+from audio.stt.vosk_engine import RATE, VoskEngine
+from audio.tts.engine import SpeechEngine
 
 WISHES = ["go on", "tell me more", "never mind", "forget it", "say it again"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from audio.chunk import AudioChunk
+from audio.pcm import AudioChunk
 
 RATE = 16000
 TONE_HZ = 440.0

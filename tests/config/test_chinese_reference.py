@@ -1,20 +1,20 @@
-"""config/default.zh.yaml, the settings explained in Chinese, keeps up with the real defaults."""
+"""docs/default.zh.yaml, the settings explained in Chinese, keeps up with the real defaults."""
 
 from dataclasses import asdict
-from importlib.resources import files
 
 import yaml
 
 from config.load import load
+from tests.support.program import ROOT
 
 
 def test_it_names_every_setting_with_the_value_in_force_for_chinese() -> None:
-    explained = yaml.safe_load(files("config").joinpath("default.zh.yaml").read_text("utf-8"))
+    explained = yaml.safe_load((ROOT / "docs" / "default.zh.yaml").read_text("utf-8"))
     assert explained == asdict(load(flags=["language=zh"]).settings)
 
 
 def test_every_setting_is_explained_in_chinese() -> None:
-    lines = files("config").joinpath("default.zh.yaml").read_text("utf-8").splitlines()
+    lines = (ROOT / "docs" / "default.zh.yaml").read_text("utf-8").splitlines()
     keys = [at for at, line in enumerate(lines) if line.startswith("  ") and "#" not in line]
     bare = [lines[at] for at in keys if not lines[at - 1].lstrip().startswith("#")]
     assert len(keys) > 30

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from audio.chunk import AudioChunk
 from audio.events import Event
+from audio.pcm import AudioChunk
 
 QUIET = b"\1\0" * 1280  # a dead microphone would give zeros
 

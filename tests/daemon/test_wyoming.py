@@ -26,7 +26,7 @@ from wyoming.tts import Synthesize
 from config.errors import ConfigError, GenerationError, RefusedError
 from config.load import load
 from daemon.wyoming_server import CLIENTS, House, _serve, check_uri, describe
-from tests.program import ROOT, afterword
+from tests.support.program import ROOT, afterword
 
 SENTENCES = ["was old.", "He smiled.", "The end."]
 

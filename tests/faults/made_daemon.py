@@ -10,11 +10,11 @@ from contextlib import closing
 
 from audio.events import Event, Seed, Triggered
 from config.errors import AudioDeviceError
-from daemon import commands
-from daemon.control import ControlServer, hold
-from daemon.household import Household
-from daemon.protocol import socket_path
-from daemon.service import Service
+from daemon.cli import run
+from daemon.control.protocol import socket_path
+from daemon.control.server import ControlServer, hold
+from daemon.loop.main_loop import Service
+from daemon.loop.options import Household
 from tests.daemon.fakes import Generator, Hearing, Source, Speaker
 
 TRIGGER = Triggered("hey computer", 0.1)
@@ -43,7 +43,7 @@ def main(state: str) -> None:
     household = Household(patient=True, muted=state == "muted")
     with hold(socket_path()):
         service = Service(source, hearing, generator, speaker, household=household)
-        commands._obey_signals(service)
+        run._obey_signals(service)
         with closing(ControlServer(socket_path(), service.ask)):
             service.run()
 

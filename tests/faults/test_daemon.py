@@ -15,10 +15,10 @@ import pytest
 
 from audio.events import Event, Seed, Triggered
 from config.errors import NotRunningError
-from daemon import client, protocol
-from daemon.service import Service
+from daemon.control import client, protocol
+from daemon.loop.main_loop import Service
 from tests.daemon.fakes import Generator, Hearing, Source, Speaker
-from tests.program import ROOT
+from tests.support.program import ROOT
 
 EXCHANGE: list[Event] = [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]
 STATES = [
@@ -134,8 +134,8 @@ def test_no_decision_is_made_by_the_wall_clock() -> None:
         for file in (ROOT / package).rglob("*.py")
         if any(call in file.read_text() for call in ("time.time()", "time_ns()", "datetime"))
     }
-    dates_for_people = {"daemon/chronicle.py", "daemon/captures.py"}
-    reads_those_dates = {"daemon/interruption_bench.py"}  # a bench, no part of the daemon
+    dates_for_people = {"daemon/conversation/publisher.py", "daemon/observers/recordings.py"}
+    reads_those_dates = {"daemon/bench/interruption.py"}  # a bench, no part of the daemon
     assert found <= dates_for_people | reads_those_dates
 
 

@@ -17,12 +17,12 @@ from click.testing import CliRunner, Result
 from config.errors import ConfigError, OutputError, RefusedError, WeightsError
 from config.paths import config_file, runtime_folder, state_folder
 from daemon import mute
-from daemon.history import History, read
-from model.checkpoint import load_state, load_weights, save_weights
-from model.train import main
-from model.train_log import open_log
+from daemon.observers.history import History, read
+from model.checkpoints.weights_file import load_state, load_weights, save_weights
+from model.train.log import open_log
+from model.train.run import main
 from tests.model.made import small_weights, story_text
-from tests.program import Outcome, afterword
+from tests.support.program import Outcome, afterword
 
 SIZE = 1024 * 1024
 
@@ -138,7 +138,7 @@ def test_a_full_disk_under_the_control_socket(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a traceback nor a daemon that cannot be reached: it says so and ends."""
-    from daemon.control import ControlServer, hold
+    from daemon.control.server import ControlServer, hold
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(small_disk))
     path = runtime_folder() / "control.sock"
@@ -245,7 +245,7 @@ def test_state_and_runtime_folders_that_may_not_be_written(as_user: tuple[str, .
 def test_a_second_daemon_is_refused_also_on_a_full_disk(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from daemon.control import hold
+    from daemon.control.server import hold
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(small_disk))
     runtime_folder().mkdir()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from audio import vosk_models
-from audio.chunk import AudioChunk
 from audio.events import Seed
-from audio.hearing import Hearing, open_hearing
+from audio.pcm import AudioChunk
+from audio.recognition import Hearing, open_hearing
+from audio.stt import vosk_models
 from config.errors import HearingModelError
 from config.load import load
-from tests.test_exchange import FOX, RECORDINGS
+from tests.system.test_exchange import FOX, RECORDINGS
 
 
 @pytest.fixture

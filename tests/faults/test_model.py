@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from config.errors import GenerationError, WeightsError
-from model.checkpoint import load_state, load_weights, save_state, save_weights
-from model.checksum import checksum
-from model.decoder import Decoder
-from model.fallback import FallbackDecoder, decoder_on
-from model.generator import GeneratorOptions, TextGenerator
-from model.sampler import SamplingOptions
-from model.vocabulary import Vocabulary
+from model.checkpoints.checksum import checksum
+from model.checkpoints.weights_file import load_state, load_weights, save_state, save_weights
+from model.inference.cpu_fallback import FallbackDecoder, decoder_on
+from model.inference.engine import Decoder
+from model.inference.generator import GeneratorOptions, TextGenerator
+from model.inference.sampler import SamplingOptions
+from model.text.vocabulary import Vocabulary
 from tests.model.made import small_weights
-from tests.program import afterword
+from tests.support.program import afterword
 
 STATE = dict.fromkeys(
     ["config", "vocabulary", "optimizer", "seconds", "best", "data", "corpus", "language"], 0

@@ -3,7 +3,7 @@
 import ast
 import re
 
-from tests.program import ROOT
+from tests.support.program import ROOT
 
 TEXT = (ROOT / "docs" / "faults.md").read_text("utf-8")
 ROW = re.compile(r"^\|(.+)\|(.+)\|(.+)\|(.+)\|$", re.M)

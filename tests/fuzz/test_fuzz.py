@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from audio.source import WavFile
+from audio.input.file import WavFile
 from config.errors import AfterwordError, ConfigError, InputError, RefusedError, WeightsError
 from config.load import known_keys, load
-from daemon import protocol
-from daemon.control import ControlServer, hold
-from model.checkpoint import load_state, load_weights, save_state, save_weights
-from model.sentences import SentenceSplitter
-from model.vocabulary import TextDecoder, Vocabulary
+from daemon.control import protocol
+from daemon.control.server import ControlServer, hold
+from model.checkpoints.weights_file import load_state, load_weights, save_state, save_weights
+from model.text.sentences import SentenceSplitter
+from model.text.vocabulary import TextDecoder, Vocabulary
 from tests.model.made import small_weights
 
 

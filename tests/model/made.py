@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model.checkpoint import Weights
+from model.checkpoints.weights_file import Weights
+from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
-from model.vocabulary import Vocabulary
 
 _WORDS = ["fox", "hen", "bear", "tree", "cake", "boat", "moon", "happy", "old", "red", "ran", "saw"]
 

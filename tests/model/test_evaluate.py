@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 
-from model.checkpoint import load_weights, save_weights
-from model.corpus import read_documents
+from model.checkpoints.store import shipped_weights
+from model.checkpoints.weights_file import load_weights, save_weights
+from model.data.corpus import read_documents
 from model.evaluate import main, score
+from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
-from model.vocabulary import Vocabulary
-from model.weights_store import shipped_weights
 from tests.model.made import small_weights, story_text
 
 CPU = torch.device("cpu")

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from config.load import load
-from daemon.weights_in_use import generator_options
-from model.checkpoint import load_weights
-from model.generator import TextGenerator, load_generator
-from model.products import choose_form
-from model.weights_store import find_weights
+from model.checkpoints.store import find_weights
+from model.checkpoints.weights_file import load_weights
+from model.inference.generator import TextGenerator, load_generator
+from model.inference.loading import generator_options
+from model.inference.quantization import choose_form
 
 
 def shipped(language: str) -> TextGenerator:
@@ -61,7 +61,8 @@ def test_they_may_be_rounded_to_8_bits(
 ) -> None:
     """Which is faster depends on the machine; whether the product is near enough does not."""
     monkeypatch.setattr(
-        "model.products._seconds", lambda matrix, x: float(matrix.times(x).dtype.itemsize)
+        "model.inference.quantization._seconds",
+        lambda matrix, x: float(matrix.times(x).dtype.itemsize),
     )
     weights = load_weights(find_weights(language, None))
     assert choose_form(weights.model.embedding.weight.detach()) == "int8"

@@ -1,0 +1,160 @@
+"""Play recordings through the hearing; count what it misses and what it takes by mistake."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from audio.events import Triggered
+from audio.input.file import WavFile
+from audio.pcm import CHUNK_SECONDS, AudioChunk
+from audio.recognition import Hearing
+from audio.stt.vosk_engine import RATE
+from config.errors import InputError
+
+Sound = npt.NDArray[np.int16]  # mono, 16 kHz
+
+_CHUNK = round(CHUNK_SECONDS * RATE)  # samples
+_PAUSE_SECONDS = 2.0  # of a quiet room after each clip
+_GAP_SECONDS = 0.3  # between two negatives
+_ROOM = 12.0  # root mean square of a quiet room, in 16-bit steps
+_BABBLE_VOICES = 6
+_SHIFT = 17_011  # samples
+_BABBLE_SECONDS = 30
+_BABBLE_LEVEL = 3000.0  # root mean square
+_SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".mp3"])
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What became of recordings of the phrase.
+
+    Attributes:
+        clips: how many there were.
+        missed: how many of them did not trigger.
+        delays: seconds from the end of the phrase's last word to the trigger, of the others.
+    """
+
+    clips: int
+    missed: int
+    delays: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Mistaken:
+    """How often `hours` of speech without the phrase triggered."""
+
+    count: int
+    hours: float
+
+    @property
+    def rate(self) -> float:
+        """An hour."""
+        return self.count / self.hours
+
+    @property
+    def bound(self) -> float:
+        """The true number an hour is below this, with 95 % confidence."""
+        return poisson_bound(self.count) / self.hours
+
+
+def read_folder(folder: Path) -> list[Sound]:
+    """All recordings in a folder and those below it, as 16 kHz mono.
+
+    Raises:
+        InputError: there is none, or one is no sound.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
+    if not files:
+        raise InputError(f"{folder} holds no recordings; name a folder with WAV or FLAC files.")
+    return [_read(file) for file in files]
+
+
+def _read(file: Path) -> Sound:
+    with WavFile(file).open() as chunks:
+        return np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2").astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What sounds at the same time, so many decibels below the whole recording, pauses and all."""
+
+    sound: Sound
+    ratio_db: float
+
+
+def hear_phrase(hearing: Hearing, clips: Sequence[Sound], noise: Noise | None = None) -> Heard:
+    """Play each clip, then a pause, in which the noise goes on.
+
+    The hearing must have a cool-down of 0.
+    """
+    delays: list[float] = []
+    for number, clip in enumerate(clips):
+        sound = np.concatenate([clip, _room(_PAUSE_SECONDS)])
+        if noise is not None:
+            sound = _clipped(sound + _noise_for(clip, len(sound), noise, number))
+        delays += list(_delays(hearing, sound))[:1]
+    return Heard(len(clips), len(clips) - len(delays), tuple(delays))
+
+
+def _noise_for(clip: Sound, samples: int, noise: Noise, number: int) -> npt.NDArray[np.float64]:
+    """Another part of the noise for each clip."""
+    part = np.resize(np.roll(noise.sound, -_SHIFT * number), samples).astype(np.float64)
+    return part * (_level(clip) / _level(part) * 10 ** (-noise.ratio_db / 20))
+
+
+def hear_others(hearing: Hearing, sounds: Iterable[Sound]) -> Mistaken:
+    """Play what does not hold the phrase; pauses between do not count as time."""
+    count = samples = 0
+    for sound in sounds:
+        samples += len(sound)
+        count += len(list(_delays(hearing, np.concatenate([sound, _room(_GAP_SECONDS)]))))
+    return Mistaken(count, samples / RATE / 3600)
+
+
+def _delays(hearing: Hearing, sound: Sound) -> Iterator[float]:
+    """Seconds from the phrase's end to each trigger in the sound."""
+    for at in range(0, len(sound), _CHUNK):
+        end = min(at + _CHUNK, len(sound)) / RATE
+        for event in hearing.feed(AudioChunk(sound[at : at + _CHUNK].tobytes(), RATE, end)):
+            if isinstance(event, Triggered):
+                yield end - event.at_seconds
+                hearing.cancel()  # the words after it are not asked for
+
+
+def babble(sounds: Sequence[Sound]) -> Sound:
+    """Half a minute of six voices at once, each as loud as the others."""
+    length = _BABBLE_SECONDS * RATE
+    mixed = np.zeros(length)
+    for voice in range(_BABBLE_VOICES):
+        parts = [part for part in sounds[voice::_BABBLE_VOICES] if len(part)] or list(sounds)
+        one = np.resize(np.concatenate(parts[:200]).astype(np.float64), length)
+        mixed += one / _level(one)
+    return _clipped(mixed * _BABBLE_LEVEL / _level(mixed))
+
+
+def _level(sound: npt.NDArray[np.int16] | npt.NDArray[np.float64]) -> float:
+    """Root mean square; never 0."""
+    return max(1e-3, float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))) if len(sound) else 1e-3
+
+
+def poisson_bound(count: int, confidence: float = 0.95) -> float:
+    """The highest mean at which so few events are no surprise: 3.0 for none, 4.7 for one."""
+    low, high = 0.0, 10.0 + 3 * count
+    for _ in range(60):
+        mean = (low + high) / 2
+        at_most = sum(math.exp(-mean + k * math.log(mean) - math.lgamma(k + 1))
+                      for k in range(count + 1))  # fmt: skip
+        low, high = (mean, high) if at_most > 1 - confidence else (low, mean)
+    return high
+
+
+def _room(seconds: float) -> Sound:
+    return np.random.default_rng(0).normal(0, _ROOM, round(seconds * RATE)).astype(np.int16)
+
+
+def _clipped(sound: npt.NDArray[np.float64]) -> Sound:
+    return np.clip(sound, -32768, 32767).astype(np.int16)

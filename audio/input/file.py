@@ -1,0 +1,90 @@
+"""Sound from a file, as mono 16-bit chunks at 16 kHz."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from audio.input.resampler import RATE, Resampler
+from audio.pcm import CHUNK_SECONDS, AudioChunk
+from config.errors import InputError
+
+_LOWEST_RATE = 4000  # below it is no intelligible speech
+_HIGHEST_RATE = 768_000  # above it is no sound card: a damaged header, and gigabytes in a block
+_MOST_CHANNELS = 64
+
+
+class WavFile:
+    """A WAV, FLAC or other sound file of any rate, width and number of channels."""
+
+    live = False
+    drops = 0
+
+    def __init__(self, path: Path, chunk_seconds: float = CHUNK_SECONDS) -> None:
+        self._path = path
+        self._chunk_seconds = chunk_seconds
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End the iterator after the chunk it is at."""
+        self._stopped = True
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Iterator[AudioChunk]]:
+        """Open the file; a file without samples gives no chunk.
+
+        Raises:
+            InputError: it is missing, cannot be read or is not sound.
+        """
+        import soundfile
+
+        if not self._path.is_file():
+            kind = "is no regular file" if self._path.exists() else "does not exist"
+            kind = "is a folder" if self._path.is_dir() else kind
+            raise InputError(f"The sound file {self._path} {kind}; name a WAV or FLAC file.")
+        with contextlib.ExitStack() as stack:
+            try:
+                # Opened by us, for libsndfile does not say why it could not.
+                raw = stack.enter_context(self._path.open("rb"))
+                file = stack.enter_context(soundfile.SoundFile(raw))
+            except OSError as error:
+                raise InputError(
+                    f"The sound file {self._path} cannot be read: {error.strerror}."
+                ) from error
+            except soundfile.LibsndfileError as error:
+                raise InputError(
+                    f"{self._path} is not a sound file; name a WAV or FLAC file."
+                ) from error
+            if file.samplerate < _LOWEST_RATE:
+                raise InputError(
+                    f"{self._path} has {file.samplerate} samples a second, which is no speech; "
+                    f"name a recording with {_LOWEST_RATE} or more."
+                )
+            if file.samplerate > _HIGHEST_RATE or file.channels > _MOST_CHANNELS:
+                raise InputError(
+                    f"{self._path} is damaged: {file.samplerate} samples a second in "
+                    f"{file.channels} channels; record it again."
+                )
+            yield self._chunks(file)
+
+    def _chunks(self, file: Any) -> Iterator[AudioChunk]:
+        to_16k = Resampler(file.samplerate)
+        done = 0
+        for block in self._blocks(file):
+            pcm = to_16k.rest() if block is None else to_16k.convert(block)
+            done += len(pcm) // 2
+            if self._stopped:
+                return
+            if pcm:
+                yield AudioChunk(pcm, RATE, done / RATE)
+
+    def _blocks(self, file: Any) -> Iterator[Any]:
+        """The file's frames, (frames, channels) floats from -1 to 1, then None."""
+        import soundfile
+
+        frames = round(self._chunk_seconds * file.samplerate)
+        try:
+            yield from file.blocks(frames, dtype="float32", always_2d=True)
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise InputError(f"The sound file {self._path} is damaged in its middle.") from error
+        yield None

@@ -1,0 +1,186 @@
+"""Sound from a microphone, as mono 16-bit chunks at 16 kHz."""
+
+import contextlib
+import functools
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from audio.devices.portaudio import (
+    Opener,
+    close_stream,
+    import_sounddevice,
+    look_again,
+    start_stream,
+)
+from audio.devices.selection import Device, devices, find_device, way_to_server
+from audio.devices.sound_server import missing_microphone, route
+from audio.input.resampler import RATE, Resampler
+from audio.pcm import CHUNK_SECONDS, AudioChunk
+from config.errors import AudioDeviceError
+
+log = logging.getLogger(__name__)
+
+
+class Microphone:
+    """A microphone, by number or name. When it goes away, try to open it until it is back."""
+
+    live = True
+
+    QUEUE_BLOCKS = round(10 / CHUNK_SECONDS)  # more seconds than the loop should ever be late
+    WAIT_SECONDS = 0.25  # for a block, before the loop turns without one
+    LOOK_SECONDS = 2.0  # how often the sound server is asked whether it still has the microphone
+    DEAD_SECONDS = 2.0  # without a block the device is gone; PortAudio reports nothing
+
+    def __init__(self, device: str | int | None = None) -> None:
+        self._device = device
+        self._opener = Opener(self._open_stream)
+        self._blocks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._stopped = False  # no Event: setting one in a signal handler can lock up
+        self._channels = 1
+        self._resampler: Resampler | None = None  # where there is something to convert
+        self._through_server = False
+        self._server_name = ""  # of a microphone that was chosen by name
+        self._missing = ""  # why it is no longer the one we hear
+        self._looking: threading.Thread | None = None
+        self.drops = 0
+        """Blocks lost because the loop was late."""
+
+    def stop(self) -> None:
+        """End the iterator for good within a quarter of a second; from any thread or handler."""
+        self._stopped = True
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Iterator[AudioChunk]]:
+        """Open the device; its chunks end with an AudioDeviceError when it goes away.
+
+        Raises:
+            AudioDeviceError: there is no microphone, or it cannot be opened.
+            ConfigError: no device answers to the name or number.
+        """
+        import_sounddevice()  # here, for that may take seconds
+        stream = self._opener.open(lambda: self._stopped)
+        try:
+            yield self._chunks(stream)
+        finally:
+            close_stream(stream)
+
+    def _chunks(self, stream: Any) -> Iterator[AudioChunk]:
+        """A chunk for each block; an empty one where none came, so that the loop keeps turning."""
+        done = 0
+        for block in self._blocks_of(stream):
+            pcm = self._to_16k(block)
+            done += len(pcm) // 2
+            yield AudioChunk(pcm, RATE, done / RATE)
+
+    def _blocks_of(self, stream: Any) -> Iterator[bytes]:
+        last_block = last_look = time.monotonic()
+        while not self._stopped:
+            if time.monotonic() - last_look > self.LOOK_SECONDS:
+                last_look = time.monotonic()
+                self._look()
+            if self._missing:
+                raise AudioDeviceError(self._missing)
+            try:
+                block = self._blocks.get(timeout=self.WAIT_SECONDS)
+            except queue.Empty:
+                yield b""
+                if not stream.active:
+                    raise AudioDeviceError(f"The microphone {self._name()} is gone.") from None
+                if time.monotonic() - last_block > self.DEAD_SECONDS:
+                    raise AudioDeviceError(
+                        f"The microphone {self._name()} gives no sound: it is suspended, or gone."
+                    ) from None
+                continue
+            last_block = time.monotonic()
+            yield block
+
+    def _look(self) -> None:
+        """Ask the sound server, in a thread, for it moves us elsewhere when a microphone goes."""
+        if self._looking is not None and self._looking.is_alive():
+            return
+
+        def work() -> None:
+            self._missing = missing_microphone(self._server_name)
+
+        if self._through_server:
+            self._looking = threading.Thread(target=work, name="look-for-microphone", daemon=True)
+            self._looking.start()
+
+    def _to_16k(self, block: bytes) -> bytes:
+        if self._resampler is None or not block:
+            return block
+        import numpy as np
+
+        samples = np.frombuffer(block, dtype="<i2").reshape(-1, self._channels)
+        return self._resampler.convert(samples)
+
+    def _open_stream(self) -> Any:
+        """The running stream at 16 kHz, or else at the device's own rate."""
+        self._blocks = queue.SimpleQueue()  # a stream that hangs keeps the old one
+        sounddevice = import_sounddevice()
+        device = find_device("input", self._device)
+        if self._device is None and device.server_name:
+            log.info("The microphone is %s, for it cancels echo.", device.server_name)
+        by_default = self._device is None and way_to_server(devices("input")) is not None
+        self._through_server = bool(device.server_name) or by_default
+        self._server_name = device.server_name
+        if self._through_server and (missing := missing_microphone(self._server_name)):
+            raise AudioDeviceError(missing)
+        self._missing = ""
+        try:
+            return self._start(sounddevice, device)
+        except sounddevice.PortAudioError as error:
+            look_again()  # for the next attempt: the numbers of the devices may have changed
+            raise AudioDeviceError(
+                f"The microphone {self._name()} cannot be opened ({_reason(error)}); "
+                f"see whether another program holds it."
+            ) from error
+
+    def _start(self, sounddevice: Any, device: Device) -> Any:
+        about = sounddevice.query_devices(device.number, "input")
+        # The microphone may be at either channel of an interface. A server mixes by itself.
+        self._channels = 2 if about["max_input_channels"] == 2 else 1
+        try:
+            self._resampler = Resampler(RATE) if self._channels == 2 else None
+            return self._start_at(sounddevice, device, RATE)
+        except sounddevice.PortAudioError:
+            own = round(about["default_samplerate"])
+            if own == RATE:
+                raise
+            self._resampler = Resampler(own)
+            return self._start_at(sounddevice, device, own)
+
+    def _start_at(self, sounddevice: Any, device: Device, rate: int) -> Any:
+        return start_stream(
+            lambda: sounddevice.RawInputStream(
+                samplerate=rate,
+                blocksize=round(rate * CHUNK_SECONDS),
+                device=device.number,
+                channels=self._channels,
+                dtype="int16",
+                latency="high",  # "low" was seen to insert samples without a flag
+                callback=functools.partial(self._on_block, self._blocks),
+            ),
+            route("input", device.server_name),
+        )
+
+    def _on_block(
+        self, blocks: "queue.SimpleQueue[bytes]", data: Any, _frames: int, _time: Any, _status: Any
+    ) -> None:
+        """Called by PortAudio's own thread: copy and leave, never wait."""
+        if blocks.qsize() < self.QUEUE_BLOCKS:
+            blocks.put(bytes(data))
+        else:
+            self.drops += 1
+
+    def _name(self) -> str:
+        return "(the default one)" if self._device is None else repr(self._device)
+
+
+def _reason(error: Exception) -> str:
+    """PortAudio's words without its numbers."""
+    return str(error.args[0] if error.args else error).split(" [")[0]

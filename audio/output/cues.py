@@ -1,0 +1,67 @@
+"""Short tones that tell what happens: made here, or the user's own WAV files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from audio.tts.engine import RATE
+from config.errors import ConfigError
+
+Samples = npt.NDArray[np.int16]
+
+NAMES = ("trigger", "captured", "nothing", "error")
+LONGEST_SECONDS = 3.0  # of a file; more is no cue
+_TONE_SECONDS = 0.07
+_EDGE_SECONDS = 0.012  # a tone that begins or ends at once clicks
+_HERTZ: Mapping[str, tuple[int, ...]] = {
+    "trigger": (660, 880),  # up: your turn
+    "captured": (880,),
+    "nothing": (880, 660),  # down: back to sleep
+    "error": (330, 330, 330),
+}
+
+
+def load_cues(wanted: Mapping[str, bool | str], volume: float) -> Mapping[str, Samples]:
+    """The sounds at audio.tts.engine's RATE, by name: True is our own, False none, a text a file.
+
+    Raises:
+        ConfigError: a file is missing, is no sound or is longer than LONGEST_SECONDS.
+    """
+    sounds = {}
+    for name, choice in wanted.items():
+        if choice is not False:
+            sound = _tones(_HERTZ[name]) if choice is True else _read(name, Path(choice))
+            sounds[name] = (sound * volume * np.iinfo(np.int16).max).astype(np.int16)
+    return sounds
+
+
+def _tones(hertz: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """One sine after another, each fading in and out; floats from -1 to 1."""
+    times = np.arange(int(_TONE_SECONDS * RATE)) / RATE
+    edge = np.minimum(1, np.minimum(times, times[::-1]) / _EDGE_SECONDS)
+    return np.concatenate([edge * np.sin(2 * np.pi * f * times) for f in hertz]).astype(np.float32)
+
+
+def _read(name: str, path: Path) -> npt.NDArray[np.float32]:
+    import soundfile
+    import soxr
+
+    path = path.expanduser()
+    try:
+        with soundfile.SoundFile(path) as file:
+            seconds = file.frames / file.samplerate
+            if not 0 < seconds <= LONGEST_SECONDS:
+                raise ConfigError(
+                    f"cues.{name}: {path} lasts {seconds:.1f} s; "
+                    f"a cue has at most {LONGEST_SECONDS:g} s."
+                )
+            sound = file.read(dtype="float32", always_2d=True).mean(axis=1)
+            resampled: npt.NDArray[np.float32] = soxr.resample(sound, file.samplerate, RATE)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise ConfigError(
+            f"cues.{name}: {path} is not a sound file that can be read; name a WAV file, or true "
+            f"for the tone that comes with Afterword."
+        ) from error
+    return np.clip(resampled, -1, 1)

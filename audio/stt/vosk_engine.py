@@ -1,0 +1,204 @@
+"""Vosk behind a small door: what makes it crash, download or fall silent is kept outside.
+
+Of vosk 0.3.45: `Model()` without a folder downloads and exits the process, a grammar that is not a
+list of strings is a segmentation fault, `SetGrammar` after audio aborts, a truncated graph loads
+and fails only when a recogniser is built, a wrong sample rate gives silent garbage.
+"""
+
+import contextlib
+import importlib
+import json
+import struct
+import sys
+import tempfile
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from audio.native_stderr import quiet_stderr
+from audio.stt import vosk_words
+from config.errors import HearingModelError
+
+RATE = 16000
+UNKNOWN = "[unk]"
+_FREQUENT = 3000  # words
+
+
+@dataclass(frozen=True)
+class Word:
+    """A heard word; times in seconds since its recogniser was made."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """Words for a whole sound, and the logarithm of how likely they make it.
+
+    The score is what the acoustic model and the grammar give together, up to a constant of the
+    sound: only those of the same sound can be compared.
+    """
+
+    text: str
+    score: float
+
+
+class Recognizer:
+    """One Vosk recogniser, for one thread."""
+
+    def __init__(self, raw: Any) -> None:
+        raw.SetWords(True)
+        self._raw = raw
+
+    def accept(self, pcm: bytes) -> list[Word] | None:
+        """Hear 16-bit samples; the words of an utterance when the engine finds its end, else None.
+
+        Times of the words go on counting over utterances.
+        """
+        return _words(self._raw.Result()) if self._raw.AcceptWaveform(pcm) else None
+
+    def partial(self) -> str:
+        """The words of the current utterance so far; they may still change."""
+        return str(json.loads(self._raw.PartialResult()).get("partial", ""))
+
+    def finish(self) -> list[Word]:
+        """End the current utterance now, without waiting for silence."""
+        return _words(self._raw.FinalResult())
+
+
+class PathRecognizer:
+    """A recogniser for one whole sound: the best sequences of its entries. For one thread."""
+
+    def __init__(self, raw: Any, count: int) -> None:
+        raw.SetMaxAlternatives(count)  # without, a word has a posterior, which is mostly 1
+        self._raw = raw
+
+    def accept(self, pcm: bytes) -> None:
+        """Hear more of it, as 16-bit samples."""
+        # Its answer is left aside: a result on an end of speech would end the sound there.
+        self._raw.AcceptWaveform(pcm)
+
+    def finish(self) -> list[Hypothesis]:
+        """The best paths through it, up to `count`, the best first."""
+        found = json.loads(self._raw.FinalResult()).get("alternatives", [])
+        return [Hypothesis(path["text"].strip(), path["confidence"]) for path in found]
+
+
+def _words(result: str) -> list[Word]:
+    return [Word(w["word"], w["start"], w["end"]) for w in json.loads(result).get("result", [])]
+
+
+class VoskEngine:
+    """The loaded model of `folder`. Loading takes half a second and 120 MB."""
+
+    def __init__(self, folder: Path, end_seconds: float | None = None) -> None:
+        """Load the model in `folder`.
+
+        Args:
+            folder: a Vosk model.
+            end_seconds: how much silence ends an utterance that is complete; None leaves it to the
+                model's own rules.
+
+        Raises:
+            HearingModelError: it is missing, incomplete or damaged.
+        """
+        vosk = _import_vosk()
+        vosk.SetLogLevel(-1)
+        self.folder = folder
+        self._recognizer = vosk.KaldiRecognizer
+        try:
+            with _with_endpoint_rules(folder, end_seconds) as loadable, quiet_stderr():
+                self._model = vosk.Model(str(loadable))
+                # A truncated graph shows only now; a grammar would crash on it.
+                self.open_vocabulary()
+        except Exception as error:  # vosk raises nothing narrower
+            raise HearingModelError(
+                f"The Vosk model at {folder} cannot be loaded; "
+                f"run `afterword models fetch` to replace it."
+            ) from error
+
+    def grammar(self, entries: Sequence[str]) -> Recognizer:
+        """A recogniser that hears only these; all their words must be known."""
+        # Vosk reads no JSON escapes; Chinese words must come as they are.
+        grammar = json.dumps(list(entries), ensure_ascii=False)
+        return Recognizer(self._recognizer(self._model, RATE, grammar))
+
+    def paths(self, entries: Sequence[str], count: int = 1) -> "PathRecognizer":
+        """A recogniser that tells how likely each sequence of these is; all must be known."""
+        grammar = json.dumps(list(entries), ensure_ascii=False)
+        return PathRecognizer(self._recognizer(self._model, RATE, grammar), count)
+
+    def open_vocabulary(self) -> Recognizer:
+        """A recogniser that hears any words."""
+        return Recognizer(self._recognizer(self._model, RATE))
+
+    def knows(self, word: str) -> bool:
+        """Whether a word is in the model's vocabulary; capitals never are."""
+        return int(self._model.vosk_model_find_word(word)) >= 0
+
+    def vocabulary(self) -> list[str]:
+        """The model's words, or none where its graph does not carry them."""
+        try:
+            return vosk_words.all_words(self._graph())
+        except (OSError, struct.error, UnicodeDecodeError):
+            return []
+
+    @cached_property
+    def frequent_words(self) -> list[str]:
+        """The 3,000 words said most, most frequent first; none where its graph does not tell."""
+        try:
+            return vosk_words.most_frequent(self._graph(), _FREQUENT)
+        except (OSError, struct.error, ValueError):
+            return []
+
+    def _graph(self) -> bytes:
+        return (self.folder / "graph" / "Gr.fst").read_bytes()
+
+
+def _import_vosk() -> Any:
+    """vosk, without the library that it brings for its downloads, which we never let it make.
+
+    Importing requests opens a socket of the internet, to see whether this machine knows IPv6.
+    """
+    absent = "requests" not in sys.modules
+    if absent:
+        sys.modules["requests"] = types.ModuleType("requests")
+    try:
+        return importlib.import_module("vosk")
+    finally:
+        if absent:
+            del sys.modules["requests"]
+
+
+@contextlib.contextmanager
+def _with_endpoint_rules(folder: Path, end_seconds: float | None) -> Iterator[Path]:
+    """A folder that links to the model's files but has the endpoint rules we want.
+
+    Vosk 0.3.45 has no call for them. Rule 2 ends an utterance that is surely complete, rule 3 a
+    likely one, rule 4 any.
+    """
+    own = folder / "conf" / "model.conf"
+    if end_seconds is None or not own.is_file():
+        yield folder
+        return
+    kept = [line for line in own.read_text().splitlines() if "min-trailing-silence" not in line]
+    rules = [
+        f"--endpoint.rule{rule}.min-trailing-silence={end_seconds + extra:.2f}"
+        for rule, extra in ((2, 0.0), (3, 0.1), (4, 0.3))
+    ]
+    with tempfile.TemporaryDirectory(prefix="afterword-") as name:
+        links = Path(name)
+        for part in folder.resolve().iterdir():
+            if part.name != "conf":
+                (links / part.name).symlink_to(part)
+        (links / "conf").mkdir()
+        for part in (folder / "conf").iterdir():
+            if part.name != "model.conf":
+                (links / "conf" / part.name).symlink_to(part.resolve())
+        (links / "conf" / "model.conf").write_text("\n".join([*kept, *rules, ""]))
+        yield links

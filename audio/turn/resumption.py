@@ -1,0 +1,48 @@
+"""Was that all? Hears on for a moment after a seed, in case its speaker goes on."""
+
+from audio.stt.vosk_engine import RATE
+from audio.turn.capture import RESUMED_SECONDS, Capture
+from audio.turn.echo_level import OwnVoice
+from audio.vad import VoiceDetector
+
+SECONDS = 1.5  # all pauses of 50 readers were over by then (docs/hearing.md)
+_ONSET_BYTES = 2 * round(0.2 * RATE)  # of sound before a voice is noticed
+
+
+class Afterthought:
+    """What comes after a capture that has ended.
+
+    Attributes:
+        capture: it.
+        sound: what was heard since, for the capture to hear when it goes on; silence in place of
+            what came before its speaker's voice, which may have been ours.
+    """
+
+    def __init__(self, capture: Capture, voice: VoiceDetector, own: OwnVoice) -> None:
+        """`voice` has heard the capture to its end."""
+        self.capture = capture
+        self.sound = b""
+        self._voice = voice
+        self._own = own
+        self._voiced = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether that was all."""
+        return len(self.sound) / 2 / RATE >= SECONDS
+
+    def accept(self, pcm: bytes, *, sounding: bool) -> bool:
+        """Hear 16-bit samples; `sounding` tells that the loudspeaker may be in them.
+
+        Returns:
+            whether the speaker goes on.
+        """
+        self.sound += pcm
+        before = self._voice.voiced_seconds
+        self._voice.accept(pcm)
+        if not sounding or self._own.is_below(pcm):
+            self._voiced += self._voice.voiced_seconds - before
+        if not self._voiced:
+            past = max(0, len(self.sound) - _ONSET_BYTES)
+            self.sound = bytes(past) + self.sound[past:]
+        return self._voiced >= RESUMED_SECONDS

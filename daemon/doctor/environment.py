@@ -1,0 +1,101 @@
+"""Checks of what surrounds the daemon: Python, packages, folders, the service."""
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from config import paths
+from config.errors import AfterwordError, NotRunningError, UnitError
+from config.settings import Settings
+from daemon.doctor.finding import Finding, fault
+
+OLDEST_PYTHON = (3, 11)
+_REINSTALL = "install Afterword again: `scripts/setup`, or `pipx reinstall afterword`"
+
+
+def python(_: Settings) -> Finding:
+    """The interpreter, and every package that ours needs."""
+    name = "Python"
+    version = platform.python_version()
+    if sys.version_info < OLDEST_PYTHON:
+        wanted = ".".join(map(str, OLDEST_PYTHON))
+        return Finding(name, "fault", f"{version} is too old", f"install Python {wanted} or newer")
+    wanted_packages = _required_packages()
+    if missing := [package for package in wanted_packages if not _is_installed(package)]:
+        return Finding(name, "fault", f"packages are missing: {', '.join(missing)}", _REINSTALL)
+    return Finding(name, "ok", f"{version}, all {len(wanted_packages)} packages are there")
+
+
+def _required_packages() -> list[str]:
+    """The names our own installation asks for, without those of extras and other systems."""
+    try:
+        requirements = metadata.requires("afterword") or []
+    except metadata.PackageNotFoundError:  # run from its folder, never installed
+        return []
+    needed = [line for line in requirements if "extra ==" not in line]
+    if sys.platform != "linux":
+        needed = [line for line in needed if "sys_platform" not in line]
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in needed]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def folders(_: Settings) -> Finding:
+    """Whether our folders are there, or can be made, and are our own."""
+    name = "folders"
+    kinds: tuple[Callable[[], Path], ...] = (
+        lambda: paths.config_file().parent,
+        paths.data_folder,
+        paths.cache_folder,
+        paths.state_folder,
+        paths.runtime_folder,
+    )
+    for folder in (kind() for kind in kinds):
+        existing = next(p for p in (folder, *folder.parents) if p.exists())
+        if not existing.is_dir():
+            return Finding(name, "fault", f"{existing} is no folder", "move it away")
+        if folder != paths.config_file().parent and not os.access(existing, os.W_OK | os.X_OK):
+            remedy = f"make it yours: `sudo chown -R $USER {existing}`"
+            return Finding(name, "fault", f"{existing} cannot be written to", remedy)
+    runtime = paths.runtime_folder()
+    if runtime.exists() and runtime.stat().st_mode & 0o077:
+        remedy = f"`chmod 700 {runtime}`; the daemon does so, too, when it starts"
+        return Finding(name, "warning", f"{runtime} is open to other users", remedy)
+    return Finding(name, "ok", f"settings {paths.config_file()}, data {paths.data_folder()}")
+
+
+def service(_: Settings) -> Finding:
+    """Whether a daemon runs, and whether systemd keeps it."""
+    from daemon.control import client
+
+    try:
+        state: object = client.ask("status")["state"]
+    except NotRunningError:
+        state = None
+    except AfterwordError as error:
+        return fault("service", error)
+    return _service(None if state is None else str(state))
+
+
+def _service(state: str | None) -> Finding:
+    from daemon.systemd import unit
+
+    name = "service"
+    if not unit.unit_file().exists():
+        seen = "no daemon runs" if state is None else f"a daemon runs ({state}), started by hand"
+        return Finding(name, "ok", seen, "`afterword service install` starts it at every login")
+    lines: list[str] = []
+    try:
+        unit.status(lines.append)
+    except (NotRunningError, UnitError) as error:
+        return fault(name, error)
+    return Finding(name, "ok", f"installed, {lines[0]}")

@@ -1,0 +1,84 @@
+"""Checks of the models: Vosk, the trigger words, the Transformer's weights and speed."""
+
+import time
+from typing import TYPE_CHECKING
+
+from config.errors import AfterwordError
+from config.settings import Settings
+from daemon.doctor.finding import Finding, fault
+
+if TYPE_CHECKING:
+    from model.transformer import Transformer
+
+SPEED_TOKENS = 48
+SLOW_TOKENS_PER_SECOND = 20  # speech needs about four; below this the first sentence is late
+
+
+def vosk(settings: Settings) -> Finding:
+    """Whether the recogniser's model is there, of the right sizes, and loads."""
+    from audio.stt import vosk_models
+    from audio.stt.vosk_engine import VoskEngine
+
+    try:
+        folder = vosk_models.find(settings.language, settings.hearing.model)
+        began = time.perf_counter()
+        VoskEngine(folder)
+    except AfterwordError as error:
+        return fault("Vosk model", error)
+    took = time.perf_counter() - began
+    return Finding("Vosk model", "ok", f"{folder.name}, loaded in {took:.1f} s")
+
+
+def trigger(settings: Settings) -> Finding:
+    """Whether the recogniser knows every word of the trigger phrases."""
+    from audio.phrases import parse_phrases
+    from audio.stt import vosk_models
+    from audio.stt.vosk_engine import VoskEngine
+
+    try:
+        folder = vosk_models.find(settings.language, settings.hearing.model)
+        engine = VoskEngine(folder)
+        phrases = parse_phrases(settings.trigger.phrases, engine.knows, engine.vocabulary)
+    except AfterwordError as error:
+        return fault("trigger", error)
+    quoted = " or ".join(f'"{phrase.text}"' for phrase in phrases)
+    words = sorted({word for phrase in phrases for word in phrase.words})
+    return Finding("trigger", "ok", f"{quoted}; it knows {', '.join(words)}")
+
+
+def weights(settings: Settings) -> Finding:
+    """Load the Transformer and let it run; tokens a second."""
+    from model.checkpoints.store import find_weights
+    from model.checkpoints.weights_file import load_weights
+    from model.device import choose_device
+
+    name = "weights"
+    chosen = settings.model
+    try:
+        path = find_weights(settings.language, chosen.weights)
+        device = choose_device(chosen.device)
+        loaded = load_weights(path)
+    except AfterwordError as error:
+        return fault(name, error)
+    import torch
+
+    torch.set_num_threads(chosen.threads)
+    rate = _tokens_per_second(loaded.model.to(device), loaded.vocabulary.encode("Once upon a time"))
+    parameters = sum(tensor.numel() for tensor in loaded.model.parameters()) / 1e6
+    seen = f"{path}, {parameters:.1f} million parameters on {device}, {rate:,.0f} tokens a second"
+    if rate < SLOW_TOKENS_PER_SECOND:
+        remedy = "smaller weights, a GPU (model.device), or fewer programs beside it"
+        return Finding(name, "warning", f"{seen}, which is too slow to speak", remedy)
+    return Finding(name, "ok", seen)
+
+
+def _tokens_per_second(model: "Transformer", prompt: list[int]) -> float:
+    from model.inference.engine import Decoder
+
+    decoder = Decoder(model)
+    token = int(decoder.prefill(prompt).argmax())
+    decoder.step(token)  # the first is slow
+    began = time.perf_counter()
+    for _ in range(SPEED_TOKENS):
+        token = int(decoder.step(token).argmax())
+    return SPEED_TOKENS / (time.perf_counter() - began)

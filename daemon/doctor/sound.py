@@ -1,0 +1,170 @@
+"""Checks of sound: PortAudio, microphone, loudspeaker, echo, and the voice."""
+
+import math
+import time
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from config.errors import AfterwordError
+from config.settings import Settings
+from daemon.doctor.finding import Finding, fault
+
+RECORD_SECONDS = 2.0
+PATIENCE_SECONDS = 6.0  # for a microphone that takes its time to begin
+TONE_SECONDS, TONE_HERTZ, TONE_LOUDNESS = 0.5, 440, 0.2
+FADE_SECONDS = 0.02  # so that the tone does not click
+QUIET_DB = -50.0  # a peak below this is no speech at arm's length
+CLIPPED_SHARE = 0.001  # of the samples at full scale: distorted
+RAISE = "raise its level in your sound settings, or choose another one with audio.input"
+
+
+def portaudio(_: Settings) -> Finding:
+    """The library for sound devices, and how many it sees."""
+    from audio.devices.portaudio import import_sounddevice
+    from audio.devices.selection import devices
+
+    try:
+        version = import_sounddevice().get_portaudio_version()[1]
+        inputs, outputs = len(devices("input")), len(devices("output"))
+    except AfterwordError as error:
+        return fault("PortAudio", error)
+    # "PortAudio V19.7.0-devel, revision 147dd722…"
+    seen = (
+        f"{version.split(',')[0].removeprefix('PortAudio ')}, devices: {inputs} in, {outputs} out"
+    )
+    return Finding("PortAudio", "ok", seen)
+
+
+def microphone(settings: Settings) -> Finding:
+    """Record two seconds, and judge the level."""
+    name = "microphone"
+    try:
+        pcm = _record(settings)
+    except AfterwordError as error:
+        return fault(name, error)
+    if len(pcm) < 0.5 * RECORD_SECONDS * 2 * 16_000:
+        return Finding(name, "fault", "it gives no sound", "see whether it is plugged in")
+    return judge_level(pcm)
+
+
+def judge_level(pcm: bytes) -> Finding:
+    """What 16-bit samples say about the microphone that gave them; dB of full scale."""
+    name = "microphone"
+    samples = np.frombuffer(pcm, "<i2").astype("float64") / 32768
+    peak = float(np.abs(samples).max())
+    if peak == 0:
+        remedy = "unmute it: a switch on it, or your sound settings"
+        return Finding(name, "fault", "it gives perfect silence: it is muted", remedy)
+    peak_db = 20 * math.log10(peak)
+    mean_db = 10 * math.log10(float((samples**2).mean()))
+    seen = f"level {mean_db:.0f} dB, peak {peak_db:.0f} dB {bar(mean_db)}"
+    if float((np.abs(samples) > 0.999).mean()) > CLIPPED_SHARE:
+        return Finding(name, "warning", f"{seen}, distorted", "lower its level, or speak farther")
+    if peak_db < QUIET_DB:
+        return Finding(name, "warning", f"{seen}, which is no speech", f"speak up, or {RAISE}")
+    return Finding(name, "ok", seen)
+
+
+def bar(level_db: float, width: int = 10) -> str:
+    """A level from -60 to 0 dB as a bar."""
+    filled = round(width * min(1.0, max(0.0, 1 + level_db / 60)))
+    return "#" * filled + "." * (width - filled)
+
+
+def _record(settings: Settings) -> bytes:
+    from audio.input.microphone import Microphone
+    from audio.input.resampler import RATE
+
+    pcm = b""
+    with Microphone(settings.audio.input).open() as chunks:
+        click.echo(f"Speak now: recording {RECORD_SECONDS:g} seconds ...", err=True)
+        end = time.monotonic() + PATIENCE_SECONDS
+        for chunk in chunks:
+            pcm += chunk.pcm
+            if len(pcm) >= RECORD_SECONDS * 2 * RATE or time.monotonic() > end:
+                break
+    return pcm
+
+
+def speaker(settings: Settings) -> Finding:
+    """Play a tone."""
+    from audio.output.loudspeaker import StreamPlayer
+    from audio.tts.engine import RATE
+
+    player = StreamPlayer(settings.audio.output)
+    try:
+        player.open()
+        player.play(_tone(RATE), lambda: False)
+        player.wait(lambda: False)
+    except AfterwordError as error:
+        return fault("speaker", error)
+    finally:
+        player.close()
+    remedy = "if you heard nothing, turn it up, or choose another one with audio.output"
+    return Finding("speaker", "ok", f"a tone of {TONE_SECONDS:g} s was played", remedy)
+
+
+def _tone(rate: int) -> npt.NDArray[np.int16]:
+    times = np.arange(round(TONE_SECONDS * rate)) / rate
+    edges = np.minimum(times, TONE_SECONDS - times) / FADE_SECONDS
+    tone = np.sin(2 * np.pi * TONE_HERTZ * times) * np.minimum(edges, 1) * TONE_LOUDNESS
+    return (tone * 32767).astype(np.int16)
+
+
+def voice(settings: Settings) -> Finding:
+    """Let the speech engine render a sentence."""
+    from audio.tts.engine import SpeechEngine
+
+    chosen = settings.voice
+    engine = SpeechEngine(chosen.name, chosen.rate_wpm, chosen.volume)
+    try:
+        engine.start()
+        began = time.perf_counter()
+        samples = engine.render("很久以前" if settings.language == "zh" else "Once upon a time.")
+        took = time.perf_counter() - began
+    except AfterwordError as error:
+        return fault("voice", error)
+    finally:
+        engine.close()
+    if len(samples) == 0:
+        remedy = "choose another one with voice.name; `afterword voices` lists them"
+        return Finding("voice", "fault", f"{chosen.name} speaks no word", remedy)
+    seen = f"{chosen.name} at {chosen.rate_wpm} words a minute, rendered in {took * 1000:.0f} ms"
+    return Finding("voice", "ok", seen)
+
+
+_CANCELLER = (
+    "pactl load-module module-echo-cancel aec_method=webrtc aec_args="
+    '"analog_gain_control=0 digital_gain_control=0 noise_suppression=0 high_pass_filter=0"'
+)
+
+
+def echo(settings: Settings) -> Finding:
+    """Whether the sound server has a source without our own voice in it, and whether it is used."""
+    from audio.devices.sound_server import cancels_echo, server_devices
+
+    name = "echo"
+    sources = [source for source in server_devices("input") if not source.monitor]
+    cancelling = [source for source in sources if cancels_echo(source.name, source.description)]
+    if not cancelling:
+        seen = "no echo-cancelling microphone; while it speaks, only the trigger is listened to"
+        return Finding(name, "ok", seen, f"headphones, or `{_CANCELLER}`" if sources else "")
+    used = _used(settings.audio.input)
+    for source in cancelling:
+        if source.name == used:
+            return Finding(name, "ok", f"the microphone {source.name} cancels echo, and is used")
+    best = cancelling[0].name
+    seen = f"the microphone {best} cancels echo, but is not used"
+    return Finding(name, "warning", seen, f"set audio.input to {best}, or to null")
+
+
+def _used(wanted: int | str | None) -> str:
+    """The server's name of the microphone that we open; empty if it is none of the server's."""
+    from audio.devices.selection import find_device
+
+    try:
+        return find_device("input", wanted).server_name
+    except AfterwordError:
+        return ""

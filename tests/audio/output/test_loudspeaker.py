@@ -1,0 +1,308 @@
+"""The loudspeaker and the file that stands in for it."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audio.devices.portaudio import Opener
+from audio.devices.selection import Device
+from audio.output import loudspeaker
+from audio.output.loudspeaker import AHEAD_SECONDS, STALL_SECONDS, Feed, StreamPlayer, WavFilePlayer
+from audio.tts.engine import RATE
+from config.errors import AudioDeviceError, OutputError
+from tests.support.sound_server import SoundServer
+
+
+def never() -> bool:
+    return False
+
+
+def tone(seconds: float) -> np.ndarray:
+    times = np.arange(int(seconds * RATE)) / RATE
+    return (10_000 * np.sin(2 * np.pi * 440 * times)).astype(np.int16)
+
+
+@pytest.fixture
+def speaker(sound_server: SoundServer) -> Iterator[StreamPlayer]:
+    stream = StreamPlayer()
+    stream.open()
+    yield stream
+    stream.close()
+
+
+class TestFeed:
+    def take(self, feed: Feed, length: int) -> list[int]:
+        block = np.full(length, -1, np.int16)
+        feed.fill(block)
+        return block.tolist()
+
+    def test_blocks_come_out_joined_and_silence_follows(self) -> None:
+        feed = Feed(4)
+        feed.put(np.array([1, 2, 3], np.int16))
+        feed.put(np.zeros(0, np.int16))
+        feed.put(np.array([4, 5], np.int16))
+        assert feed.pending == 5
+        assert self.take(feed, 2) == [1, 2]
+        assert self.take(feed, 2) == [3, 4]
+        assert feed.pending == 1
+        assert self.take(feed, 3) == [5, 0, 0]
+        assert feed.pending == 0
+
+    def test_a_fade_goes_on_over_blocks_and_drops_the_rest(self) -> None:
+        feed = Feed(5)
+        feed.put(np.full(100, 1000, np.int16))
+        self.take(feed, 3)
+        feed.fade()
+        assert self.take(feed, 3) == [1000, 750, 500]
+        assert feed.fading
+        assert self.take(feed, 4) == [250, 0, 0, 0]
+        assert (feed.fading, feed.pending) == (False, 0)
+        feed.put(np.array([7], np.int16))
+        assert self.take(feed, 2) == [7, 0]
+
+    def test_a_fade_longer_than_the_sound_ends_all_the_same(self) -> None:
+        feed = Feed(5)
+        feed.put(np.full(2, 1000, np.int16))
+        feed.fade()
+        assert self.take(feed, 3) == [1000, 750, 0]
+        assert self.take(feed, 3) == [0, 0, 0]
+        assert not feed.fading
+
+    def test_there_is_nothing_to_fade_in_silence(self) -> None:
+        feed = Feed(5)
+        feed.fade()
+        assert not feed.fading
+
+
+class TestStreamPlayer:
+    def test_all_of_the_sound_is_heard_before_wait_returns(
+        self, sound_server: SoundServer, speaker: StreamPlayer
+    ) -> None:
+        with sound_server.recording() as recording:
+            begin = time.monotonic()
+            speaker.play(tone(0.3), never)
+            speaker.play(tone(0.2), never)
+            speaker.wait(never)
+            returned = time.monotonic()
+            time.sleep(0.2)
+            heard = recording.sounding(begin)
+            assert recording.gaps(begin, longer_than=0.02) == []
+        assert heard[-1] - heard[0] == pytest.approx(0.5, abs=0.05)
+        assert heard[-1] < returned + 0.05
+        assert speaker.started_at == pytest.approx(heard[0], abs=0.1)
+
+    def test_stop_silences_soon(self, sound_server: SoundServer, speaker: StreamPlayer) -> None:
+        with sound_server.recording() as recording:
+            begin = time.monotonic()
+            speaker.play(tone(5), never)
+            time.sleep(0.5)
+            stopped = time.monotonic()
+            speaker.stop()
+            time.sleep(0.4)
+            assert recording.sounding(begin)[-1] - stopped < 0.2  # 0.08 on an idle machine
+            speaker.play(tone(0.2), never)
+            speaker.wait(never)
+            time.sleep(0.1)
+            assert recording.sounding(stopped + 0.3)[-1] > stopped + 0.5
+
+    def test_the_caller_may_run_ahead_by_some_seconds_only(self, speaker: StreamPlayer) -> None:
+        begin = time.monotonic()
+        speaker.play(tone(AHEAD_SECONDS + 0.4), never)
+        assert time.monotonic() - begin < 0.2
+        speaker.play(tone(0.1), never)
+        assert time.monotonic() - begin > 0.3
+
+    def test_a_full_queue_does_not_outlast_a_cancellation(self, speaker: StreamPlayer) -> None:
+        cancelled = threading.Event()
+        threading.Timer(0.3, cancelled.set).start()
+        speaker.play(tone(2 * AHEAD_SECONDS), cancelled.is_set)
+        begin = time.monotonic()
+        speaker.play(tone(1), cancelled.is_set)
+        speaker.wait(cancelled.is_set)
+        assert time.monotonic() - begin < 1
+
+    def test_a_dying_server_is_noticed_and_a_new_one_is_used(
+        self, sound_server: SoundServer, speaker: StreamPlayer
+    ) -> None:
+        speaker.play(tone(10), never)
+        sound_server.kill()
+        begin = time.monotonic()
+        with pytest.raises(AudioDeviceError, match="The loudspeaker is gone"):
+            speaker.wait(never)
+        assert time.monotonic() - begin < 4
+        speaker.stop()
+        with pytest.raises(AudioDeviceError, match="cannot be opened"):
+            speaker.open()
+        sound_server.start()
+        with sound_server.recording() as recording:
+            begin = time.monotonic()
+            speaker.open()
+            speaker.play(tone(0.3), never)
+            speaker.wait(never)
+            assert len(recording.sounding(begin)) > 0
+
+    def test_a_hanging_server_is_noticed_and_closing_does_not_hang(
+        self, sound_server: SoundServer, speaker: StreamPlayer
+    ) -> None:
+        speaker.play(tone(10), never)
+        sound_server.freeze()
+        with pytest.raises(AudioDeviceError, match="The loudspeaker is gone"):
+            speaker.wait(never)
+        begin = time.monotonic()
+        speaker.close()
+        assert time.monotonic() - begin < 1
+        sound_server.kill()  # lets PortAudio's own thread end
+        time.sleep(0.2)
+
+    def test_opening_does_not_wait_for_a_server_that_hangs(
+        self, sound_server: SoundServer, speaker: StreamPlayer
+    ) -> None:
+        sound_server.freeze()
+        time.sleep(STALL_SECONDS)
+        begin = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(AudioDeviceError, match="does not answer"):
+                speaker.open()
+        assert time.monotonic() - begin < 2 * Opener.PATIENCE_SECONDS
+        sound_server.kill()
+        sound_server.start()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(AudioDeviceError), sound_server.recording() as recording:
+                speaker.open()
+                speaker.play(tone(0.3), never)
+                speaker.wait(never)
+                assert len(recording.sounding(begin)) > 0
+                return
+            time.sleep(0.2)
+        raise AssertionError("it never opened")
+
+    def test_a_hanging_server_does_not_keep_the_process_from_ending(
+        self, sound_server: SoundServer
+    ) -> None:
+        program = (
+            "from audio.output.loudspeaker import StreamPlayer; p = StreamPlayer(); p.open();"
+            "print('open', flush=True); input(); p.close()"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"open\n"
+            sound_server.freeze()
+            process.communicate(b"\n", timeout=5)
+        finally:
+            process.kill()
+        assert process.returncode == 0
+
+    def test_closing_from_another_thread_ends_the_wait(self, speaker: StreamPlayer) -> None:
+        speaker.play(tone(10), never)
+        threading.Timer(0.2, speaker.close).start()
+        begin = time.monotonic()
+        with pytest.raises(AudioDeviceError):
+            speaker.wait(never)
+        assert time.monotonic() - begin < 1
+        with pytest.raises(AudioDeviceError, match="closed"):
+            speaker.open()
+
+
+class FakeSounddevice(SimpleNamespace):
+    """A device that only knows 48 kHz, and asks for its samples at once."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        super().__init__(heard=[])
+
+    def query_devices(self, *_: Any) -> dict[str, Any]:
+        return {"default_samplerate": 48_000.0}
+
+    def RawOutputStream(self, samplerate: int, callback: Any, **_: Any) -> SimpleNamespace:  # noqa: N802
+        if samplerate != 48_000:
+            raise self.PortAudioError("Invalid sample rate")
+
+        def take(samples: int) -> None:
+            block = np.zeros(samples, np.int16)
+            callback(block, samples, None, None)
+            self.heard.append(block)
+
+        self.take = take
+        quiet = SimpleNamespace(start=lambda: None, abort=lambda: None, close=lambda: None)
+        quiet.active = True
+        return quiet
+
+
+def test_a_device_that_refuses_the_rate_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeSounddevice()
+    monkeypatch.setattr(loudspeaker, "import_sounddevice", lambda: fake)
+    monkeypatch.setattr(loudspeaker, "find_device", lambda *_: Device(None, "default"))
+    stream = StreamPlayer()
+    stream.open()
+    stream.play(tone(1.0), never)
+    fake.take(48_000)
+    spectrum = np.abs(np.fft.rfft(fake.heard[0].astype(np.float64)))
+    assert np.argmax(spectrum) == 440
+    stream.close()
+
+
+class TestWavFilePlayer:
+    def test_the_file_is_whole_after_every_play(self, tmp_path: Path) -> None:
+        path = tmp_path / "out.wav"
+        sink = WavFilePlayer(path)
+        sounds = [tone(0.1), tone(0.2)]
+        for count in range(3):
+            with wave.open(str(path)) as wav:
+                assert wav.getparams()[:3] == (1, 2, RATE)
+                written = np.frombuffer(wav.readframes(RATE), np.int16)
+            assert np.array_equal(written, np.concatenate([tone(0), *sounds[:count]]))
+            if count < 2:
+                sink.play(sounds[count], never)
+        sink.close()
+
+    def test_after_a_cancellation_or_closing_nothing_is_written(self, tmp_path: Path) -> None:
+        path = tmp_path / "out.wav"
+        sink = WavFilePlayer(path)
+        sink.play(tone(0.1), lambda: True)
+        sink.close()
+        sink.play(tone(0.1), never)
+        with wave.open(str(path)) as wav:
+            assert wav.getnframes() == 0
+
+    @pytest.mark.parametrize(
+        ("path", "reason"),
+        [
+            ("/nowhere/at/all.wav", "No such file or directory"),
+            ("/", "Is a directory"),
+            ("/dev/full", "No space left on device"),
+        ],
+    )
+    def test_a_path_that_cannot_be_written_is_refused_at_once(self, path: str, reason: str) -> None:
+        if not Path(path).exists() and path.startswith("/dev"):
+            pytest.skip(f"this system has no {path}")
+        with pytest.raises(OutputError, match=f"{path}: {reason}; name a file"):
+            WavFilePlayer(Path(path))
+
+    def test_a_pipe_is_refused(self) -> None:
+        with pytest.raises(OutputError, match="/dev/fd/"):
+            self.open_pipe()
+
+    def open_pipe(self) -> None:
+        read_end, write_end = os.pipe()
+        try:
+            WavFilePlayer(Path(f"/dev/fd/{write_end}"))
+        finally:
+            os.close(read_end)
+            os.close(write_end)

@@ -1,0 +1,22 @@
+"""C libraries fall silent, Python does not."""
+
+import subprocess
+import sys
+
+from tests.support.program import ROOT
+
+PROGRAM = """
+import os, sys
+from audio.quiet import keep_stderr_for_python, let_c_libraries_speak
+keep_stderr_for_python()
+os.write(2, b"chatter\\n")
+print("ours", file=sys.stderr)
+let_c_libraries_speak()
+os.write(2, b"wanted\\n")
+"""
+
+
+def test_only_python_is_heard_until_somebody_looks_for_a_fault() -> None:
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr == "ours\nwanted\n"

@@ -1,0 +1,63 @@
+"""The recogniser is spared a quiet room, and misses nothing of what breaks its silence."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audio.phrases import parse_phrases
+from audio.stt.vosk_engine import RATE, VoskEngine
+from audio.trigger.detector import TriggerListener
+from audio.trigger.energy_gate import QuietGate
+from audio.vad import VoiceDetector
+from tests.audio.test_recognition import samples
+
+CHUNK = 1280
+
+
+def noise(seconds: float, level: float) -> np.ndarray:
+    return np.random.default_rng(1).normal(0, level, round(seconds * RATE))
+
+
+def opened(sound: np.ndarray) -> list[bool]:
+    """For each chunk whether the gate is open."""
+    gate, pcm = QuietGate(), sound.astype("<i2")
+    return [gate.accept(pcm[at : at + CHUNK].tobytes()) for at in range(0, len(pcm), CHUNK)]
+
+
+@pytest.mark.parametrize("level", [0, 10, 1000])
+def test_it_closes_in_steady_noise_and_in_none(level: float) -> None:
+    assert not any(opened(noise(15, level))[-60:])
+
+
+def test_it_is_open_while_it_does_not_know_the_room() -> None:
+    assert all(opened(noise(4.9, 100)))
+
+
+def test_it_opens_at_once_for_what_is_louder_and_stays_open_for_a_while() -> None:
+    sound = noise(12, 100)
+    sound[8 * RATE : 9 * RATE] *= 2
+    heard = opened(sound)
+    assert not heard[8 * RATE // CHUNK - 1]
+    assert all(heard[8 * RATE // CHUNK : 10 * RATE // CHUNK])
+    assert not heard[-1]
+
+
+@pytest.mark.parametrize("level", [0, 16, 200])
+def test_a_phrase_after_a_long_silence_is_heard_where_it_was_said(
+    vosk_en: Path, level: float
+) -> None:
+    engine = VoskEngine(vosk_en, 0.2)
+    phrases = parse_phrases(["hey computer"], engine.knows, engine.vocabulary)
+    listener = TriggerListener(engine, phrases, VoiceDetector())
+    spoken = samples("trigger-then-silence.wav")[: round(2.5 * RATE)]  # it ends at 1.5 s
+    sound = noise(22.5, level)
+    sound[10 * RATE : round(12.5 * RATE)] += spoken
+    sound[20 * RATE : round(22.5 * RATE)] += spoken
+    pcm = sound.astype("<i2")
+    chunks = (pcm[at : at + CHUNK].tobytes() for at in range(0, len(pcm), CHUNK))
+    hits = [hit for chunk in chunks if (hit := listener.accept(chunk)[1])]
+    assert [hit.end for hit in hits] == [
+        pytest.approx(11.5, abs=0.15),
+        pytest.approx(21.5, abs=0.15),
+    ]

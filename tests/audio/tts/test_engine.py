@@ -1,0 +1,332 @@
+"""The speech engine: what it renders, and how it outlives a child that does not."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audio.tts.engine import COMMAND, RATE, SpeechEngine, clean_text, split_text, trim
+from config.errors import ConfigError, SpeechError
+from tests.support.sound_server import SoundServer
+
+SENTENCE = "The quick brown fox jumped over the lazy dog and then went home to sleep."
+Make = Callable[..., SpeechEngine]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Build engines that are closed after the test."""
+    engines: list[SpeechEngine] = []
+
+    def build(
+        voice: str = "en-us", rate_wpm: int = 150, volume: float = 0.9, **rest: object
+    ) -> SpeechEngine:
+        engine = SpeechEngine(voice, rate_wpm, volume, **rest)  # type: ignore[arg-type]
+        engines.append(engine)
+        return engine
+
+    yield build
+    for engine in engines:
+        engine.close()
+
+
+def test_a_sound_server_that_hangs_does_not_hold_the_engine_up(
+    sound_server: SoundServer, make: Make
+) -> None:
+    sound_server.freeze()
+    assert len(make().render(SENTENCE)) > RATE
+
+
+def children() -> list[int]:
+    """The speech children of this process."""
+    listing = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], text=True,
+                             capture_output=True, check=True).stdout  # fmt: skip
+    return [int(line.split()[0]) for line in listing.splitlines() if "audio.tts.worker" in line]
+
+
+def seconds(samples: np.ndarray) -> float:
+    return len(samples) / RATE
+
+
+def level(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
+
+
+def test_a_sentence_is_rendered_without_silence_around_it(make: Make) -> None:
+    samples = make().render(SENTENCE)
+    assert samples.dtype == np.int16
+    assert 4 < seconds(samples) < 8
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 500)
+    assert loud[0] < 0.05 * RATE
+    assert len(samples) - loud[-1] < 0.1 * RATE
+
+
+def test_rate_changes_the_duration(make: Make) -> None:
+    slow, fast = (seconds(make(rate_wpm=rate).render(SENTENCE)) for rate in (100, 300))
+    assert 2.2 < slow / fast < 3.8
+
+
+@pytest.mark.parametrize(("extreme", "limit"), [(10, 80), (2000, 450)])
+def test_rates_beyond_the_limits_are_clamped(make: Make, extreme: int, limit: int) -> None:
+    assert np.array_equal(
+        make(rate_wpm=extreme).render(SENTENCE), make(rate_wpm=limit).render(SENTENCE)
+    )
+
+
+def test_volume_changes_the_level_in_proportion(make: Make) -> None:
+    full, half = (level(make(volume=volume).render(SENTENCE)) for volume in (1.0, 0.5))
+    assert half / full == pytest.approx(0.5, abs=0.05)
+
+
+def test_volumes_beyond_the_limits_are_clamped(make: Make) -> None:
+    loudest = make(volume=1.0).render("Hello there.")
+    assert np.array_equal(make(volume=100.0).render("Hello there."), loudest)
+    assert len(make(volume=-1.0).render("Hello there.")) == 0
+
+
+def test_voices_and_variants_sound_different_from_each_other(make: Make) -> None:
+    names = ("en-us", "gmw/en-gb-scotland", "en-us+f3", "EN-US+F3")
+    american, scottish, woman, same_woman = (make(name).render("Good morning.") for name in names)
+    assert not np.array_equal(american, scottish)
+    assert not np.array_equal(american, woman)
+    assert np.array_equal(woman, same_woman)
+
+
+def test_an_unknown_voice_is_refused_at_start(make: Make) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'en-us'"):
+        make("en-uss").start()
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t", "\x00\x07", "\ud800", "...", "-"])
+def test_text_without_words_renders_to_nothing(make: Make, text: str) -> None:
+    assert len(make().render(text)) == 0
+
+
+def test_difficult_text_is_spoken_whole(make: Make) -> None:
+    engine = make()
+    plain = seconds(engine.render("one two three four"))
+    # One process never renders a sentence twice to the very same samples.
+    same = pytest.approx(plain, rel=0.02)
+    assert seconds(engine.render("one\ntwo\x00three\r\n\u2028four")) == same
+    assert seconds(engine.render("-one two three four")) == same
+    assert seconds(engine.render("\ud800one two three four")) == same
+    # Taken as SSML, the word in brackets would vanish, and an open bracket swallow the rest.
+    assert seconds(engine.render("one <two> three < four")) > 1.2 * plain
+
+
+def test_long_text_is_rendered_in_pieces_that_make_a_whole(make: Make) -> None:
+    engine = make(rate_wpm=450)
+    once = seconds(engine.render(SENTENCE))
+    assert seconds(engine.render(f"{SENTENCE} " * 100)) == pytest.approx(100 * once, rel=0.15)
+    assert seconds(engine.render("a" * 3000)) > 10
+
+
+@pytest.mark.skipif(not shutil.which("ps"), reason="needs ps to find the child")
+class TestChildInTrouble:
+    def test_killed_between_sentences_the_next_is_spoken_by_a_new_one(self, make: Make) -> None:
+        engine = make()
+        before = engine.render(SENTENCE)
+        (child,) = children()
+        os.kill(child, signal.SIGKILL)
+        assert np.array_equal(engine.render(SENTENCE), before)
+        (successor,) = children()
+        assert successor != child
+
+    def test_killed_in_the_middle_of_a_sentence_it_is_spoken_all_the_same(self, make: Make) -> None:
+        engine = make()
+        before = engine.render(SENTENCE)
+        (child,) = children()
+        os.kill(child, signal.SIGSTOP)  # so that the request surely waits when the child dies
+        killer = threading.Timer(0.3, os.kill, (child, signal.SIGKILL))
+        killer.start()
+        assert np.array_equal(engine.render(SENTENCE), before)
+        killer.join()
+
+    def test_stopped_it_is_given_up_and_replaced(self, make: Make) -> None:
+        engine = make(answer_seconds=0.5)
+        engine.start()
+        (child,) = children()
+        os.kill(child, signal.SIGSTOP)
+        assert seconds(engine.render(SENTENCE)) > 4
+        assert child not in children()
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+    def test_a_check_mends_it_before_the_next_sentence(
+        self, number: signal.Signals, make: Make
+    ) -> None:
+        engine = make(answer_seconds=0.5)
+        engine.start()
+        engine.check()
+        assert engine.restarts == 0
+        (child,) = children()
+        os.kill(child, number)
+        engine.check()
+        (successor,) = children()
+        assert (successor != child, engine.restarts) == (True, 1)
+        assert seconds(engine.render(SENTENCE)) > 4
+        assert children() == [successor]
+
+    def test_closing_ends_a_render_that_hangs(self, make: Make) -> None:
+        engine = make(answer_seconds=60)
+        engine.start()
+        (child,) = children()
+        os.kill(child, signal.SIGSTOP)
+        raised: list[Exception] = []
+
+        def render() -> None:
+            try:
+                engine.render(SENTENCE)
+            except SpeechError as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=render)
+        thread.start()
+        time.sleep(0.2)
+        begin = time.monotonic()
+        engine.close()
+        thread.join(5)
+        assert time.monotonic() - begin < 1
+        assert [str(error) for error in raised] == ["The speech engine is closed."]
+        assert children() == []
+
+    def test_it_ends_when_the_parent_is_killed(self, tmp_path: Path) -> None:
+        program = (
+            "import time; from audio.tts.engine import SpeechEngine\n"
+            "e = SpeechEngine('en-us', 150, 1);"
+            "e.start(); print(e._child._process.pid, flush=True); time.sleep(60)"
+        )
+        parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+        assert parent.stdout
+        child = Path(f"/proc/{int(parent.stdout.readline())}/cmdline")
+        assert b"audio.tts.worker" in child.read_bytes()
+        parent.kill()
+        parent.communicate()
+        deadline = time.monotonic() + 5
+        while child.exists() and child.read_bytes() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not child.exists() or not child.read_bytes()  # gone, or a zombie
+
+
+def fake(tmp_path: Path, first: str) -> tuple[str, ...]:
+    """A child that runs `first` in its first life, and is the real one in all others."""
+    script = tmp_path / "child.py"
+    script.write_text(
+        "import os, sys, pathlib\n"
+        f"mark = pathlib.Path({str(tmp_path / 'mark')!r})\n"
+        "if not mark.exists():\n"
+        "    mark.touch()\n"
+        f"    {first}\n"
+        "    sys.exit()\n"
+        f"os.execv(sys.executable, [*{COMMAND!r}, *sys.argv[1:]])\n"
+    )
+    return (sys.executable, str(script))
+
+
+READY_THEN = (
+    "from audio.tts.worker import *; out = sys.stdout.buffer; out.write(frame(READY, b''));"
+    "out.flush(); sys.stdin.buffer.read(20);"
+)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "print('garbage ' * 20)",
+        f"{READY_THEN} out.write(b'Audio saved to /tmp/x.wav ' * 20)",
+        f"{READY_THEN} out.write(frame(SOUND, b'no sound'))",
+        f"{READY_THEN} out.write(HEADER.pack(MAGIC, SOUND, 2**32 - 1))",
+        f"{READY_THEN} out.write(frame(READY, b''))",
+        f"{READY_THEN} out.write(frame(SOUND, b'x' * 1000)[:500])",
+        "pass",
+    ],
+    ids=["garbage at start", "garbage", "no sound", "absurd length", "kind", "cut off", "exit"],
+)
+def test_a_child_that_talks_nonsense_is_replaced(make: Make, tmp_path: Path, first: str) -> None:
+    assert seconds(make(command=fake(tmp_path, first)).render(SENTENCE)) > 4
+
+
+def test_a_child_that_always_fails_is_an_error_with_its_last_words(make: Make) -> None:
+    engine = make(command=(sys.executable, "-c", "import sys; sys.exit('the disk is on fire')"))
+    with pytest.raises(SpeechError, match=r"twice in a row: .*\(the disk is on fire\)"):
+        engine.render(SENTENCE)
+
+
+def test_a_program_that_does_not_exist_is_an_error(make: Make) -> None:
+    with pytest.raises(SpeechError, match="does not start"):
+        make(command=("/nowhere/python",)).start()
+
+
+def test_the_bundled_library_speaks_as_the_system_one_does(make: Make) -> None:
+    pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed")
+    bundled = make(command=(*COMMAND, "--bundled"))
+    assert 4 < seconds(bundled.render(SENTENCE)) < 8
+    assert bundled._child
+    libraries = Path(f"/proc/{bundled._child._process.pid}/maps").read_text()
+    assert "espeakng_loader/libespeak-ng" in libraries
+
+
+def test_voices_are_listed_as_json() -> None:
+    command = (*COMMAND, "--voices")
+    run = subprocess.run(command, capture_output=True, check=True, env=child_environment())
+    listing = json.loads(run.stdout)
+    assert {"gmw/en-US", "sit/cmn"} <= set(listing["voices"])
+    assert "f3" in listing["variants"]
+
+
+def child_environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+
+
+def test_nothing_of_it_is_left_on_the_disk(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.chdir(folder)  # and it is found from any working directory
+    engine = make()
+    assert seconds(engine.render(SENTENCE)) > 4
+    assert list(folder.iterdir()) == []
+
+
+def test_a_closed_engine_says_so(make: Make) -> None:
+    engine = make()
+    engine.close()
+    engine.close()
+    with pytest.raises(SpeechError, match="closed"):
+        engine.render(SENTENCE)
+
+
+def test_clean_text_keeps_what_can_be_spoken() -> None:
+    assert clean_text(" a\n\tb\x00c \u200d ü你\ud83d ") == "a b c \u200d ü你"
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("", []),
+        ("one two", ["one two"]),
+        ("one two three", ["one two", "three"]),
+        ("onetwothree four", ["onetwoth", "ree four"]),
+        ("onetwoth four", ["onetwoth", "four"]),
+    ],
+)
+def test_split_text_cuts_at_blanks(text: str, pieces: list[str]) -> None:
+    assert split_text(text, limit=8) == pieces
+
+
+def test_trim_also_cuts_a_murmur() -> None:
+    sound = np.zeros(RATE, np.int16)
+    sound[4000:8000] = 10_000
+    sound[8000:] = 30
+    assert np.abs(trim(sound)[-5:]).max() == 30
+    assert 4000 < len(trim(sound)) < 5000

@@ -1,0 +1,62 @@
+"""The benches of conversation, at a size that fits a test; their figures are for the benches."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from config.load import load
+from daemon.bench import resumption
+from daemon.bench.__main__ import Exchange, summary
+from daemon.bench.echo import measure
+from tests.support.program import afterword
+from tests.support.sound_server import missing_programs
+
+
+def test_medians_and_the_slowest_twentieth() -> None:
+    exchanges = [Exchange(n / 100, n / 10, 0.5, True) for n in range(1, 41)]
+    found = summary(exchanges)
+    assert found["decision_to_sound"] == (0.205, 0.38)
+    assert found["voice_to_sound"] == (2.05, 3.8)
+
+
+def test_an_exchange_through_virtual_devices_is_measured(vosk_en: Path) -> None:
+    if missing := missing_programs():
+        pytest.skip(f"no virtual sound devices: {', '.join(missing)} not installed")
+    options = ("--turns", "1", "--listen", "1", "--json", "--set", f"hearing.model={vosk_en}")
+    done = afterword(*options, module="daemon.bench")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    (turn,) = found["answered"]
+    assert turn["voice_to_sound"] > turn["decision_to_sound"] > 0
+    assert turn["voice_to_decision"] > 0
+    assert all(megabytes > 1 for megabytes in found["load"]["resident_mb"])
+
+
+def test_cues_and_interruptions_are_measured(vosk_en: Path) -> None:
+    if missing := missing_programs():
+        pytest.skip(f"no virtual sound devices: {', '.join(missing)} not installed")
+    options = ("--interruptions", "1", "--quiet", "1", "--json")
+    done = afterword(*options, "--set", f"hearing.model={vosk_en}", module="daemon.bench")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)["found"]
+    ((cue,), (late,)) = found["decision_to_cue"], found["trigger_to_cue"]
+    assert 0 < cue < late
+    assert all(-1.5 < silent < 1.5 for silent in found["trigger_to_silence"])
+    assert found["stop_to_silence"]
+
+
+def test_a_reply_that_says_the_trigger_phrase_does_not_wake_us(vosk_en: Path) -> None:
+    settings = load(None, ()).settings
+    settings = replace(settings, hearing=replace(settings.hearing, model=str(vosk_en)))
+    (result,) = measure(settings, [-20.0], replies=3)
+    assert (result.replies, result.asked, result.woken) == (3, 1, 0)
+    assert result.caught + result.hidden <= result.asked
+
+
+def test_who_goes_on_is_heard_over_the_reply_and_the_reply_is_not(vosk_en: Path) -> None:
+    settings = load(None, ()).settings
+    settings = replace(settings, hearing=replace(settings.hearing, model=str(vosk_en)))
+    (result,) = resumption.measure(settings, [-20.0], count=4)
+    assert (result.early, result.heard, result.finished, result.mistaken) == (2, 2, 2, 0)

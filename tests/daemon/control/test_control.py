@@ -1,0 +1,416 @@
+"""The control socket in front of a real loop whose parts are fakes."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from audio.events import Event, Seed, Triggered
+from config.errors import (
+    AudioDeviceError,
+    ControlError,
+    NotRunningError,
+    OutputError,
+    RefusedError,
+)
+from daemon import mute
+from daemon.control import client, protocol
+from daemon.control import server as control_module
+from daemon.control.server import ControlServer, hold
+from daemon.loop.main_loop import Service
+from daemon.loop.options import Household
+from daemon.loop.request_handler import Answers
+from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from tests.support.program import afterword
+
+EXCHANGE: list[Event] = [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]
+
+
+@contextmanager
+def serving(service: Service) -> Iterator[None]:
+    """The loop in a thread of its own, behind the socket."""
+    loop = threading.Thread(target=service.run)
+    path = protocol.socket_path()
+    with hold(path), closing(ControlServer(path, service.ask)):
+        loop.start()
+        try:
+            yield
+        finally:
+            service.stop()
+            loop.join(5)
+    assert not loop.is_alive()
+
+
+def household(muted: bool = False) -> Household:
+    return Household(muted=muted, remember_muted=mute.remember, about={"pid": os.getpid()})
+
+
+def microphone() -> Source:
+    return Source(1_000_000, live=True, seconds_each=0.01)
+
+
+@pytest.fixture
+def source() -> Source:
+    return microphone()
+
+
+@pytest.fixture
+def speaker() -> Speaker:
+    return Speaker(0.05)
+
+
+@pytest.fixture
+def daemon(source: Source, speaker: Speaker) -> Iterator[Service]:
+    hearing = Hearing({100: EXCHANGE})
+    service = Service(source, hearing, Generator(), speaker, household=household())
+    with serving(service):
+        yield service
+
+
+def wait_until(wanted: str, key: str = "state") -> None:
+    deadline = time.monotonic() + 5
+    while (found := client.ask("status")[key]) != wanted:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.01)
+
+
+def send(data: bytes, *, end: bool = False) -> dict[str, object]:
+    """Bytes as no client of ours sends them; the answer."""
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.settimeout(10)
+        raw.connect(str(protocol.socket_path()))
+        try:
+            raw.sendall(data)
+            if end:
+                raw.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it answered before all was sent
+        answer = json.loads(raw.makefile("rb").readline())
+        assert isinstance(answer, dict)
+        return answer
+
+
+def test_status_tells_what_happened(daemon: Service, speaker: Speaker) -> None:
+    wait_until("speaking")
+    wait_until("listening")
+    found = client.ask("status")
+    assert (found["triggers"], found["replies"], found["failures"]) == (1, 1, 0)
+    last = found["last_turn"]
+    assert isinstance(last, dict)
+    assert (last["number"], last["sentences"], last["outcome"]) == (1, 2, "completed")
+    assert 0 <= last["first_sentence_seconds"] <= last["seconds"] < 5
+    assert found["pid"] == os.getpid()
+    assert (found["microphone"], found["drops"]) == ("open", 0)
+
+
+def test_the_socket_is_private(daemon: Service) -> None:
+    path = protocol.socket_path()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_another_user_is_refused(daemon: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(RefusedError, match="Only the user who runs the daemon"):
+        client.ask("stop")
+
+
+def test_muted_means_closed_and_outlasts_a_restart(source: Source, speaker: Speaker) -> None:
+    with serving(Service(source, Hearing({}), Generator(), speaker, household=household())):
+        wait_until("open", "microphone")
+        assert (source.closed, mute.is_muted()) == (False, False)
+        client.ask("mute")
+        wait_until("muted")
+        assert (source.closed, mute.is_muted()) == (True, True)
+    second = microphone()
+    later = Service(second, Hearing({}), Generator(), speaker, household=household(mute.is_muted()))
+    with serving(later):
+        wait_until("muted")
+        assert second.opened == 0
+        client.ask("unmute")
+        wait_until("listening")
+        assert second.opened == 1
+    assert not mute.is_muted()
+
+
+def test_mute_drops_what_was_being_said(source: Source, speaker: Speaker) -> None:
+    hearing = Hearing({1: EXCHANGE[:1]})
+    with serving(Service(source, hearing, Generator(), speaker, household=household())):
+        wait_until("capturing")
+        client.ask("mute")
+        wait_until("muted")
+        client.ask("unmute")
+        wait_until("listening")
+    assert hearing.cancelled == 1
+
+
+def test_say_and_hush(source: Source) -> None:
+    generator, speaker = Generator(), Speaker(30.0)
+    with serving(Service(source, Hearing({}), generator, speaker, household=household())):
+        assert client.ask("say", seed=" the sailor ") == {"turn": 1}
+        wait_until("speaking")
+        assert client.ask("say", seed="the crow") == {"turn": 2}
+        wait_until("speaking")
+        client.ask("hush")
+        wait_until("listening")
+        last = client.ask("status")["last_turn"]
+        assert isinstance(last, dict)
+        assert (last["number"], last["outcome"]) == (2, "cancelled")
+        client.ask("hush")  # nothing to stop is no mistake
+    assert generator.seeds == ["the sailor", "the crow"]
+    assert speaker.spoken == []
+
+
+@pytest.mark.parametrize("seed", ["", "  ", "x" * 2001])
+def test_a_seed_that_is_none(seed: str, daemon: Service) -> None:
+    with pytest.raises(RefusedError, match="between 1 and 2000 characters"):
+        client.ask("say", seed=seed)
+
+
+def test_stop(daemon: Service) -> None:
+    client.ask("stop")
+    deadline = time.monotonic() + 2
+    while any(thread.name == "replier" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_follow_shows_an_exchange_with_its_words(daemon: Service) -> None:
+    events = []
+    for line in client.follow():
+        events.append(json.loads(line))
+        if events[-1].get("state") == "listening":
+            break
+    assert all(abs(event.pop("time") - time.time()) < 10 for event in events)
+    quiet = ("microphone", "state", "sounding", "timed")
+    assert [event for event in events if event["event"] not in quiet] == [
+        {"event": "triggered", "phrase": "hey computer", "audio_seconds": 0.1},
+        {"event": "seed", "turn": 1, "text": "a fox"},
+        {"event": "sentence", "turn": 1, "text": "One."},
+        {"event": "sentence", "turn": 1, "text": "Two."},
+        {"event": "ended", "turn": 1, "outcome": "completed"},
+    ]
+    states = [event["state"] for event in events if event["event"] == "state"]
+    assert states == ["capturing", "thinking", "speaking", "listening"]
+    assert [event for event in events if event["event"] == "sounding"] == [
+        {"event": "sounding", "turn": 1, "number": 1},
+        {"event": "sounding", "turn": 1, "number": 2},
+    ]
+
+
+def test_watch_tells_the_level_of_the_microphone_too(daemon: Service) -> None:
+    kinds = set()
+    for line in client.follow("watch"):
+        event = json.loads(line)
+        kinds.add(event["event"])
+        if event["event"] == "level":
+            assert event["db"] == -90.3  # 20 log10(1 / 32768): the fake microphone gives ones
+        if event.get("state") == "listening":
+            break
+    assert kinds >= {"level", "seed", "sentence", "sounding", "ended"}
+
+
+def test_a_follower_that_never_reads_is_let_go(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_module, "CLIENT_SECONDS", 0.2)
+    service = Service(source, Hearing({}), Generator(["word " * 2000]), Speaker())
+    with serving(service), socket.socket(socket.AF_UNIX) as lazy:
+        lazy.connect(str(protocol.socket_path()))
+        lazy.sendall(protocol.request_line("follow", {}))
+        time.sleep(0.2)
+        begin = time.monotonic()
+        for _ in range(60):
+            client.ask("say", seed="a fox")
+            wait_until("listening")
+        assert time.monotonic() - begin < 20
+        time.sleep(0.5)
+        assert service._chronicle._followers == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"\n", "one line with a JSON object"),
+        (b"nonsense\n", "one line with a JSON object"),
+        (b"[1]\n", "one line with a JSON object"),
+        (b"\xff\xfe\n", "one line with a JSON object"),
+        (b"[" * 9000 + b"\n", "one line with a JSON object"),
+        (b"1" * 9000 + b"\n", "one line with a JSON object"),
+        (b'{"command": "stop"}\n', "version 1"),
+        (b'{"version": 2, "command": "stop"}\n', "version 1"),
+        (b'{"version": true, "command": "stop"}\n', "version 1"),
+        (b'{"version": 1, "command": "sing"}\n', "choose one of: status, "),
+        (b'{"version": 1, "command": ["stop"]}\n', "choose one of"),
+        (b'{"version": 1, "command": "stop", "now": "yes"}\n', "takes no arguments"),
+        (b'{"version": 1, "command": "say"}\n', "takes seed, as text"),
+        (b'{"version": 1, "command": "say", "seed": 3}\n', "takes seed, as text"),
+        (b"x" * 20_000, "at most 16384 bytes"),
+    ],
+)
+def test_what_is_no_request_is_refused(line: bytes, message: str, daemon: Service) -> None:
+    answer = send(line)
+    assert (answer["ok"], answer["error"]) == (False, "refused")
+    assert message in str(answer["message"])
+    assert client.ask("status")["pid"] == os.getpid()
+
+
+def test_a_request_without_its_newline(daemon: Service) -> None:
+    assert send(b'{"version": 1, "command": "status"}', end=True)["ok"] is True
+
+
+def test_clients_are_bounded_in_time_and_number(
+    daemon: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_module, "CLIENT_SECONDS", 0.5)
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(control_module.CLIENTS)]
+    for one in silent:
+        one.connect(str(protocol.socket_path()))
+    time.sleep(0.1)
+    with pytest.raises(RefusedError, match="Too many clients"):
+        client.ask("status")
+    assert b"No whole request came" in silent[0].makefile("rb").readline()
+    time.sleep(0.3)
+    assert client.ask("status")["triggers"] in (0, 1)
+    for one in silent:
+        one.close()
+
+
+def test_a_stuck_loop_is_told(daemon: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.loop.inbox.ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(Answers, "_do", lambda *_: time.sleep(0.5) or {})
+    with pytest.raises(ControlError, match="too busy"):
+        client.ask("status")
+
+
+def test_a_fault_of_ours_is_told_but_not_described(
+    daemon: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Answers, "_status", lambda _: {}["secret"])
+    with pytest.raises(ControlError, match=r"^The daemon failed; see its log\.$"):
+        client.ask("status")
+    assert "secret" in caplog.text
+
+
+def test_a_second_daemon_is_refused_and_told_who_runs(daemon: Service) -> None:
+    done = afterword("run")
+    assert done.code == RefusedError.exit_code
+    assert f"process {os.getpid()} holds {protocol.socket_path()}" in done.err
+    assert client.ask("status")["pid"] == os.getpid()
+
+
+def test_what_a_dead_daemon_left_is_taken_over(source: Source, speaker: Speaker) -> None:
+    path = protocol.socket_path()
+    program = (
+        "import os, sys\nfrom pathlib import Path\n"
+        "from daemon.control.server import ControlServer, hold\n"
+        "path = Path(sys.argv[1])\nwith hold(path):\n    ControlServer(path, print); os._exit(9)"
+    )
+    died = subprocess.run([sys.executable, "-c", program, path])
+    assert (died.returncode, path.is_socket()) == (9, True)
+    with pytest.raises(NotRunningError):
+        client.ask("status")
+    with serving(Service(source, Hearing({}), Generator(), speaker, household=household())):
+        assert client.ask("status")["pid"] == os.getpid()
+    assert not path.exists()
+
+
+def test_those_who_died_before_are_counted_until_one_ends_in_order() -> None:
+    path = protocol.socket_path()
+    with hold(path) as first:
+        pass
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom daemon.control.server import hold\n"
+        "with hold(Path(sys.argv[1])) as restarts:\n    print(restarts, flush=True)\n"
+        "    os._exit(9)"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    died = [subprocess.run(command, capture_output=True, text=True).stdout for _ in range(2)]
+    with hold(path) as third, pytest.raises(SystemExit), hold(path.with_name("other")):
+        sys.exit(0)
+    with hold(path) as fourth:
+        pass
+    assert (first, died, third, fourth) == (0, ["0\n", "1\n"], 2, 0)
+    assert path.with_suffix(".lock").read_text() == ""
+
+
+def test_a_folder_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc/nowhere")
+    with pytest.raises(OutputError, match=r"/proc/nowhere/afterword"), hold(protocol.socket_path()):
+        pass
+    long = home / ("x" * 200) / "control.sock"
+    with (
+        hold(long),
+        pytest.raises(OutputError, match="too long"),
+    ):
+        ControlServer(long, lambda *_: {})
+
+
+def test_without_a_runtime_folder_there_is_a_private_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    path = protocol.socket_path()
+    assert path == home / ".cache" / "afterword" / "run" / "control.sock"
+    with hold(path):
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["status", "mute", "unmute", "hush", "reload", "stop", "follow", "say --daemon fox"],
+)
+def test_without_a_daemon_each_command_says_so(command: str) -> None:
+    done = afterword(*command.split())
+    assert done.code == NotRunningError.exit_code == 3
+    assert "is not running" in done.err
+
+
+def test_commands_print_what_people_and_programs_read(daemon: Service) -> None:
+    wait_until("speaking")
+    wait_until("listening")
+    for_people = afterword("status").out
+    assert for_people.startswith("listening\n")
+    assert "1 triggers, 1 replies, 0 failed" in for_people
+    assert json.loads(afterword("status", "--json").out)["replies"] == 1
+    assert afterword("say", "--daemon", "a crow").code == 0
+    wait_until("speaking")
+    assert (afterword("hush").code, client.ask("status")["replies"]) == (0, 2)
+    refused = afterword("say", "--daemon", " ")
+    assert (refused.code, refused.out) == (RefusedError.exit_code, "")
+
+
+def test_commands_import_little() -> None:
+    heavy = {"pydantic", "numpy", "yaml", "daemon.loop.main_loop", "daemon.cli.run", "logging"}
+    modules = "daemon.cli.main, daemon.control.client, daemon.control.status"
+    program = f"import sys, {modules}\nprint({heavy!r} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_microphone_that_comes_later_is_waited_for(speaker: Speaker) -> None:
+    late = microphone()
+    late.errors = [AudioDeviceError("No microphone was found.")] * 2
+    patient = Household(patient=True)
+    with serving(Service(late, Hearing({}), Generator(), speaker, household=patient)):
+        wait_until("waiting for the microphone: No microphone was found.")
+        wait_until("listening")
+    assert late.opened == 1
+
+
+def test_without_patience_a_missing_microphone_ends_it(speaker: Speaker) -> None:
+    late = microphone()
+    late.errors = [AudioDeviceError("No microphone was found.")]
+    with pytest.raises(AudioDeviceError):
+        Service(late, Hearing({}), Generator(), speaker).run()
+    assert speaker.closed

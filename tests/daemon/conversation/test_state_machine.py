@@ -1,0 +1,221 @@
+import pytest
+
+from audio.events import (
+    Armed,
+    Command,
+    Event,
+    Nothing,
+    Partial,
+    Paused,
+    Resumed,
+    Seed,
+    Triggered,
+)
+from daemon.conversation.state_machine import (
+    CancelReply,
+    DropCapture,
+    Ended,
+    HoldReply,
+    Hushed,
+    Muted,
+    Order,
+    Phase,
+    PlayCue,
+    PrepareReply,
+    ReplyEvent,
+    Sentence,
+    StartReply,
+    State,
+    Typed,
+    UserEvent,
+    Wish,
+    step,
+)
+
+TRIGGER = Triggered("hey computer", 1.0)
+LISTENING, CAPTURING = State(Phase.LISTENING, 3), State(Phase.CAPTURING, 3)
+THINKING = State(Phase.THINKING, 3, "a fox")
+SPEAKING = State(Phase.SPEAKING, 3, "a fox", ("came.", "It slept."))
+AFTER = State(Phase.LISTENING, 3, "a fox", ("came.", "It slept."))
+MORE = StartReply(4, "a fox came. It slept.")
+AGAIN = StartReply(4, "a fox", sentences=("came.", "It slept."))
+SILENCED = (CancelReply(), DropCapture())
+ASKED = State(Phase.CAPTURING, 3, "a fox", ("came.", "It slept."))
+
+
+def walk(events: list[Event | ReplyEvent], state: State | None = None) -> tuple[State, list[Order]]:
+    state, given = state or State(), []
+    for event in events:
+        state, orders = step(state, event)
+        given += orders
+    return state, given
+
+
+def told(orders: list[Order] | tuple[Order, ...]) -> tuple[Order, ...]:
+    """The orders without the cues."""
+    return tuple(order for order in orders if not isinstance(order, PlayCue))
+
+
+def test_one_exchange() -> None:
+    state, orders = walk(
+        [Armed("hey computer"), TRIGGER, Partial("a"), Seed("a fox", 3.0), Sentence(1, "ran off.")]
+    )
+    cues = [PlayCue("trigger"), StartReply(1, "a fox", 3.0), PlayCue("captured")]
+    assert (state.phase, state.turn, orders) == (Phase.SPEAKING, 1, cues)
+    state, orders = walk([Sentence(1, "It slept."), Ended(1)], state)
+    assert (state, orders) == (State(Phase.LISTENING, 1, "a fox", ("ran off.", "It slept.")), [])
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "after", "orders"),
+    [
+        (LISTENING, TRIGGER, Phase.CAPTURING, ()),
+        (LISTENING, Seed("a fox", 2.0), Phase.LISTENING, ()),
+        (LISTENING, Ended(3), Phase.LISTENING, ()),
+        (CAPTURING, TRIGGER, Phase.CAPTURING, ()),
+        (CAPTURING, Nothing("silence"), Phase.LISTENING, ()),
+        (CAPTURING, Seed("a fox", 2.0), Phase.THINKING, (StartReply(4, "a fox", 2.0),)),
+        (CAPTURING, Paused("a fox"), Phase.CAPTURING, (PrepareReply("a fox"),)),
+        (LISTENING, Paused("a fox"), Phase.LISTENING, ()),
+        (CAPTURING, Ended(3), Phase.CAPTURING, ()),
+        (CAPTURING, Sentence(3, "Late."), Phase.CAPTURING, ()),
+        (THINKING, Sentence(3, "Hello."), Phase.SPEAKING, ()),
+        (THINKING, Ended(3), Phase.LISTENING, ()),
+        (THINKING, TRIGGER, Phase.CAPTURING, (CancelReply(),)),
+        (THINKING, Seed("a fox", 2.0), Phase.THINKING, ()),
+        (SPEAKING, TRIGGER, Phase.CAPTURING, (CancelReply(),)),
+        (SPEAKING, Ended(2), Phase.SPEAKING, ()),
+        (SPEAKING, Sentence(2, "Old."), Phase.SPEAKING, ()),
+        (SPEAKING, Nothing("silence"), Phase.SPEAKING, ()),
+        (SPEAKING, Ended(3, ValueError("no")), Phase.LISTENING, ()),
+        (THINKING, Resumed(), Phase.CAPTURING, (CancelReply(),)),
+        (SPEAKING, Resumed(), Phase.CAPTURING, (CancelReply(),)),
+        (LISTENING, Resumed(), Phase.CAPTURING, ()),
+        (LISTENING, Typed("a crow"), Phase.THINKING, (StartReply(4, "a crow"),)),
+        (CAPTURING, Typed("a crow"), Phase.THINKING, (DropCapture(), StartReply(4, "a crow"))),
+        (SPEAKING, Typed("a crow"), Phase.THINKING, (*SILENCED, StartReply(4, "a crow"))),
+        (LISTENING, Hushed(), Phase.LISTENING, ()),
+        (CAPTURING, Hushed(), Phase.CAPTURING, ()),
+        (THINKING, Hushed(), Phase.LISTENING, SILENCED),
+        (SPEAKING, Hushed(), Phase.LISTENING, SILENCED),
+        (CAPTURING, Muted(), Phase.LISTENING, (DropCapture(),)),
+        (SPEAKING, Muted(), Phase.SPEAKING, (DropCapture(),)),
+        (SPEAKING, Armed("hey computer"), Phase.SPEAKING, (HoldReply(),)),
+        (LISTENING, Armed("hey computer"), Phase.LISTENING, ()),
+        (THINKING, Command("stop", "stop", 1.0), Phase.LISTENING, SILENCED),
+        (SPEAKING, Command("stop", "stop", 1.0), Phase.LISTENING, SILENCED),
+        (SPEAKING, Command("stop", "came", 1.0), Phase.SPEAKING, ()),
+        (SPEAKING, Command("go on", "go on", 1.0), Phase.SPEAKING, ()),
+        (LISTENING, Command("stop", "stop", 1.0), Phase.LISTENING, ()),
+        (AFTER, Command("go on", "go on", 1.0), Phase.THINKING, (MORE,)),
+        (AFTER, Command("again", "again", 1.0), Phase.THINKING, (AGAIN,)),
+        (AFTER, Command("again", "it slept", 1.0), Phase.LISTENING, ()),
+        (LISTENING, Command("again", "again", 1.0), Phase.LISTENING, (DropCapture(),)),
+        (ASKED, Wish("go on"), Phase.THINKING, (MORE,)),
+        (ASKED, Wish("again"), Phase.THINKING, (AGAIN,)),
+        (ASKED, Wish("never mind"), Phase.LISTENING, (DropCapture(),)),
+        (CAPTURING, Wish("go on"), Phase.LISTENING, (DropCapture(),)),
+        (SPEAKING, Wish("again"), Phase.SPEAKING, ()),
+    ],
+)
+def test_the_table(
+    before: State, event: Event | ReplyEvent | UserEvent, after: Phase, orders: tuple[Order, ...]
+) -> None:
+    state, given = step(before, event)
+    assert (state.phase, told(given)) == (after, orders)
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "cue"),
+    [
+        (LISTENING, TRIGGER, "trigger"),
+        (SPEAKING, TRIGGER, "trigger"),
+        (CAPTURING, Seed("a fox", 2.0), "captured"),
+        (CAPTURING, Nothing("silence"), "nothing"),
+        (CAPTURING, Wish("never mind"), "nothing"),
+        (SPEAKING, Ended(3, ValueError("no")), "error"),
+    ],
+)
+def test_cues(before: State, event: Event | ReplyEvent | UserEvent, cue: str) -> None:
+    _, given = step(before, event)
+    assert given[-1] == PlayCue(cue)
+
+
+def test_a_seed_that_was_not_all_is_answered_when_it_is_whole() -> None:
+    early = [
+        TRIGGER,
+        Seed("a fox", 2.0),
+        Sentence(1, "ran off."),
+        Resumed(),
+        Seed("a fox sat", 4.0),
+    ]
+    state, orders = walk([*early, Sentence(1, "Late."), Ended(1), Sentence(2, "still.")])
+    assert (state.seed, state.spoken) == ("a fox sat", ("still.",))
+    assert told(orders) == (
+        StartReply(1, "a fox", 2.0),
+        CancelReply(),
+        StartReply(2, "a fox sat", 4.0),
+    )
+
+
+def test_going_on_twice_carries_the_whole_text_on() -> None:
+    state, orders = walk([Command("go on", "go on", 1.0), Sentence(4, "It woke."), Ended(4)], AFTER)
+    state, orders = walk([Command("go on", "go on", 9.0)], state)
+    assert orders == [StartReply(5, "a fox came. It slept. It woke.")]
+
+
+def test_only_what_sounds_may_hide_the_users_phrase() -> None:
+    lines = ("Hey computer.", "A.", "B.")
+    for sounding, dropped in [("say, Hey computer", True), ("A. B.", False), (None, True)]:
+        state = State(Phase.SPEAKING, 3, "a fox", lines, sounding)
+        assert (DropCapture() in step(state, TRIGGER)[1]) == dropped, sounding
+
+
+@pytest.mark.parametrize(
+    "text", ['"Hey, computer!" said the fox.', "HEY COMPUTER", "They say hey computer."]
+)
+def test_a_reply_that_says_the_phrase_does_not_interrupt_itself(text: str) -> None:
+    state, orders = walk([TRIGGER, Seed("a fox", 2.0), Sentence(1, text), TRIGGER])
+    assert state.phase is Phase.SPEAKING
+    assert orders[-1] == DropCapture()
+
+
+def test_the_phrase_inside_other_words_is_not_the_phrase() -> None:
+    said = Sentence(1, "They computerised it.")
+    state, orders = walk([TRIGGER, Seed("a fox", 2.0), said, TRIGGER])
+    assert (state.phase, told(orders)[-1]) == (Phase.CAPTURING, CancelReply())
+
+
+def test_what_an_earlier_reply_said_does_not_matter() -> None:
+    first = [TRIGGER, Seed("a", 2.0), Sentence(1, "Hey computer."), Ended(1)]
+    state, orders = walk([*first, TRIGGER, Seed("b", 9.0), Sentence(2, "Well."), TRIGGER])
+    assert (state.phase, told(orders)[-1]) == (Phase.CAPTURING, CancelReply())
+
+
+def test_the_late_end_of_a_cancelled_reply_does_not_end_the_next() -> None:
+    state, _ = walk([TRIGGER, Seed("a", 2.0), Sentence(1, "One."), TRIGGER, Seed("b", 5.0)])
+    state, orders = walk([Sentence(1, "Two."), Ended(1)], state)
+    assert (state.phase, state.turn, orders) == (Phase.THINKING, 2, [])
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text", "dropped"),
+    [
+        ("你好电脑", "它说你好电脑，然后走了。", True),
+        ("你好电脑", "它说你好，电脑。", True),
+        ("你好电脑", "它说电脑你好。", False),
+        ("Hey, Computer!", "He said: hey computer.", True),
+    ],
+)
+def test_phrases_are_compared_by_their_words(phrase: str, text: str, dropped: bool) -> None:
+    trigger = Triggered(phrase, 1.0)
+    _, orders = walk([trigger, Seed("a fox", 2.0), Sentence(1, text), trigger])
+    assert told(orders)[-1] == (DropCapture() if dropped else CancelReply())
+
+
+def test_a_trigger_that_is_louder_than_the_loudspeaker_is_its_users() -> None:
+    saying = [TRIGGER, Seed("a fox", 2.0), Sentence(1, "He said: hey computer.")]
+    for louder, order in ((False, DropCapture()), (True, CancelReply())):
+        _, orders = walk([*saying, Triggered("hey computer", 4.0, is_louder=louder)])
+        assert order in orders[-2:]
+        assert (CancelReply() in orders) is louder

@@ -1,0 +1,166 @@
+"""What is kept because the user wants it, words and sound; by default nothing."""
+
+import json
+import os
+import stat
+import time
+import wave
+from pathlib import Path
+
+import pytest
+
+from audio.events import Event, Nothing, Seed, Triggered
+from audio.pcm import AudioChunk
+from config.load import load
+from daemon.keepers import open_keepers
+from daemon.loop.main_loop import Service
+from daemon.loop.options import Household
+from daemon.observers.history import History, history_file, in_words, newest_lines, read
+from daemon.observers.recordings import Captures, captures_folder
+from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from tests.support.program import afterword
+
+
+def exchange(text: str) -> list[Event]:
+    return [Triggered("hey computer", 0.1), Seed(text, 0.2)]
+
+
+def serve(*flags: str, script: dict[int, list[Event]]) -> None:
+    keepers = open_keepers(load(None, flags).settings)
+    household = Household(keepers=keepers)
+    Service(Source(60), Hearing(script), Generator(), Speaker(), household=household).run()
+
+
+SCRIPT = {2: exchange("a fox"), 4: [Triggered("hey computer", 0.3), Nothing("silence")],
+          8: exchange("乌鸦 \ud83d")}  # fmt: skip
+
+
+def test_by_default_nothing_is_kept(home: Path) -> None:
+    serve(script=SCRIPT)
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+    told = afterword("history")
+    assert (told.code, told.out) == (0, "")
+    assert "history: {enabled: true}" in told.err
+
+
+def test_exchanges_are_kept_for_their_owner_alone() -> None:
+    began = time.time()
+    serve("history.enabled=true", script=SCRIPT)
+    first, second = read(history_file())
+    assert (first["seed"], first["reply"], first["outcome"]) == ("a fox", ["One.", "Two."],
+                                                                "completed")  # fmt: skip
+    assert isinstance(first["time"], float)
+    assert began - 1 < first["time"] < time.time() + 1
+    assert str(second["seed"]).startswith("乌鸦")
+    assert stat.S_IMODE(history_file().stat().st_mode) == 0o600
+    assert stat.S_IMODE(history_file().parent.stat().st_mode) == 0o700
+    assert not captures_folder().exists()
+
+
+def test_the_command_prints_and_clears_them() -> None:
+    serve("history.enabled=true", script=SCRIPT)
+    lines = afterword("history").out.splitlines()
+    assert lines[0].endswith("You:       a fox")
+    assert lines[1].strip() == "Afterword: One. Two."
+    first = afterword("history", "--json").out.splitlines()[0]
+    assert json.loads(first)["seed"] == "a fox"
+    assert afterword("history", "--clear").code == 0
+    assert not history_file().exists()
+
+
+def note(history: History, text: str, turn: int, outcome: str | None = "completed") -> None:
+    history.tell({"event": "seed", "turn": turn, "time": 1.5, "text": text})
+    history.tell({"event": "sentence", "turn": turn, "time": 2.5, "text": "Yes."})
+    if outcome:
+        history.tell({"event": "ended", "turn": turn, "time": 3.5, "outcome": outcome})
+
+
+def test_the_oldest_go_first_and_the_bound_holds(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    history = History(file, 2000)
+    for turn in range(200):
+        note(history, f"seed {turn}", turn)
+        assert file.stat().st_size <= 2000
+    seeds = [entry["seed"] for entry in read(file)]
+    assert seeds == [f"seed {turn}" for turn in range(200 - len(seeds), 200)]
+    assert len(seeds) > 8
+    note(history, "x" * 3000, 200)  # larger than all of it
+    assert [entry["seed"] for entry in read(file)] == seeds
+
+
+def test_a_reply_that_never_ends_is_kept_as_cancelled(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    history = History(file, 2000)
+    note(history, "a fox", 1, None)
+    note(history, "a crow", 2, None)
+    history.close()
+    history.close()
+    assert [(e["seed"], e["reply"], e["outcome"]) for e in read(file)] == [
+        ("a fox", ["Yes."], "cancelled"),
+        ("a crow", ["Yes."], "cancelled"),
+    ]
+
+
+def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    note(History(file, 2000), "a fox", 1)
+    file.write_bytes(b'\xff\n{"time": 1\n[]\n{}\n' + file.read_bytes() + b'{"time"')
+    assert [entry["seed"] for entry in read(file)] == ["a fox"]
+    assert "You:       a fox" in in_words({"time": "soon", "seed": "a fox", "reply": None})
+
+
+@pytest.mark.parametrize(
+    ("size", "kept"),
+    [(0, b""), (-3, b""), (1, b""), (4, b"c\n"), (5, b"b\nc\n"), (9, b"aaaa\nb\nc\n")],
+)
+def test_newest_lines(size: int, kept: bytes) -> None:
+    assert newest_lines(b"aaaa\nb\nc\n", size) == kept
+
+
+def wavs() -> list[Path]:
+    return sorted(captures_folder().glob("*.wav"))
+
+
+def test_the_latest_captures_are_kept_as_wav_files() -> None:
+    serve("captures.keep=2", script={2: exchange("a"), 10: exchange("b"), 20: [SCRIPT[4][0]],
+                                     50: [Nothing("silence")]})  # fmt: skip
+    assert len(wavs()) == 2
+    with wave.open(str(wavs()[-1])) as wav:
+        assert (wav.getframerate(), wav.getnchannels(), wav.getsampwidth()) == (16_000, 1, 2)
+        assert wav.getnframes() == 50 * 1280
+    assert stat.S_IMODE(wavs()[0].stat().st_mode) == 0o600
+    assert stat.S_IMODE(captures_folder().stat().st_mode) == 0o700
+
+
+def test_a_capture_begins_shortly_before_the_phrase(tmp_path: Path) -> None:
+    captures = Captures(tmp_path, 5, 3600)
+    for number in range(1, 3000):
+        captures.sounded(AudioChunk(number.to_bytes(2, "little") * 1280, 16_000, number * 0.08))
+        if number == 2900:
+            captures.tell({"event": "triggered", "audio_seconds": 230.0})
+        if number == 2950:
+            captures.tell({"event": "seed"})
+    (file,) = tmp_path.glob("*.wav")
+    with wave.open(str(file)) as wav:
+        sound = wav.readframes(wav.getnframes())
+    assert int.from_bytes(sound[:2], "little") * 0.08 == pytest.approx(228.0, abs=0.081)
+    assert int.from_bytes(sound[-2:], "little") == 2951
+
+
+def test_captures_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.observers.recordings.LOOK_SECONDS", 0.0)
+    for name, age in (("20200101-000000-000.wav", 7200), ("20200101-000001-000.wav", 10)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    (tmp_path / "notes.txt").touch()  # not ours
+    captures = Captures(tmp_path, 5, 3600)
+    assert len(list(tmp_path.glob("*.wav"))) == 2
+    captures.turn()
+    assert {path.name for path in tmp_path.iterdir()} == {"20200101-000001-000.wav", "notes.txt"}
+
+
+def test_switched_off_captures_are_deleted_at_the_next_start() -> None:
+    captures_folder().mkdir(parents=True)
+    (captures_folder() / "20200101-000000-000.wav").touch()
+    assert open_keepers(load(None, ()).settings) == []
+    assert wavs() == []

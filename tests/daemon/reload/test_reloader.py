@@ -1,0 +1,279 @@
+"""The loop takes new parts in between turns; whoever asks for a reload gets its answer."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from audio.events import Event, Seed, Triggered
+from audio.pcm import AudioChunk
+from config.errors import NotRunningError, RefusedError
+from config.load import Loaded, load
+from daemon.components import Parts
+from daemon.control import client
+from daemon.loop.main_loop import Service
+from daemon.loop.options import Household
+from daemon.loop.pending_reloads import Reload
+from daemon.ports import Change, Refusal
+from daemon.reload.reloader import Renewal, stamp_of
+from model.checkpoints.store import Kept
+from tests.daemon.control.test_control import microphone, serving, wait_until
+from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+
+TRIGGER = Triggered("hey computer", 0.1)
+
+
+@contextmanager
+def running(service: Service) -> Iterator[None]:
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        service.stop()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def hand_over(service: Service, change: Change) -> None:
+    service.change(change)
+    change.done.result(20)
+
+
+def test_a_reply_under_way_ends_with_the_parts_it_began_with() -> None:
+    old, new, speaker = Generator(["Old."] * 3), Generator(["New."]), Speaker(0.5)
+    renewed: list[list[str]] = []
+    later: list[Event] = [TRIGGER, Seed("a crow", 0.2)]
+    hearing = Hearing({1: [TRIGGER, Seed("a fox", 0.2)]})
+    service = Service(Source(1_000_000, True, 0.01), hearing, old, speaker)
+    with running(service):
+        while not old.seeds:
+            time.sleep(0.01)
+        next_hearing = Hearing({400: later})
+        hand_over(
+            service,
+            Change(
+                {"voice": "new"},
+                "Changed: everything.",
+                hearing=next_hearing,
+                generator=new,
+                speak_anew=lambda: renewed.append(list(speaker.spoken)),
+            ),
+        )
+        assert renewed == []
+        deadline = time.monotonic() + 20
+        while new.seeds != ["a crow"] or "New." not in speaker.spoken:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert old.seeds == ["a fox"]
+    assert speaker.spoken == ["Old.", "Old.", "Old.", "New."]
+    assert renewed == [["Old."] * 3]
+
+
+def test_a_new_hearing_hears_the_last_seconds_again_and_waits_for_a_capture() -> None:
+    hearing = Hearing({20: [TRIGGER], 60: [Seed("a fox", 0.2)]})
+    generator = Generator()
+    service = Service(Source(1_000_000, True, 0.01), hearing, generator, Speaker())
+    with running(service):
+        while hearing.fed < 25:
+            time.sleep(0.01)
+        said_again: list[Event] = [TRIGGER]
+        new = Hearing({5: said_again})
+        change = Change({}, "Changed: the trigger.", hearing=new)
+        service.change(change)
+        change.done.result(20)
+        assert hearing.fed >= 60  # the seed was heard to its end
+        assert (new.cancelled, hearing.cancelled) == (1, 0)
+        before = new.fed
+        assert before >= 20  # blocks of 80 ms
+        deadline = time.monotonic() + 20
+        while new.fed == before or not generator.seeds:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert generator.seeds == ["a fox"]  # and what was heard again started nothing
+
+
+def test_another_microphone_is_opened_when_the_old_one_is_closed() -> None:
+    old, new = Source(1_000_000, True, 0.01, drops=3), Source(1_000_000, True, 0.01, drops=4)
+    service = Service(old, Hearing({}), Generator(), Speaker(), household=Household())
+    with serving(service):
+        wait_until("open", "microphone")
+        hand_over(service, Change({}, "Changed: audio.input.", source=new))
+        deadline = time.monotonic() + 20
+        while not new.opened:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert old.closed
+        found = client.ask("status")
+        assert (found["state"], found["drops"]) == ("listening", 7)
+        assert found["restarts"] == {"daemon": 0, "speech": 0, "microphone": 0}
+
+
+class Notes:
+    """A keeper that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.seeds: list[object] = []
+        self.closed = False
+
+    def tell(self, event: Mapping[str, object]) -> None:
+        self.seeds += [event["text"]] if event["event"] == "seed" else []
+
+    def sounded(self, chunk: AudioChunk) -> None:
+        """Of no interest."""
+
+    def turn(self) -> None:
+        """Of no interest."""
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_what_is_kept_goes_to_the_keepers_of_the_newest_settings() -> None:
+    old, new = Notes(), Notes()
+    household = Household(keepers=[old])
+    service = Service(microphone(), Hearing({}), Generator(), Speaker(), None, household)
+    with serving(service):
+        client.ask("say", seed="a fox")
+        hand_over(service, Change({}, "Changed: history.enabled.", keepers=[new]))
+        client.ask("say", seed="a crow")
+        assert (old.seeds, old.closed, new.seeds, new.closed) == (
+            ["a fox"],
+            True,
+            ["a crow"],
+            False,
+        )
+        hand_over(service, Change({}, "Changed: history.enabled.", keepers=[]))
+        client.ask("say", seed="a hen")
+    assert (new.seeds, new.closed) == (["a crow"], True)
+
+
+class Reloads:
+    """What Household.reload may be; the test says how each ends."""
+
+    def __init__(self) -> None:
+        self.asked: list[Reload] = []
+
+    def __call__(self) -> Reload:
+        self.asked.append(Reload())
+        return self.asked[-1]
+
+
+def in_background(answers: list[object], *, wait: bool = True) -> threading.Thread:
+    def ask() -> None:
+        try:
+            answers.append(client.ask("reload", **({"wait": "yes"} if wait else {})))
+        except Exception as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    return thread
+
+
+def test_two_reloads_at_once_are_both_answered_and_nobody_waits() -> None:
+    reloads, answers = Reloads(), []
+    household = Household(reload=reloads)
+    with serving(Service(microphone(), Hearing({}), Generator(), Speaker(), None, household)):
+        threads = [in_background(answers), in_background(answers)]
+        while len(reloads.asked) < 2:
+            time.sleep(0.01)
+        assert client.ask("status")["state"] == "listening"  # at once
+        reloads.asked[0].done.set_result({"changed": ["voice.name"]})
+        reloads.asked[1].fail(RefusedError("config.yaml, line 3: no."))
+        for thread in threads:
+            thread.join(20)
+    assert {"changed": ["voice.name"]} in answers
+    assert [str(answer) for answer in answers if isinstance(answer, RefusedError)] == [
+        "config.yaml, line 3: no."
+    ]
+
+
+def test_two_reloads_at_once_are_done_one_after_the_other() -> None:
+    loaded = load(environment={})
+    hearing, generator = Mock(folder="vosk"), Mock(device="cpu")
+    kept = Kept("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
+    made = Parts(microphone(), hearing, generator, Mock(), kept)
+    under_way, most = 0, 0
+
+    def read() -> Loaded:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.2)
+        under_way -= 1
+        return loaded
+
+    def take(change: Change | Refusal) -> None:
+        assert isinstance(change, Change)
+        change.done.set_result(None)
+
+    with contextlib.closing(Renewal(read, loaded, made, stamp_of(loaded))) as renewal:
+        renewal.start(take)
+        both = [renewal.reload(), renewal.reload()]
+        nothing = {"changed": [], "later": []}
+        assert [reload.done.result(20) for reload in both] == [nothing, nothing]
+    assert (under_way, most) == (0, 1)
+
+
+def test_a_reload_that_loads_is_answered_at_once_and_told_of_at_its_end() -> None:
+    reloads = Reloads()
+    household = Household(reload=reloads)
+    service = Service(microphone(), Hearing({}), Generator(), Speaker(), None, household)
+    changed = {"changed": ["hearing.model"], "later": []}
+    answers: list[object] = []
+    with serving(service):
+        asking = in_background(answers, wait=False)
+        while not reloads.asked:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        assert answers == []  # whether the file is right is told in the answer
+        reloads.asked[0].read.set_result(changed)
+        asking.join(20)
+        assert answers == [{**changed, "loading": True}]
+        assert client.ask("status")["reloading"] is True
+        reloads.asked[0].done.set_result(changed)
+        assert client.ask("status")["reloading"] is False
+        wrong = in_background(answers, wait=False)
+        while len(reloads.asked) < 2:
+            time.sleep(0.01)
+        reloads.asked[1].fail(RefusedError("config.yaml, line 3: no."))
+        wrong.join(20)
+    assert str(answers[1]) == "config.yaml, line 3: no."
+
+
+def test_a_refusal_is_told_to_all_until_something_is_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = Service(microphone(), Hearing({}), Generator(), Speaker())
+    with serving(service):
+        service.change(Refusal("en.safetensors is broken."))
+        wait_until("en.safetensors is broken.", "refused")
+        assert [r.levelno for r in caplog.records if "broken" in r.message] == [logging.ERROR]
+        hand_over(service, Change({"language": "zh"}, "Changed: language."))
+        found = client.ask("status")
+        assert (found["refused"], found["language"]) == (None, "zh")
+
+
+def test_a_recording_has_nothing_to_reload() -> None:
+    with (
+        serving(Service(microphone(), Hearing({}), Generator(), Speaker())),
+        pytest.raises(RefusedError, match="A recording"),
+    ):
+        client.ask("reload")
+
+
+def test_what_comes_too_late_does_not_wait_for_ever() -> None:
+    reloads = Reloads()
+    service = Service(Source(1), Hearing({}), Generator(), Speaker(), None, Household())
+    service.run()
+    late = Change({}, "Changed: all.")
+    service.change(late)
+    assert isinstance(late.done.exception(1), NotRunningError)
+    assert reloads.asked == []

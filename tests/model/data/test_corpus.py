@@ -1,0 +1,203 @@
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config.errors import InputError
+from config.paths import cache_folder
+from model.data import corpus as corpora
+from model.data.corpus import Batches, CorpusFile, load_corpus, parse_corpus_file, read_documents
+from model.text.tokenizer import load_encoding
+from model.text.vocabulary import Vocabulary
+from tests.model.made import story_text
+
+
+@pytest.fixture
+def stories(tmp_path: Path) -> Path:
+    path = tmp_path / "stories.txt"
+    path.write_text(story_text())
+    return path
+
+
+def test_documents_end_at_lines_with_the_separator(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(
+        "\ufeffOne\r\ntwo\r\n<|endoftext|>\r\n\n<|endoftext|>\nthree <|endoftext|> 3\n".encode()
+    )
+    assert read_documents(path) == ["One\ntwo", "three <|endoftext|> 3"]
+
+
+def test_packed_files_are_unpacked(tmp_path: Path):
+    path = tmp_path / "a.txt.xz"
+    path.write_bytes(lzma.compress("Ein Märchen".encode()))
+    assert read_documents(path) == ["Ein Märchen"]
+
+
+def test_a_sole_long_document_is_cut_at_lines(tmp_path: Path):
+    path = tmp_path / "novel.md"
+    lines = [f"Line {n} of the novel goes on and on." for n in range(1000)]
+    path.write_text("\n".join(lines))
+    documents = read_documents(path)
+    assert len(documents) > 10
+    assert "\n".join(documents).split("\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"Once upon \xff a time", r"a\.txt is not UTF-8 at byte 10"),
+        ("a.txt", b"", "holds no text"),
+        ("a.txt", b" \n<|endoftext|>\n\n", "holds no text"),
+        ("a.txt.xz", b"no xz", "not a complete .xz file"),
+        ("a.txt.xz", lzma.compress(b"text" * 999)[:-9], "not a complete .xz file"),
+    ],
+)
+def test_files_that_hold_no_text_are_refused(
+    tmp_path: Path, name: str, content: bytes, message: str
+):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_documents(tmp_path / name)
+
+
+def test_missing_files_and_folders_are_refused(tmp_path: Path):
+    with pytest.raises(InputError, match=r"none\.txt is missing"):
+        read_documents(tmp_path / "none.txt")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_documents(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["The end.", "The fox ran.\n<|endoftext|>\nThe hen sat."])
+def test_a_tiny_corpus_is_refused(tmp_path: Path, text: str):
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"a\.txt\) is too small: \d+ tokens"):
+        load_corpus([CorpusFile(path)], seed=1)
+
+
+def test_shares_follow_the_last_at_sign(tmp_path: Path):
+    odd = tmp_path / "odd@0.5"
+    odd.touch()
+    assert parse_corpus_file("a.txt@0.2") == CorpusFile(Path("a.txt"), 0.2)
+    assert parse_corpus_file("me@home.txt") == CorpusFile(Path("me@home.txt"))
+    assert parse_corpus_file(str(odd)) == CorpusFile(odd)
+    for share in ("0", "1.5", "-1", "nan"):
+        with pytest.raises(InputError, match="must be above 0 and at most 1"):
+            parse_corpus_file(f"a.txt@{share}")
+
+
+def test_held_out_documents_are_not_trained_on(stories: Path):
+    corpus = load_corpus([CorpusFile(stories)], seed=1)
+    [source] = corpus.sources
+    assert len(corpus.held_out) == 1
+    assert sorted([*corpus.held_out, *source.documents]) == sorted(read_documents(stories))
+    for i, document in enumerate(source.documents):
+        tokens = source.tokens[source.starts[i] : source.starts[i + 1] - 1]
+        assert load_encoding().decode(tokens.tolist()) == document
+
+
+def test_tokens_are_cached_by_content(stories: Path, monkeypatch: pytest.MonkeyPatch):
+    first = load_corpus([CorpusFile(stories)], seed=1)
+    [cached] = (cache_folder() / "tokens").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(corpora, "load_encoding", lambda: pytest.fail("tokenized again"))
+        second = load_corpus([CorpusFile(stories)], seed=1)
+    np.testing.assert_array_equal(second.sources[0].tokens, first.sources[0].tokens)
+    cached.write_bytes(cached.read_bytes()[:-40])
+    third = load_corpus([CorpusFile(stories)], seed=1)
+    np.testing.assert_array_equal(third.sources[0].tokens, first.sources[0].tokens)
+
+
+def test_a_cache_that_cannot_be_written_does_no_harm(stories: Path, home: Path):
+    cache_folder().parent.mkdir(exist_ok=True)
+    cache_folder().write_text("in the way")
+    assert load_corpus([CorpusFile(stories)], seed=1).held_out
+
+
+def test_the_fingerprint_tells_corpora_apart(stories: Path):
+    one = load_corpus([CorpusFile(stories)], seed=1).fingerprint
+    assert load_corpus([CorpusFile(stories)], seed=1).fingerprint == one
+    stories.write_text(stories.read_text().replace("fox", "wolf"))
+    assert load_corpus([CorpusFile(stories)], seed=1).fingerprint != one
+
+
+def test_the_vocabulary_holds_what_is_frequent(stories: Path):
+    corpus = load_corpus([CorpusFile(stories)], seed=1)
+    few, more = (
+        corpora.choose_vocabulary(corpus, Vocabulary.full(), n).pieces for n in (10_000, 8)
+    )
+    assert len(few) == 257
+    assert b" fox" in more
+    assert set(few) < set(more)
+
+
+def test_a_size_is_filled_with_the_commonest_of_those_there_are(stories: Path):
+    corpus = load_corpus([CorpusFile(stories)], seed=1)
+    among = Vocabulary(range(3000))  # " fox" is not among them
+    filled = corpora.choose_vocabulary(corpus, among, 10_000, size=600)
+    assert filled.size == 600
+    assert b" the" in filled.pieces
+    assert b" fox" not in filled.pieces
+    assert set(filled.kept.tolist()) <= set(among.kept.tolist())
+
+
+def test_what_is_chosen_stays_in_its_merge_order(stories: Path):
+    corpus = load_corpus([CorpusFile(stories)], seed=1)
+    order = list(reversed(range(3000)))
+    chosen = corpora.choose_vocabulary(corpus, Vocabulary(order), 10_000, size=600)
+    kept = chosen.merge_order[:-1].tolist()
+    assert kept == sorted(kept, reverse=True)
+    assert order[0] in kept  # what fills it up comes from the front
+
+
+def pass_text(stories: Path, share: float = 1.0, spoken: float = 0.0, number: int = 0) -> str:
+    corpus = load_corpus([CorpusFile(stories, share)], seed=1)
+    vocabulary = corpora.choose_vocabulary(corpus, Vocabulary.full(), 8)
+    ids = corpora.render_pass(corpus, vocabulary, spoken, 1, number)
+    parts = np.split(ids, np.flatnonzero(ids == vocabulary.end))
+    assert [len(parts[0]), len(parts[-1])] == [0, 1]
+    return "\n".join(vocabulary.decode(part) for part in parts[1:-1])
+
+
+def test_a_pass_holds_every_document_once(stories: Path):
+    corpus = load_corpus([CorpusFile(stories)], seed=1)
+    assert sorted(pass_text(stories).split("\n")) == sorted(corpus.sources[0].documents)
+    assert pass_text(stories, number=1) != pass_text(stories, number=0)
+    assert pass_text(stories, number=1) == pass_text(stories, number=1)
+
+
+def test_a_share_draws_anew_in_each_pass(stories: Path):
+    draws = [set(pass_text(stories, 0.3, number=n).split("\n")) for n in range(3)]
+    assert all(8 <= len(draw) <= 28 for draw in draws)
+    assert draws[0] != draws[1]
+
+
+def test_openings_are_spoken_at_the_asked_rate(stories: Path):
+    lines = pass_text(stories, spoken=0.5).split("\n")
+    assert 15 <= sum(line.startswith(" the ") for line in lines) <= 45
+    assert not any(line.startswith(" ") for line in pass_text(stories).split("\n"))
+
+
+def numbers(_: int) -> np.ndarray:
+    return np.arange(101, dtype=np.int32)
+
+
+def test_batches_hand_out_each_sequence_once_in_a_pass():
+    batches = Batches(numbers, batch=2, context=10, seed=1)
+    rows = np.concatenate([batches.next() for _ in range(5)])
+    assert sorted(rows[:, 0].tolist()) == list(range(0, 100, 10))
+    assert (np.diff(rows) == 1).all()
+    following = np.concatenate([batches.next() for _ in range(5)])
+    assert batches.number == 1
+    assert sorted(following[:, 0].tolist()) == list(range(0, 100, 10))
+    assert following[:, 0].tolist() != rows[:, 0].tolist()
+
+
+def test_batches_go_on_from_two_numbers():
+    batches = Batches(numbers, batch=3, context=10, seed=1)
+    for _ in range(5):
+        batches.next()
+    again = Batches(numbers, 3, 10, 1, batches.number, batches.position)
+    for _ in range(5):
+        np.testing.assert_array_equal(again.next(), batches.next())

@@ -1,0 +1,166 @@
+import json
+import math
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from model.checkpoints.weights_file import save_weights
+from model.explain.__main__ import main
+from model.explain.trace import Token, make_lesson
+from model.inference.engine import Decoder
+from model.inference.generator import GeneratorOptions, TextGenerator
+from model.inference.sampler import SamplingOptions
+from model.plotting import labels
+from tests.model.made import small_weights
+
+
+def explain(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def png(path: Path) -> tuple[int, int]:
+    """Width and height of a PNG in pixels."""
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def test_a_chinese_seed_on_the_real_model(tmp_path: Path):
+    result = explain("武", "--language", "zh", "--tokens", 2, "--json", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    lesson = json.loads(result.stdout)
+    assert "".join(t["data"] for t in lesson["tokens"]).replace(" ", "") == "武".encode().hex()
+    size = lesson["model"]["vocabulary_size"]
+    assert [step["number"] for step in lesson["steps"]] == [1, 2]
+    for step, tokens in zip(lesson["steps"], (3, 4), strict=True):  # <|endoftext|>, two for 武
+        shapes = {s["name"]: s["shape"] for s in step["shapes"]}
+        assert shapes["ids"] == [1, tokens]
+        assert shapes["embedding"] == [1, tokens, lesson["model"]["width"]]
+        assert shapes["logits"] == [1, tokens, size]
+        assert shapes["logits[:, -1]"] == [1, size]
+        assert step["drawn"] in [c["token"] for c in step["candidates"]]
+        assert step["text"].startswith("武")
+    for name in ("token-1.png", "token-2.png", "temperature.png"):
+        width, height = png(tmp_path / name)
+        assert width > 1000
+        assert height > 300
+
+
+def test_the_text_shows_tables_and_the_growing_text():
+    result = explain("the old sailor", "--tokens", 2)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert any(re.fullmatch(r"    “ old” +20 6f 6c 64 +2362 +\d+", line) for line in lines)
+    assert sum(line.endswith("← drawn") for line in lines) == 2
+    texts = [line.removeprefix("  text:  ") for line in lines if line.startswith("  text:")]
+    assert texts[0].startswith(" the old sailor")
+    assert texts[1].startswith(texts[0])
+    assert len(texts[1]) > len(texts[0])
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [SamplingOptions(), SamplingOptions(temperature=0), SamplingOptions(1.3, 0, 1.0, 1.0, 0.1)],
+)
+def test_it_draws_what_the_generator_draws(sampling: SamplingOptions):
+    weights = small_weights()
+    lesson = make_lesson(weights, "a fox", sampling, random_seed=1, count=20, top=5)
+    options = GeneratorOptions(sampling, 100, 20, random_seed=1)
+    generator = TextGenerator(Decoder(weights.model, "float32"), weights.vocabulary, options)
+    drawn = list(generator._tokens("a fox"))
+    assert [step.drawn.id for step in lesson.steps] == drawn
+    assert len(drawn) == 20
+
+
+def test_only_the_newest_tokens_are_read_once_the_context_is_full():
+    weights = small_weights()
+    lesson = make_lesson(weights, "x" * 40, SamplingOptions(), 1, count=2, top=3)
+    tokens = len(lesson.tokens)
+    assert tokens > weights.model.config.context_length == 32
+    assert [(step.tokens, step.read) for step in lesson.steps] == [(tokens, 32), (tokens + 1, 32)]
+
+
+def test_each_candidate_tells_what_left_it_out():
+    sampling = SamplingOptions(temperature=1, top_k=4, top_p=0.6, repetition_penalty=1)
+    (step,) = make_lesson(small_weights(), "a fox", sampling, 1, count=1, top=8).steps
+    assert step.left["top-k"] == 4
+    kept = [c for c in step.candidates if not c.left_out_by]
+    assert len(kept) == step.left["top-p"]
+    assert sum(c.chance for c in kept) == pytest.approx(1)
+    assert [c.left_out_by for c in step.candidates[4:8]] == ["top-k"] * 4
+    assert {c.left_out_by for c in step.candidates[:4]} == {"", "top-p"}
+    four = sum(c.plain for c in step.candidates[:4])  # top-p sees what top-k has left
+    likelier = sum(c.plain for c in kept[:-1]) / four
+    assert likelier < 0.6 <= likelier + kept[-1].plain / four
+
+
+def test_dividing_logits_takes_powers_of_probabilities():
+    weights = small_weights()
+    chosen = SamplingOptions(temperature=0.5)
+    lesson = make_lesson(weights, "a fox", chosen, 1, count=1, top=300)
+    first, second = lesson.heats[:2]
+    ratio = first.plain / second.plain
+    assert first.right / second.right == pytest.approx(ratio**2)
+    assert first.power == pytest.approx(first.right)
+    assert first.scaled / second.scaled == pytest.approx(ratio)
+    assert 1 < first.twice / second.twice < math.exp(2)
+    for probabilities in lesson.ways.values():
+        torch.testing.assert_close(probabilities.sum().item(), 1.0)
+
+
+def test_a_font_of_the_machine_is_used_for_what_the_usual_one_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.ttLib.tables._g_l_y_f import Glyph
+    from matplotlib import font_manager
+
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", "wu"])
+    builder.setupCharacterMap({ord("武"): "wu"})
+    builder.setupGlyf({".notdef": Glyph(), "wu": Glyph()})
+    builder.setupHorizontalMetrics({".notdef": (1000, 0), "wu": (1000, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "One Character", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(tmp_path / "one.ttf")
+    manager = font_manager.fontManager
+    only = [entry for entry in manager.ttflist if entry.name.startswith("DejaVu")]
+    monkeypatch.setattr(manager, "ttflist", only)
+    seeds = [(text, text.encode()) for text in ("fox", "武", "文")]
+    assert labels(seeds) == (["fox", "e6 ad a6", "e6 96 87"], ["DejaVu Sans"])
+    manager.addfont(str(tmp_path / "one.ttf"))
+    assert labels(seeds) == (["fox", "武", "e6 96 87"], ["DejaVu Sans", "One Character"])
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [(b" fox", " fox"), (b"\xe6\xad", r"\xe6\xad"), (b"\n\t", r"\n\t"), (b"", "<|endoftext|>")],
+)
+def test_every_token_can_be_shown(data: bytes, text: str):
+    assert Token(0, 0, data).text == text
+
+
+def test_without_matplotlib_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    save_weights(tmp_path / "w.safetensors", small_weights())
+    result = explain("fox", "--weights", tmp_path / "w.safetensors", "--out", tmp_path / "out")
+    assert result.exit_code == 5
+    assert 'pip install "afterword[train]"' in result.stderr
+    assert "Token 3" in result.stdout
+
+
+def test_mistakes_are_told(tmp_path: Path):
+    weights = tmp_path / "w.safetensors"
+    save_weights(weights, small_weights())
+    assert explain("fox", "--weights", tmp_path / "none").exit_code == 65
+    assert explain("fox", "--set", "model.heat=2").exit_code == 78
+    result = explain("fox", "--weights", weights, "--tokens", 1, "--out", weights / "pictures")
+    assert (result.exit_code, "cannot be written" in result.stderr) == (73, True)

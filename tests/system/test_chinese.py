@@ -1,0 +1,49 @@
+"""Chinese as it is spoken and read: a recording of a real person, and what the voice is handed."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from audio.stt.vosk_engine import RATE, VoskEngine
+from audio.tts.engine import SpeechEngine
+from config.load import load
+from tests.support.program import afterword
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+# Whole characters only, and nothing after the last mark.
+POEM = re.compile(r"([\u4e00-\u9fff]+[，、：；。！？]\s*)+")
+
+
+def test_a_real_reader_is_heard_and_answered_with_a_poem(tmp_path: Path, vosk_zh: Path) -> None:
+    """The sentence's first word serves as the trigger, the rest is the seed."""
+    out = tmp_path / "poem.wav"
+    done = afterword(
+        *("run", "--wav", RECORDINGS / "chinese-reader.wav", "--out", out, "--language", "zh"),
+        *("--set", f"hearing.model={vosk_zh}", "--set", "trigger.phrases=[广州市]"),
+        *("--set", "model.random_seed=1"),
+    )
+    assert done.code == 0, done.err
+    assert done.seeds == ["房地产中介协会分析"]
+    (poem,) = done.replies
+    assert POEM.fullmatch(poem), poem
+    assert poem[-1] in "。！？；"
+    sound, rate = soundfile.read(out)
+    assert len(sound) / rate > 3
+    assert abs(sound).max() > 0.1
+
+
+def test_the_voice_reads_characters(vosk_zh: Path) -> None:
+    """Under espeak-ng 1.51 the voice `cmn` reads 春 as "chun one", and nothing of this is heard."""
+    line = "春眠不觉晓，处处闻啼鸟。"
+    voice = load(flags=["language=zh"]).settings.voice
+    engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
+    sound = soxr.resample(engine.render(line).astype(float), engine.rate, RATE)
+    engine.close()
+    quiet = np.zeros(RATE // 2)
+    recognizer = VoskEngine(vosk_zh).open_vocabulary()
+    heard = recognizer.accept(np.concatenate([quiet, sound, quiet]).astype("<i2").tobytes()) or []
+    characters = "".join(word.text for word in [*heard, *recognizer.finish()])
+    assert sum(character in characters for character in "春眠不觉晓处处闻啼鸟") >= 5, characters
