@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from audio.stt.vosk_engine import Hypothesis, PathRecognizer
 
 
-class Ahead:
+class BackgroundRecognizer:
     """Hears what it is given in a thread of its own, in order.
 
     The engine lets other threads run meanwhile. The thread ends with `finish` or `drop`.

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audio.events import Armed, Command
+from audio.events import Command, TriggerSuspected
 from audio.phrases import Phrase
 from audio.stt.vosk_engine import VoskEngine
-from audio.trigger.detector import TriggerListener
+from audio.trigger.detector import TriggerDetector
 from audio.vad import VoiceDetector
 
 STOP = "stop"  # it may come in the middle of what the loudspeaker says
@@ -21,7 +21,7 @@ class SpokenCommand:
     phrase: Phrase
 
 
-class CommandListener:
+class CommandDetector:
     """A small grammar beside that of the trigger, made anew each time it is needed."""
 
     def __init__(
@@ -35,14 +35,14 @@ class CommandListener:
         self._kinds = {command.phrase.text: command.kind for command in commands}
         phrases = [command.phrase for command in commands]
         # In the middle of other words, be they a reply's own, "stop" is mostly something else.
-        self._listener = TriggerListener(engine, phrases, voice, arm_late=False)
+        self._listener = TriggerDetector(engine, phrases, voice, arm_late=False)
         self._origin = origin
 
-    def accept(self, pcm: bytes) -> Armed | Command | None:
+    def accept(self, pcm: bytes) -> TriggerSuspected | Command | None:
         """Hear 16-bit samples; what was said, or the stop phrase that seems to be on its way."""
         coming, hit = self._listener.accept(pcm)
         if coming is not None and self._kinds[coming.text] == STOP:
-            return Armed(coming.text)
+            return TriggerSuspected(coming.text)
         if hit is None:
             return None
         kind = self._kinds[hit.phrase.text]

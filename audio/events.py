@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Armed:
+class TriggerSuspected:
     """A trigger or stop phrase seems to be on its way; a good moment to fall silent."""
 
     phrase: str
@@ -51,7 +51,7 @@ class Resumed:
 
 
 @dataclass(frozen=True)
-class Nothing:
+class NoSpeech:
     """The capture ended without words: `reason` is "silence", "noise" or "end of audio"."""
 
     reason: str
@@ -73,4 +73,4 @@ class Wish:
     kind: str
 
 
-Event = Armed | Triggered | Partial | Paused | Seed | Resumed | Nothing | Command
+Event = TriggerSuspected | Triggered | Partial | Paused | Seed | Resumed | NoSpeech | Command

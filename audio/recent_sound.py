@@ -3,7 +3,7 @@
 from audio.stt.vosk_engine import RATE
 
 
-class RecentSound:
+class AudioRingBuffer:
     """The last seconds of 16-bit sound at 16 kHz. Times are seconds since it was made."""
 
     def __init__(self, seconds: float) -> None:

@@ -10,19 +10,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from audio.commands import WHOLE_SEEDS, CommandListener, SpokenCommand
-from audio.events import Armed, Command, Event, Nothing, Paused, Resumed, Seed, Triggered
+from audio.commands import WHOLE_SEEDS, CommandDetector, SpokenCommand
+from audio.events import (
+    Command,
+    Event,
+    NoSpeech,
+    Paused,
+    Resumed,
+    Seed,
+    Triggered,
+    TriggerSuspected,
+)
 from audio.pcm import AudioChunk
 from audio.phrase_check import weakness
 from audio.phrases import Phrase, parse_phrases
-from audio.recent_sound import RecentSound
-from audio.spoken_wishes import WishCheck
+from audio.recent_sound import AudioRingBuffer
+from audio.spoken_wishes import CommandRescorer
 from audio.stt.vosk_engine import RATE, VoskEngine
-from audio.trigger.detector import Hit, TriggerListener
-from audio.trigger.likelihood_ratio import LikelihoodTest
+from audio.trigger.detector import Detection, TriggerDetector
+from audio.trigger.likelihood_ratio import LikelihoodRatio
 from audio.turn.capture import Capture
-from audio.turn.echo_level import OwnVoice
-from audio.turn.resumption import Afterthought
+from audio.turn.echo_level import EchoLevel
+from audio.turn.resumption import ResumptionDetector
 from audio.vad import VoiceDetector
 from config.settings import SeedSettings, TriggerSettings
 
@@ -36,13 +45,13 @@ _UTTERANCE_END = 0.2  # seconds; the model's own 0.5 only makes the trigger late
 _REPLAY_BLOCK = RATE // 10 * 2  # bytes
 
 
-def open_hearing(
+def open_recognition(
     folder: Path,
     trigger: TriggerSettings,
     seed: SeedSettings,
     language: str,
     commands: Commands | None = None,
-) -> "Hearing":
+) -> "AudioRecognition":
     """Load the Vosk model in `folder` and get ready to listen; takes half a second.
 
     Args:
@@ -66,7 +75,7 @@ def _on(
     seed: SeedSettings,
     language: str,
     commands: Commands,
-) -> "Hearing":
+) -> "AudioRecognition":
     phrases = parse_phrases(trigger.phrases, engine.knows, engine.vocabulary)
     spoken = [
         SpokenCommand(kind, phrase)
@@ -75,14 +84,14 @@ def _on(
     ]
     for phrase in phrases:
         _warn_if_weak(phrase)
-    listener = TriggerListener(
+    listener = TriggerDetector(
         engine,
         phrases,
         VoiceDetector(),
-        test=LikelihoodTest(engine),
+        test=LikelihoodRatio(engine),
         must_begin=trigger.must_begin,
     )
-    return Hearing(engine, listener, trigger.cooldown_seconds, seed, language, spoken)
+    return AudioRecognition(engine, listener, trigger.cooldown_seconds, seed, language, spoken)
 
 
 def _warn_if_weak(phrase: Phrase) -> None:
@@ -94,13 +103,13 @@ def _warn_if_weak(phrase: Phrase) -> None:
         )
 
 
-class Hearing:
+class AudioRecognition:
     """Fulfils the daemon's Hearing. For one thread."""
 
     def __init__(
         self,
         engine: VoskEngine,
-        listener: TriggerListener,
+        listener: TriggerDetector,
         cooldown_seconds: float,
         seed: SeedSettings,
         language: str,
@@ -111,21 +120,21 @@ class Hearing:
         self._cooldown = cooldown_seconds
         self._settings = seed
         self._joiner = "" if language == "zh" else " "
-        self._sound = RecentSound(_KEPT_SECONDS)
+        self._sound = AudioRingBuffer(_KEPT_SECONDS)
         self._offset = 0.0  # seconds from our count to the source's
         self._voice = VoiceDetector()  # one for all captures, as it takes a while to load
         self._capture: Capture | None = None
-        self._afterthought: Afterthought | None = None  # of the capture that has just ended
+        self._afterthought: ResumptionDetector | None = None  # of the capture that has just ended
         self._resumed_after = ""  # the seed after which its speaker has gone on already
-        self._own = OwnVoice()
+        self._own = EchoLevel()
         self._sounding = False
         self._began = 0.0  # when the capture did, by our count
         self._owed = b""  # sound that the capture is still to hear
         self._last_hit = float("-inf")
         self._commands = [one for one in commands if one.kind not in WHOLE_SEEDS]
-        self._wishes = WishCheck(engine, [command.phrase for command in commands])
+        self._wishes = CommandRescorer(engine, [command.phrase for command in commands])
         self._meanings: dict[str, str] = {}  # of short seeds in this capture, so far
-        self._minding: CommandListener | None = None
+        self._minding: CommandDetector | None = None
         self._command_voice = VoiceDetector()
 
     def mind_commands(self, on: bool) -> None:
@@ -133,7 +142,7 @@ class Hearing:
         if not on:
             self._minding = None
         elif self._minding is None and self._commands:
-            self._minding = CommandListener(
+            self._minding = CommandDetector(
                 self._engine, self._commands, self._command_voice, self._sound.seconds
             )
 
@@ -152,7 +161,7 @@ class Hearing:
         seed: SeedSettings,
         language: str,
         commands: Commands | None = None,
-    ) -> "Hearing":
+    ) -> "AudioRecognition":
         """Another one with these settings on the same loaded model; this one goes on as it is.
 
         Raises:
@@ -172,7 +181,7 @@ class Hearing:
         armed, hit = self._listener.accept(chunk.pcm)
         if hit is not None and self._is_new(hit):
             return self._begin(hit)
-        events: list[Event] = [] if armed is None else [Armed(armed.text)]
+        events: list[Event] = [] if armed is None else [TriggerSuspected(armed.text)]
         if self._minding is not None and (said := self._minding.accept(chunk.pcm)):
             events.append(self._placed(said))
         return events + self._go_on(chunk.pcm)
@@ -195,10 +204,10 @@ class Hearing:
         self._capture = self._afterthought = None
         self._owed = b""
 
-    def _is_new(self, hit: Hit) -> bool:
+    def _is_new(self, hit: Detection) -> bool:
         return hit.end - self._last_hit >= self._cooldown
 
-    def _begin(self, hit: Hit) -> list[Event]:
+    def _begin(self, hit: Detection) -> list[Event]:
         """Start a capture at the phrase's end; one that was going on is dropped."""
         self._last_hit = self._began = hit.end
         self._meanings = {}
@@ -228,7 +237,7 @@ class Hearing:
     def _captured(self, capture: Capture, block: bytes) -> list[Event]:
         heard = capture.accept(block)
         last = heard[-1] if heard else None
-        if isinstance(last, Seed | Nothing):
+        if isinstance(last, Seed | NoSpeech):
             self._capture = None
         if isinstance(last, Seed) and capture.may_go_on:
             self._await_more(capture, last.text)
@@ -237,9 +246,9 @@ class Hearing:
     def _await_more(self, capture: Capture, seed: str) -> None:
         if seed != self._resumed_after:  # without new words it was noise, and would be so again
             self._resumed_after = seed
-            self._afterthought = Afterthought(capture, self._voice, self._own)
+            self._afterthought = ResumptionDetector(capture, self._voice, self._own)
 
-    def _heard_after(self, after: Afterthought, block: bytes) -> list[Event]:
+    def _heard_after(self, after: ResumptionDetector, block: bytes) -> list[Event]:
         if after.accept(block, sounding=self._sounding):
             self._capture, self._afterthought = after.capture, None
             after.capture.resume(after.sound)

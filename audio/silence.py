@@ -3,7 +3,7 @@
 from audio.pcm import AudioChunk
 
 
-class Silence:
+class DigitalSilence:
     """Watches the sound of one source."""
 
     SECONDS = 5.0  # a noise gate gives zeros, too, but seldom for long

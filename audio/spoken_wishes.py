@@ -11,7 +11,7 @@ _SHORT = 1.5  # times the letters of the longest phrase: a longer seed is none o
 _BEFORE = bytes(RATE // 2 * 2)  # silence; a recogniser needs a moment to begin
 
 
-class WishCheck:
+class CommandRescorer:
     """A small grammar of the phrases beside the open recogniser, which knows them only by chance.
 
     With the words of everyday talk beside them, so that other short seeds are not taken for them.

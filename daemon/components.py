@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, TypeVar
 from audio.manners import Manners, manners
 from config.errors import AudioDeviceError
 from config.settings import Settings
-from daemon.memory import give_back_memory, share_one_arena
+from daemon.memory import trim_heap, use_one_malloc_arena
 from daemon.ports import AudioSource
-from model.checkpoints.store import Kept
+from model.checkpoints.store import WeightsInfo
 from model.inference.loading import load_weights
 
 if TYPE_CHECKING:  # each is imported where it is used; all together take seconds
-    from audio.output.speech_output import Samples, Speaker
-    from audio.recognition import Hearing
+    from audio.output.speech_output import Samples, SpeechOutput
+    from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
     from model.inference.generator import TextGenerator
 
@@ -30,14 +30,14 @@ Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """All that serves a microphone, made from the same settings."""
 
     source: AudioSource
-    hearing: "Hearing"
+    hearing: "AudioRecognition"
     generator: "TextGenerator"
-    speaker: "Speaker"
-    weights: Kept
+    speaker: "SpeechOutput"
+    weights: WeightsInfo
     out: Path | None = None  # receives the speech instead of the loudspeaker
 
     def about(self, settings: Settings) -> Mapping[str, object]:
@@ -61,13 +61,13 @@ class Parts:
         }
 
 
-def open_parts(settings: Settings, out: Path | None, *, patient: bool) -> Parts:
+def open_components(settings: Settings, out: Path | None, *, patient: bool) -> Components:
     """Everything for a microphone; what may be missing is looked for first.
 
     Raises:
         AfterwordError: as the functions below.
     """
-    share_one_arena()
+    use_one_malloc_arena()
     gc.disable()  # nothing of what is imported and loaded here is garbage
     try:
         with contextlib.ExitStack() as undo:
@@ -75,14 +75,14 @@ def open_parts(settings: Settings, out: Path | None, *, patient: bool) -> Parts:
             source = open_source(settings, None, patient=patient)
             starting = _beside(lambda: open_engine(settings))
             undo.callback(starting.add_done_callback, _close)
-            hearing = open_hearing(settings)
+            hearing = open_recognition(settings)
             generator, weights = loading.result()
-            speaker = open_speaker(settings, out, starting.result(), patient=patient)
+            speaker = open_speech_output(settings, out, starting.result(), patient=patient)
             undo.pop_all()
     finally:
         gc.enable()
-    give_back_memory()
-    return Parts(source, hearing, generator, speaker, weights, out)
+    trim_heap()
+    return Components(source, hearing, generator, speaker, weights, out)
 
 
 def _beside(make: "Callable[[], Made]") -> "Future[Made]":
@@ -125,7 +125,7 @@ def open_source(settings: Settings, wav: Path | None, *, patient: bool = False) 
     return Microphone(settings.audio.input)
 
 
-def open_hearing(settings: Settings) -> "Hearing":
+def open_recognition(settings: Settings) -> "AudioRecognition":
     """Load the recogniser (0.5 s).
 
     Raises:
@@ -136,7 +136,7 @@ def open_hearing(settings: Settings) -> "Hearing":
     from audio.stt import vosk_models
 
     folder = vosk_models.find(settings.language, settings.hearing.model)
-    return recognition.open_hearing(
+    return recognition.open_recognition(
         folder, settings.trigger, settings.seed, settings.language, commands(settings)
     )
 
@@ -177,13 +177,13 @@ def open_generator(settings: Settings) -> "TextGenerator":
     return load_weights(settings)[0]
 
 
-def open_speaker(
+def open_speech_output(
     settings: Settings,
     out: Path | None,
     engine: "SpeechEngine | None" = None,
     *,
     patient: bool = False,
-) -> "Speaker":
+) -> "SpeechOutput":
     """Open the loudspeaker, or the WAV file where one is given.
 
     Args:
@@ -198,12 +198,12 @@ def open_speaker(
         ConfigError: there is no such voice.
         SpeechError: the engine does not start.
     """
-    from audio.output.loudspeaker import StreamPlayer, WavFilePlayer
-    from audio.output.speech_output import Speaker
+    from audio.output.loudspeaker import Loudspeaker, WavFilePlayer
+    from audio.output.speech_output import SpeechOutput
 
     engine = engine or open_engine(settings)  # first: a wrong voice must not empty the file
-    sink = WavFilePlayer(out) if out else StreamPlayer(settings.audio.output)
-    speaker = Speaker(engine, sink, settings.voice.pause_seconds, open_cues(settings))
+    sink = WavFilePlayer(out) if out else Loudspeaker(settings.audio.output)
+    speaker = SpeechOutput(engine, sink, settings.voice.pause_seconds, open_cues(settings))
     if patient:
         with contextlib.suppress(AudioDeviceError):
             sink.open()

@@ -41,7 +41,7 @@ class AudioSource(Protocol):
         """Let the iterator end soon; may be called from a signal handler or another thread."""
 
 
-class Hearing(Protocol):
+class Recognition(Protocol):
     """Sound to events."""
 
     def feed(self, chunk: AudioChunk) -> Sequence[Event]:
@@ -71,7 +71,7 @@ class Generator(Protocol):
         """Yield each sentence as soon as it is complete; looks at `cancelled` at every token."""
 
 
-class Speaker(Protocol):
+class SpeechOutput(Protocol):
     """Sentences to sound."""
 
     @property
@@ -125,7 +125,7 @@ class Speaker(Protocol):
         """Fall silent at once and free the device and the child process."""
 
 
-class Keeper(Protocol):
+class Observer(Protocol):
     """Who keeps something of what happens, because the user wants it; called by the loop."""
 
     def tell(self, event: Mapping[str, object]) -> None:
@@ -142,7 +142,7 @@ class Keeper(Protocol):
 
 
 @dataclass(frozen=True)
-class Change:
+class ComponentUpdate:
     """New parts to go on with, made while the old ones serve; None where the old one stays.
 
     Attributes:
@@ -157,16 +157,16 @@ class Change:
     about: Mapping[str, object]
     told: str
     source: AudioSource | None = None
-    hearing: Hearing | None = None
+    hearing: Recognition | None = None
     generator: Generator | None = None
     speak_anew: Callable[[], None] | None = None
-    keepers: Sequence[Keeper] | None = None
+    keepers: Sequence[Observer] | None = None
     manners: Manners | None = None
     done: Future[None] = field(default_factory=Future)
 
 
 @dataclass(frozen=True)
-class Refusal:
+class UpdateRejected:
     """New settings or weights were not good, and the old ones stay; `reason` is a sentence."""
 
     reason: str

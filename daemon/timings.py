@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Times:
+class TurnTimings:
     """When a reply came about, in seconds since its seed was decided upon; None: it never did.
 
     What came before the decision is negative: the last voice always, and what was prepared.
@@ -27,13 +27,13 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Turn:
+class TurnRecord:
     """One reply: its number, how far it came, and its times once it is over."""
 
     number: int
     sentences: int = 0
     outcome: str = "under way"
-    times: Times = field(default_factory=Times)
+    times: TurnTimings = field(default_factory=TurnTimings)
 
     def in_words(self) -> str:
         """A line without any word of what was said."""

@@ -55,7 +55,7 @@ _CHUNK_SAMPLES = 2048
 _WIDTH = 2  # bytes of a sample
 
 
-class Engine(Protocol):
+class TtsEngine(Protocol):
     """Text to samples."""
 
     @property
@@ -71,7 +71,7 @@ class House:
     """What all clients share; each part serves one of them at a time."""
 
     generator: Generator
-    engine: Engine
+    engine: TtsEngine
     info: Info
     thinking: asyncio.Lock = field(default_factory=asyncio.Lock)
     speaking: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -106,7 +106,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.bmm(scores.softmax(dim=-1), v).view(b, h, t, d)
 
 
-class Attention(nn.Module):
+class CausalSelfAttention(nn.Module):
     """Causal self-attention: each token gathers from itself and those before it."""
 
     def __init__(self, config: TransformerConfig, layer: int) -> None:
@@ -156,7 +156,7 @@ class Block(nn.Module):
     def __init__(self, config: TransformerConfig, layer: int) -> None:
         super().__init__()
         self.norm1 = nn.RMSNorm(config.width, eps=NORM_EPSILON)
-        self.attention = Attention(config, layer)
+        self.attention = CausalSelfAttention(config, layer)
         self.norm2 = nn.RMSNorm(config.width, eps=NORM_EPSILON)
         self.mlp = Mlp(config)
 

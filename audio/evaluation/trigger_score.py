@@ -11,7 +11,7 @@ import numpy.typing as npt
 from audio.events import Triggered
 from audio.input.file import WavFile
 from audio.pcm import CHUNK_SECONDS, AudioChunk
-from audio.recognition import Hearing
+from audio.recognition import AudioRecognition
 from audio.stt.vosk_engine import RATE
 from config.errors import InputError
 
@@ -29,7 +29,7 @@ _SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".mp3"])
 
 
 @dataclass(frozen=True)
-class Heard:
+class FalseRejects:
     """What became of recordings of the phrase.
 
     Attributes:
@@ -44,7 +44,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Mistaken:
+class FalseAccepts:
     """How often `hours` of speech without the phrase triggered."""
 
     count: int
@@ -86,7 +86,9 @@ class Noise:
     ratio_db: float
 
 
-def hear_phrase(hearing: Hearing, clips: Sequence[Sound], noise: Noise | None = None) -> Heard:
+def count_false_rejects(
+    hearing: AudioRecognition, clips: Sequence[Sound], noise: Noise | None = None
+) -> FalseRejects:
     """Play each clip, then a pause, in which the noise goes on.
 
     The hearing must have a cool-down of 0.
@@ -97,7 +99,7 @@ def hear_phrase(hearing: Hearing, clips: Sequence[Sound], noise: Noise | None = 
         if noise is not None:
             sound = _clipped(sound + _noise_for(clip, len(sound), noise, number))
         delays += list(_delays(hearing, sound))[:1]
-    return Heard(len(clips), len(clips) - len(delays), tuple(delays))
+    return FalseRejects(len(clips), len(clips) - len(delays), tuple(delays))
 
 
 def _noise_for(clip: Sound, samples: int, noise: Noise, number: int) -> npt.NDArray[np.float64]:
@@ -106,16 +108,16 @@ def _noise_for(clip: Sound, samples: int, noise: Noise, number: int) -> npt.NDAr
     return part * (_level(clip) / _level(part) * 10 ** (-noise.ratio_db / 20))
 
 
-def hear_others(hearing: Hearing, sounds: Iterable[Sound]) -> Mistaken:
+def count_false_accepts(hearing: AudioRecognition, sounds: Iterable[Sound]) -> FalseAccepts:
     """Play what does not hold the phrase; pauses between do not count as time."""
     count = samples = 0
     for sound in sounds:
         samples += len(sound)
         count += len(list(_delays(hearing, np.concatenate([sound, _room(_GAP_SECONDS)]))))
-    return Mistaken(count, samples / RATE / 3600)
+    return FalseAccepts(count, samples / RATE / 3600)
 
 
-def _delays(hearing: Hearing, sound: Sound) -> Iterator[float]:
+def _delays(hearing: AudioRecognition, sound: Sound) -> Iterator[float]:
     """Seconds from the phrase's end to each trigger in the sound."""
     for at in range(0, len(sound), _CHUNK):
         end = min(at + _CHUNK, len(sound)) / RATE

@@ -34,7 +34,7 @@ STALL_SECONDS = 2.0  # a device that asked for nothing for so long is dead
 WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
-class Feed:
+class PlaybackBuffer:
     """The samples that the loudspeaker is to play next.
 
     One thread puts, the device's callback takes. Neither waits for the other: the queue is a
@@ -122,7 +122,7 @@ class Feed:
             self.clear()
 
 
-class StreamPlayer:
+class Loudspeaker:
     """A loudspeaker, through one PortAudio stream that stays open between sentences.
 
     One thread plays, waits and stops; `close` may be called from any other.
@@ -135,8 +135,8 @@ class StreamPlayer:
         self._wanted = wanted
         self._opener = Opener(self._new_stream)
         self._device_rate = RATE
-        self._feed = Feed(int(FADE_SECONDS * RATE))
-        self._cues = Feed(0)  # sounds at once, beside what is being said
+        self._feed = PlaybackBuffer(int(FADE_SECONDS * RATE))
+        self._cues = PlaybackBuffer(0)  # sounds at once, beside what is being said
         self._stream: Any = None
         self._called_at = 0.0
         self._closed = False
@@ -247,7 +247,7 @@ class StreamPlayer:
             ) from error
 
     def _start_stream(self, sounddevice: Any, device: Device, rate: int) -> Any:
-        self._feed, self._cues = Feed(int(FADE_SECONDS * rate)), Feed(0)
+        self._feed, self._cues = PlaybackBuffer(int(FADE_SECONDS * rate)), PlaybackBuffer(0)
         self._device_rate = rate
         stream = start_stream(
             lambda: sounddevice.RawOutputStream(

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from audio.output.word_timeline import Said, words_between
+from audio.output.word_timeline import PlayedText, words_between
 from audio.tts.engine import clean_text, split_text
 from config.errors import AfterwordError, AudioDeviceError, ConfigError
 
@@ -17,7 +17,7 @@ Samples = npt.NDArray[np.int16]
 Cancelled = Callable[[], bool]
 
 
-class Engine(Protocol):
+class TtsEngine(Protocol):
     """Text to samples."""
 
     @property
@@ -41,7 +41,7 @@ class Engine(Protocol):
         """End a `render` under way in another thread, which then raises."""
 
 
-class Sink(Protocol):
+class AudioSink(Protocol):
     """Samples to the ear, or to a file."""
 
     @property
@@ -87,7 +87,7 @@ class Spoken:
     cancelled: bool
 
 
-class Speaker:
+class SpeechOutput:
     """Speaks sentences as they come.
 
     One thread says; `close` may be called from any other and does not wait for it.
@@ -95,8 +95,8 @@ class Speaker:
 
     def __init__(
         self,
-        engine: Engine,
-        sink: Sink,
+        engine: TtsEngine,
+        sink: AudioSink,
         pause_seconds: float,
         cues: Mapping[str, Samples] | None = None,
     ) -> None:
@@ -110,7 +110,7 @@ class Speaker:
         self.spoken = Spoken(None, 0, 0.0, False)  # the last `say`
         self._begins: tuple[float, ...] = ()  # monotonic time at which each sentence sounds
         self._until = 0.0  # ... and at which all that is queued has sounded
-        self._said: tuple[Said, ...] = ()
+        self._said: tuple[PlayedText, ...] = ()
         self._late = 0.0  # seconds by which it may sound later, for it was held
 
     def start(self) -> None:
@@ -214,8 +214,8 @@ class Speaker:
 
     def renew(
         self,
-        engine: Engine | None,
-        sink: Sink | None,
+        engine: TtsEngine | None,
+        sink: AudioSink | None,
         pause_seconds: float,
         cues: Mapping[str, Samples] | None = None,
     ) -> None:
@@ -273,12 +273,12 @@ class Speaker:
         if first and len(samples):
             self._begins += (begin,)
         if text:
-            self._said += (Said(text, begin, self._until),)
+            self._said += (PlayedText(text, begin, self._until),)
 
     def _report(self, cancelled: bool) -> None:
         last = self.spoken
         self.spoken = Spoken(self._sink.started_at, last.sentences, last.seconds, cancelled)
 
 
-def _silence(engine: Engine, seconds: float) -> Samples:
+def _silence(engine: TtsEngine, seconds: float) -> Samples:
     return np.zeros(int(seconds * engine.rate), np.int16)

@@ -9,7 +9,7 @@ _MARK = 4  # letters; the pause after a comma or a full stop takes as long as so
 
 
 @dataclass(frozen=True)
-class Said:
+class PlayedText:
     """A text and the moments at which its sound begins and ends, by any clock in seconds."""
 
     text: str
@@ -17,7 +17,7 @@ class Said:
     end: float
 
 
-def words_between(said: Iterable[Said], begin: float, end: float) -> str:
+def words_between(said: Iterable[PlayedText], begin: float, end: float) -> str:
     """The words that sounded, at least in part, between two moments.
 
     The engine does not tell when it says which word, so each has its share of the time by its
@@ -32,7 +32,7 @@ def words_between(said: Iterable[Said], begin: float, end: float) -> str:
     )
 
 
-def _reckoned(said: Said) -> Iterator[tuple[str, float, float]]:
+def _reckoned(said: PlayedText) -> Iterator[tuple[str, float, float]]:
     words = _WORD.findall(said.text)
     lengths = [len(word) + 1 + _MARK * (not word[-1].isalnum()) for word in words]
     seconds_each = (said.end - said.begin) / max(1, sum(lengths))

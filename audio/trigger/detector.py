@@ -7,11 +7,11 @@ from itertools import pairwise
 from audio.near_words import parts
 from audio.pcm import CHUNK_SECONDS
 from audio.phrases import Phrase, find
-from audio.recent_sound import RecentSound
+from audio.recent_sound import AudioRingBuffer
 from audio.stt.vosk_engine import RATE, UNKNOWN, VoskEngine, Word
-from audio.trigger.energy_gate import QuietGate
-from audio.trigger.likelihood_ratio import LikelihoodTest
-from audio.trigger.verifier import Confirmation
+from audio.trigger.energy_gate import EnergyGate
+from audio.trigger.likelihood_ratio import LikelihoodRatio
+from audio.trigger.verifier import TriggerVerifier
 from audio.vad import VoiceDetector
 
 _LONGEST_GAP = 1.0  # seconds between two words of one phrase
@@ -28,7 +28,7 @@ _BEGINNING_GAP = 0.3  # seconds without a word before a phrase that must begin w
 
 
 @dataclass(frozen=True)
-class Hit:
+class Detection:
     """A phrase was said, from `start` to `end` seconds after the listener was made.
 
     Attributes:
@@ -43,7 +43,7 @@ class Hit:
     pauses: bool
 
 
-class TriggerListener:
+class TriggerDetector:
     """Hears nothing but the phrases.
 
     Partial results show a phrase before it is over, but are wrong dozens of times an hour; final
@@ -60,7 +60,7 @@ class TriggerListener:
         phrases: Sequence[Phrase],
         voice: VoiceDetector,
         *,
-        test: LikelihoodTest | None = None,
+        test: LikelihoodRatio | None = None,
         must_begin: bool = False,
         arm_late: bool = True,
     ) -> None:
@@ -77,12 +77,12 @@ class TriggerListener:
         self._engine = engine
         self._phrases = sorted(phrases, key=lambda phrase: -len(phrase.words))
         self._grammar = _grammar(phrases)
-        self._confirmation = Confirmation(engine, phrases, self._grammar, test)
+        self._confirmation = TriggerVerifier(engine, phrases, self._grammar, test)
         self._must_begin = must_begin
         self._arm_late = arm_late
         self._voice = voice
-        self._sound = RecentSound(_KEPT_SECONDS)
-        self._gate = QuietGate()
+        self._sound = AudioRingBuffer(_KEPT_SECONDS)
+        self._gate = EnergyGate()
         self._waiting = b""  # sound that has not been heard yet
         self._begin()
 
@@ -95,7 +95,7 @@ class TriggerListener:
         self._armed = False
         self._watching = False  # for the pause after a phrase
 
-    def accept(self, pcm: bytes) -> tuple[Phrase | None, Hit | None]:
+    def accept(self, pcm: bytes) -> tuple[Phrase | None, Detection | None]:
         """Hear 16-bit samples.
 
         Returns:
@@ -146,7 +146,7 @@ class TriggerListener:
         self._heard_until = now
         return self._sound.since(start)
 
-    def _doze(self) -> Hit | None:
+    def _doze(self) -> Detection | None:
         """Let no utterance span what is never heard."""
         if not self._begun:
             return None
@@ -160,7 +160,7 @@ class TriggerListener:
             pcm = self._sound.since(self._sound.seconds - _WARM_UP)
         return self._voice.accept(pcm) >= _PAUSE
 
-    def finish(self) -> Hit | None:
+    def finish(self) -> Detection | None:
         """The sound has ended: judge what is left, and begin anew."""
         pcm = self._due() if self._waiting else b""  # first, for it may want a new recogniser
         words = self._recognizer.accept(pcm) or []
@@ -168,7 +168,7 @@ class TriggerListener:
         self._begin()
         return hit
 
-    def _judge(self, words: list[Word], *, pauses: bool = False) -> Hit | None:
+    def _judge(self, words: list[Word], *, pauses: bool = False) -> Detection | None:
         """The last phrase in an utterance; it may have begun in the one before."""
         heard = [*self._recent, *words]
         texts = [word.text for word in heard]
@@ -185,7 +185,7 @@ class TriggerListener:
             start, end = self._origin + said[0].start, self._origin + said[-1].end
             if self._confirmation.confirms(phrase, self._sound, start, end):
                 self._recent = []
-                return Hit(phrase, start, end, begins, pauses)
+                return Detection(phrase, start, end, begins, pauses)
         self._confirmation.drop()
         return None
 

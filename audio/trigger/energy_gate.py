@@ -10,7 +10,7 @@ _MARGIN_DB = 5.0  # above it; the vowels of a phrase that can be understood at a
 _LINGER = 1.5  # seconds for which the gate stays open, for speech has pauses
 
 
-class QuietGate:
+class EnergyGate:
     """Closed while all sound is about as loud as the quietest of the last seconds.
 
     A voice is louder than the steady noise behind it. Noise that is never steady keeps it open.

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from audio.ahead import Ahead
+from audio.ahead import BackgroundRecognizer
 from audio.common_words import COMMON_WORDS
 from audio.level import levels_db, loudness_db
 from audio.near_words import unlike
 from audio.phrases import Phrase
-from audio.recent_sound import RecentSound
+from audio.recent_sound import AudioRingBuffer
 from audio.stt.vosk_engine import RATE, UNKNOWN, Hypothesis, VoskEngine
 
 _COUNTED_WORDS = 2  # of a longer phrase
@@ -31,10 +31,12 @@ def earliest(phrase: Phrase, start: float, end: float) -> float:
     return max(start, end - _LONGEST_WORD * len(phrase.words))
 
 
-class InContext:
+class ContextScore:
     """How much likelier a phrase makes a sound that holds more than it."""
 
-    def __init__(self, text: str, among: Ahead, without: Ahead) -> None:
+    def __init__(
+        self, text: str, among: BackgroundRecognizer, without: BackgroundRecognizer
+    ) -> None:
         self._text = text
         self._among = among
         self._without = without
@@ -55,7 +57,7 @@ class InContext:
         self._without.drop()
 
 
-def _needed_gain(sound: RecentSound, start: float, end: float) -> float:
+def _needed_gain(sound: AudioRingBuffer, start: float, end: float) -> float:
     """For each word, in nats: in noise also what was said is less like itself.
 
     How clear the sound is: how far the phrase is above the quiet moments around it, in dB.
@@ -73,7 +75,7 @@ def _best(paths: Iterable[Hypothesis], text: str = "") -> float:
     return max(found, default=float("-inf"))
 
 
-class LikelihoodTest:
+class LikelihoodRatio:
     """Compares how likely a sound is as the phrase and as any of the 3,000 words said most.
 
     Sound that is the phrase becomes far more likely by it; sound that only resembles it does not,
@@ -90,15 +92,20 @@ class LikelihoodTest:
         self._words = engine.frequent_words or sorted(filter(engine.knows, COMMON_WORDS))
         self._rivals: dict[tuple[str, ...], list[str]] = {}
 
-    def begin(self, phrase: Phrase, pcm: bytes) -> InContext:
+    def begin(self, phrase: Phrase, pcm: bytes) -> ContextScore:
         """Begin to hear the phrase with the words around it, at best while it is being said."""
         text, rivals = " ".join(phrase.words), self._rivals_of(phrase)
         # Beforehand, the phrase is as likely as all the words together.
         among = self._ahead([*[text] * len(rivals), *rivals], pcm, _ALTERNATIVES)
-        return InContext(text, among, self._ahead(rivals, pcm))
+        return ContextScore(text, among, self._ahead(rivals, pcm))
 
     def passes(
-        self, phrase: Phrase, sound: RecentSound, start: float, end: float, context: InContext
+        self,
+        phrase: Phrase,
+        sound: AudioRingBuffer,
+        start: float,
+        end: float,
+        context: ContextScore,
     ) -> bool:
         """Whether the phrase was said from `start` to `end`, in seconds.
 
@@ -121,8 +128,8 @@ class LikelihoodTest:
         itself = self._ahead([" ".join(phrase.words)], pcm).finish()
         return _best(itself.result()) - _best(other.result())
 
-    def _ahead(self, entries: list[str], pcm: bytes, count: int = 1) -> Ahead:
-        return Ahead(lambda: self._engine.paths(entries, count), pcm)
+    def _ahead(self, entries: list[str], pcm: bytes, count: int = 1) -> BackgroundRecognizer:
+        return BackgroundRecognizer(lambda: self._engine.paths(entries, count), pcm)
 
     def _rivals_of(self, phrase: Phrase) -> list[str]:
         """The frequent words; those alike to the phrase's would be heard for them."""

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audio.ahead import Ahead
+from audio.ahead import BackgroundRecognizer
 from audio.common_words import COMMON_WORDS
 from audio.near_words import unlike
 from audio.phrases import Phrase, find
-from audio.recent_sound import RecentSound
+from audio.recent_sound import AudioRingBuffer
 from audio.stt.vosk_engine import VoskEngine
-from audio.trigger.likelihood_ratio import InContext, LikelihoodTest, earliest
+from audio.trigger.likelihood_ratio import ContextScore, LikelihoodRatio, earliest
 
 _AROUND = 0.5  # seconds before and after a phrase that are heard with it
 _LEAST_BEFORE = 0.2  # of them, before a phrase that began earlier than was thought
@@ -25,8 +25,8 @@ class _Hearing:
     phrase: Phrase
     begin: float
     end: float
-    again: Ahead
-    context: InContext | None
+    again: BackgroundRecognizer
+    context: ContextScore | None
 
     def hear(self, pcm: bytes) -> None:
         self.again.hear(pcm)
@@ -39,7 +39,7 @@ class _Hearing:
             self.context.drop()
 
 
-class Confirmation:
+class TriggerVerifier:
     """Hears a phrase with the words of everyday talk beside it, and puts it to the test.
 
     "Okay computer" was "hey computer" only for want of "okay". To listen with these words always
@@ -52,7 +52,7 @@ class Confirmation:
         engine: VoskEngine,
         phrases: Sequence[Phrase],
         grammar: Sequence[str],
-        test: LikelihoodTest | None,
+        test: LikelihoodRatio | None,
     ) -> None:
         """Get ready.
 
@@ -70,7 +70,7 @@ class Confirmation:
         self._test = test
         self._hearing: _Hearing | None = None
 
-    def hear(self, phrase: Phrase | None, sound: RecentSound, pcm: bytes) -> None:
+    def hear(self, phrase: Phrase | None, sound: AudioRingBuffer, pcm: bytes) -> None:
         """Take note of the newest 16-bit samples, and of what seems to be on its way in them.
 
         Args:
@@ -85,9 +85,9 @@ class Confirmation:
             begin = sound.seconds - _LONG_WORD * len(phrase.words) - _AROUND
             self._hearing = self._begin(phrase, sound, begin, sound.seconds + _REST)
 
-    def _begin(self, phrase: Phrase, sound: RecentSound, begin: float, end: float) -> _Hearing:
+    def _begin(self, phrase: Phrase, sound: AudioRingBuffer, begin: float, end: float) -> _Hearing:
         pcm = sound.since(begin, end)
-        again = Ahead(lambda: self._engine.paths(self._entries), pcm)
+        again = BackgroundRecognizer(lambda: self._engine.paths(self._entries), pcm)
         context = self._test.begin(phrase, pcm) if self._test is not None else None
         return _Hearing(phrase, begin, end, again, context)
 
@@ -97,7 +97,7 @@ class Confirmation:
             self._hearing.drop()
         self._hearing = None
 
-    def confirms(self, phrase: Phrase, sound: RecentSound, start: float, end: float) -> bool:
+    def confirms(self, phrase: Phrase, sound: AudioRingBuffer, start: float, end: float) -> bool:
         """Whether the phrase that seems to be said from `start` to `end` seconds was said."""
         hearing = self._prepared(phrase, sound, start, end)
         if hearing is None:
@@ -110,7 +110,7 @@ class Confirmation:
         return passes and bool(heard) and find(phrase.words, heard[0].text.split()) >= 0
 
     def _prepared(
-        self, phrase: Phrase, sound: RecentSound, start: float, end: float
+        self, phrase: Phrase, sound: AudioRingBuffer, start: float, end: float
     ) -> _Hearing | None:
         """What was begun in time for this phrase, and has not heard too much after it."""
         hearing, self._hearing = self._hearing, None

@@ -3,10 +3,10 @@
 from functools import cached_property
 from statistics import median
 
-from audio.events import Nothing, Partial, Paused, Seed
+from audio.events import NoSpeech, Partial, Paused, Seed
 from audio.level import SILENCE_DB, level_db
 from audio.stt.vosk_engine import RATE, Recognizer, VoskEngine, Word
-from audio.turn.echo_level import OwnVoice
+from audio.turn.echo_level import EchoLevel
 from audio.turn.endpointing import needed_silence
 from audio.vad import VoiceDetector
 from config.settings import SeedSettings
@@ -37,7 +37,7 @@ class Capture:
         voice: VoiceDetector,
         settings: SeedSettings,
         joiner: str,
-        own: OwnVoice,
+        own: EchoLevel,
     ) -> None:
         self._settings = settings
         self._joiner = joiner
@@ -60,7 +60,7 @@ class Capture:
         """Made when the first sound comes, for it takes 0.08 s, and a cue might wait for it."""
         return self._engine.open_vocabulary()
 
-    def accept(self, pcm: bytes) -> list[Partial | Paused | Seed | Nothing]:
+    def accept(self, pcm: bytes) -> list[Partial | Paused | Seed | NoSpeech]:
         """Hear 16-bit samples; a Seed or Nothing is the last event there is."""
         self.seconds += len(pcm) / 2 / RATE
         before = self._text()
@@ -70,7 +70,7 @@ class Capture:
             self._words += ended
         self._partial = self._recognizer.partial()
         text = self._text()
-        events: list[Partial | Paused | Seed | Nothing] = []
+        events: list[Partial | Paused | Seed | NoSpeech] = []
         if text != before:
             self._changed = self.seconds
             events.append(Partial(text))
@@ -94,13 +94,13 @@ class Capture:
         self._longest_pause = max(self._longest_pause, self._quiet + seconds - RESUMED_SECONDS)
         self._quiet, self._changed, self._resumed = 0.0, self.seconds, self.seconds
 
-    def finish(self, empty: str = "silence") -> Seed | Nothing:
+    def finish(self, empty: str = "silence") -> Seed | NoSpeech:
         """End now; `empty` is the reason to give where there was no word at all."""
         self._words += self._recognizer.finish()
         self._partial = ""
         texts = [word.text for word in self._words]
         if not _is_speech(texts) or not self._is_voiced():
-            return Nothing("noise" if texts else empty)
+            return NoSpeech("noise" if texts else empty)
         return Seed(self._text(), self._words[-1].end)
 
     def _is_over(self) -> bool:

@@ -12,7 +12,7 @@ _RANK = 0.9  # of a reply's blocks are quieter; its peaks are a few dB above
 _MARGIN_DB = 6.0  # above that is another voice, and above what it must be to be noticed
 
 
-class OwnVoice:
+class EchoLevel:
     """Learns from each reply how loud it came back. Levels are in dB of full scale."""
 
     def __init__(self) -> None:

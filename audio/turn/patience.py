@@ -6,7 +6,7 @@ from audio.events import Event, Resumed, Seed
 from audio.turn.resumption import SECONDS
 
 
-class Patience:
+class FinalSeedFilter:
     """Holds a seed back for as long as the hearing may take it back, and so spares a reply."""
 
     def __init__(self) -> None:

@@ -2,14 +2,14 @@
 
 from audio.stt.vosk_engine import RATE
 from audio.turn.capture import RESUMED_SECONDS, Capture
-from audio.turn.echo_level import OwnVoice
+from audio.turn.echo_level import EchoLevel
 from audio.vad import VoiceDetector
 
 SECONDS = 1.5  # all pauses of 50 readers were over by then (docs/hearing.md)
 _ONSET_BYTES = 2 * round(0.2 * RATE)  # of sound before a voice is noticed
 
 
-class Afterthought:
+class ResumptionDetector:
     """What comes after a capture that has ended.
 
     Attributes:
@@ -18,7 +18,7 @@ class Afterthought:
             what came before its speaker's voice, which may have been ours.
     """
 
-    def __init__(self, capture: Capture, voice: VoiceDetector, own: OwnVoice) -> None:
+    def __init__(self, capture: Capture, voice: VoiceDetector, own: EchoLevel) -> None:
         """`voice` has heard the capture to its end."""
         self.capture = capture
         self.sound = b""

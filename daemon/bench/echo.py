@@ -16,27 +16,27 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from audio.events import Armed
-from audio.output.word_timeline import Said, words_between
+from audio.events import TriggerSuspected
+from audio.output.word_timeline import PlayedText, words_between
 from audio.pcm import AudioChunk
 from config.errors import AfterwordError
 from config.settings import Settings
 from daemon import components
 from daemon.bench import resumption
 from daemon.bench.resumption import CHUNK, RATE, ROOM_LEVEL, USERS, at_rate
-from daemon.conversation.conversation import HOLD_SECONDS
+from daemon.conversation.conversation import REPLY_PAUSE_SECONDS
 from daemon.conversation.responder import AHEAD_SECONDS, BEHIND_SECONDS
 from daemon.conversation.state_machine import (
+    CancelCapture,
     CancelReply,
-    DropCapture,
-    HoldReply,
+    PauseReply,
     Phase,
     State,
     step,
 )
 
 if TYPE_CHECKING:
-    from audio.recognition import Hearing
+    from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
 
 Samples = npt.NDArray[np.int16]
@@ -97,7 +97,7 @@ def measure(
     from audio.tts.engine import SpeechEngine
 
     phrase = settings.trigger.phrases[0]
-    hearing = components.open_hearing(settings)
+    hearing = components.open_recognition(settings)
     users = []
     for voice in USERS:
         with closing(SpeechEngine(voice, 150, 0.8)) as engine:
@@ -109,12 +109,12 @@ def measure(
 
 @dataclass(frozen=True)
 class _Reply:
-    said: tuple[Said, ...]  # the sentences, in seconds from the start of the sound
+    said: tuple[PlayedText, ...]  # the sentences, in seconds from the start of the sound
     sound: npt.NDArray[np.float32]
 
 
 def _level(
-    hearing: "Hearing",
+    hearing: "AudioRecognition",
     engine: "SpeechEngine",
     phrase: str,
     users: Sequence[Samples],
@@ -127,7 +127,7 @@ def _level(
     for number in range(replies):
         reply = _reply(engine, phrase, random)
         echo = reply.sound * 10 ** (decibels / 20)
-        user, said_until = np.zeros(len(echo) + int(HOLD_SECONDS * RATE)), None
+        user, said_until = np.zeros(len(echo) + int(REPLY_PAUSE_SECONDS * RATE)), None
         if number % 2:
             phrase_sound = users[number % len(users)]
             longest = len(echo) - int((LEAD_SECONDS + TAIL_SECONDS) * RATE) - len(phrase_sound)
@@ -155,7 +155,7 @@ def _level(
 
 
 def _serve(
-    hearing: "Hearing",
+    hearing: "AudioRecognition",
     reply: _Reply,
     echo: npt.NDArray[np.float32],
     user: npt.NDArray[np.float64],
@@ -182,7 +182,7 @@ def _serve(
         pcm = np.clip(block, -32_768, 32_767).astype(np.int16).tobytes()
         for event in hearing.feed(AudioChunk(pcm, RATE, clock + now)):
             heard_at = getattr(event, "at_seconds", clock + now) - clock
-            earliest = heard_at - BEHIND_SECONDS - len(held) * HOLD_SECONDS
+            earliest = heard_at - BEHIND_SECONDS - len(held) * REPLY_PAUSE_SECONDS
             sounding = words_between(reply.said, earliest, heard_at + AHEAD_SECONDS)
             state = replace(state, sounding=sounding)
             after, orders = step(state, event)
@@ -190,10 +190,10 @@ def _serve(
                 cancelled.append(now)
                 silent_until = float("inf")
                 hearing.cancel()
-            elif isinstance(event, Armed) and HoldReply() in orders:
+            elif isinstance(event, TriggerSuspected) and PauseReply() in orders:
                 held.append(now)
-                silent_until = max(silent_until, now + HOLD_SECONDS)
-            elif DropCapture() in orders:
+                silent_until = max(silent_until, now + REPLY_PAUSE_SECONDS)
+            elif CancelCapture() in orders:
                 dropped.append(now)
                 hearing.cancel()
             state = after if after.replying else state
@@ -214,7 +214,7 @@ def _reply(engine: "SpeechEngine", phrase: str, random: Any) -> _Reply:
     for sentence in sentences:
         begin = sum(map(len, sounds)) / RATE
         sounds += [at_rate(engine.render(sentence), engine.rate)]
-        said.append(Said(sentence, begin, begin + len(sounds[-1]) / RATE))
+        said.append(PlayedText(sentence, begin, begin + len(sounds[-1]) / RATE))
         sounds += [np.zeros(int(PAUSE_SECONDS * RATE), np.int16)]
     sounds.append(np.zeros(int(TAIL_SECONDS * RATE), np.int16))
     return _Reply(tuple(said), np.concatenate(sounds).astype(np.float32))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from audio.events import Resumed, Seed
 from audio.pcm import CHUNK_SECONDS, AudioChunk
-from audio.recognition import Hearing
+from audio.recognition import AudioRecognition
 from config.settings import Settings
 from daemon import components
 
@@ -66,7 +66,7 @@ def measure(settings: Settings, levels: Sequence[float], count: int) -> Iterator
         AfterwordError: a part does not start.
     """
     trigger = replace(settings.trigger, cooldown_seconds=0.0)
-    hearing = components.open_hearing(replace(settings, trigger=trigger))
+    hearing = components.open_recognition(replace(settings, trigger=trigger))
     with closing(components.open_engine(settings)) as engine:
         replies = [at_rate(engine.render(text), engine.rate) for text in REPLIES]
     users = [_user(voice, settings.trigger.phrases[0], seed) for voice in USERS for seed in SEEDS]
@@ -84,7 +84,7 @@ def _user(voice: str, phrase: str, seed: tuple[str, str]) -> tuple[Samples, Samp
 
 
 def _level(
-    hearing: Hearing,
+    hearing: AudioRecognition,
     users: Sequence[tuple[Samples, Samples]],
     echoes: Sequence[Sound],
     decibels: float,
@@ -110,7 +110,9 @@ def _level(
     return GoingOn(decibels, early, heard, finished, mistaken)
 
 
-def _serve(hearing: Hearing, sound: Sound, echo: Sound, seed: int) -> tuple[float | None, bool]:
+def _serve(
+    hearing: AudioRecognition, sound: Sound, echo: Sound, seed: int
+) -> tuple[float | None, bool]:
     """When the first seed was decided upon, in seconds, and whether its speaker went on."""
     random = np.random.default_rng(seed + 2)
     sound = np.concatenate([sound, np.zeros(len(echo))])

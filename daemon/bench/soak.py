@@ -23,8 +23,8 @@ from audio.events import Event, Triggered
 from audio.pcm import CHUNK_SECONDS, AudioChunk
 from config.settings import Settings
 from daemon import components
-from daemon.loop.main_loop import Service
-from daemon.ports import Hearing
+from daemon.loop.main_loop import MainLoop
+from daemon.ports import Recognition
 
 Samples = npt.NDArray[np.int16]
 
@@ -190,7 +190,7 @@ class Sound:
 class Witness:
     """Hears as the hearing does, and remembers when it was triggered."""
 
-    def __init__(self, hearing: Hearing) -> None:
+    def __init__(self, hearing: Recognition) -> None:
         self._hearing = hearing
         self.triggered: list[float] = []
 
@@ -263,7 +263,7 @@ def soak(
     Raises:
         AfterwordError: a part does not start, or a reply failed.
     """
-    from audio.output.speech_output import Speaker
+    from audio.output.speech_output import SpeechOutput
     from audio.tts.engine import SpeechEngine
 
     report, began = Report(), time.monotonic()
@@ -281,14 +281,14 @@ def soak(
 
     exchanges, talk = render_speech(settings)
     sound = Sound(exchanges, talk, hours, gap_seconds, measure)
-    witness = Witness(components.open_hearing(settings))
+    witness = Witness(components.open_recognition(settings))
     generator = components.open_generator(settings)
     voice = settings.voice
     sink = Nowhere()
-    speaker = Speaker(SpeechEngine(voice.name, voice.rate_wpm, voice.volume), sink, 0.0)
+    speaker = SpeechOutput(SpeechEngine(voice.name, voice.rate_wpm, voice.volume), sink, 0.0)
     speaker.start()
     with closing(speaker):
-        Service(sound, witness, generator, speaker).run()
+        MainLoop(sound, witness, generator, speaker).run()
     report.wanted = len(sound.strewn)
     heard = [any(e.begin <= at <= e.end for at in witness.triggered) for e in sound.strewn]
     report.unheard = [e.begin / 3600 for e, was in zip(sound.strewn, heard, strict=True) if not was]

@@ -18,11 +18,11 @@ from daemon import components, mute
 from daemon.cli.translation import translate
 from daemon.control.protocol import socket_path
 from daemon.control.server import ControlServer, hold
-from daemon.keepers import open_keepers
-from daemon.loop.main_loop import Service, Summary
-from daemon.loop.options import Household
+from daemon.keepers import open_observers
+from daemon.loop.main_loop import MainLoop, Summary
+from daemon.loop.options import LoopOptions
 from daemon.observers.console import Console
-from daemon.reload.reloader import Renewal, stamp_of
+from daemon.reload.reloader import Reloader, stamp_of
 from daemon.systemd import journal
 from daemon.systemd.notify import Notifier
 
@@ -51,11 +51,11 @@ def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
     """Serve a recording to its end, and print the exchange."""
     _refuse_overwriting(wav, out)
     source = components.open_source(settings, wav)
-    hearing = components.open_hearing(settings)
+    hearing = components.open_recognition(settings)
     generator = components.open_generator(settings)
-    speaker = components.open_speaker(settings, out)
-    household = Household(manners=components.open_manners(settings))
-    service = Service(source, hearing, generator, speaker, Console(sys.stdout), household)
+    speaker = components.open_speech_output(settings, out)
+    household = LoopOptions(manners=components.open_manners(settings))
+    service = MainLoop(source, hearing, generator, speaker, Console(sys.stdout), household)
     _obey_signals(service)
     _tell_what_was_missing(service.run(), wav, _either(settings.trigger.phrases))
 
@@ -73,10 +73,10 @@ def run_microphone(
     early = _note_hang_ups()
     with hold(socket_path()) as restarts:
         stamp = stamp_of(loaded)
-        made = components.open_parts(settings, out, patient=patient)
-        renewal = Renewal(read, loaded, made, stamp)
+        made = components.open_components(settings, out, patient=patient)
+        renewal = Reloader(read, loaded, made, stamp)
         console = Console(sys.stdout) if sys.stdout.isatty() else None
-        household = Household(
+        household = LoopOptions(
             patient=patient,
             muted=mute.is_muted(),
             remember_muted=mute.remember,
@@ -85,11 +85,11 @@ def run_microphone(
             notifier=Notifier(),
             reload=renewal.reload,
             restarts=restarts,
-            keepers=open_keepers(settings),
+            keepers=open_observers(settings),
             manners=components.open_manners(settings),
         )
         parts_of_it = (made.source, made.hearing, made.generator, made.speaker)
-        service = Service(*parts_of_it, console, household)
+        service = MainLoop(*parts_of_it, console, household)
         _obey_signals(service)
         _reload_on_hang_up(service)
         if early:
@@ -110,7 +110,7 @@ def _either(phrases: Iterable[str]) -> str:
     return " or ".join(f'"{phrase}"' for phrase in phrases)
 
 
-def _obey_signals(service: Service) -> None:
+def _obey_signals(service: MainLoop) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.stop())
     faulthandler.register(signal.SIGUSR1, all_threads=True)
@@ -125,7 +125,7 @@ def _note_hang_ups() -> list[int]:
     return noted
 
 
-def _reload_on_hang_up(service: Service) -> None:
+def _reload_on_hang_up(service: MainLoop) -> None:
     """SIGHUP asks a service for a reload; to a program in a terminal it says that this is gone."""
     in_terminal = sys.stderr.isatty()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from audio.output.loudspeaker import StreamPlayer, WavFilePlayer
+from audio.output.loudspeaker import Loudspeaker, WavFilePlayer
 from audio.tts.engine import SpeechEngine
 from config.errors import OutputError
 from config.settings import Settings, VoiceSettings
@@ -24,7 +24,7 @@ class Samples:
         self._text = text
         self._folder = folder
         self._count = 0
-        self._player = StreamPlayer(settings.audio.output)
+        self._player = Loudspeaker(settings.audio.output)
         if folder:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ class Samples:
         with ExitStack() as stack:
             stack.enter_context(closing(engine))
             samples = engine.render(self._text or sample_text(voice.name))
-            player: StreamPlayer | WavFilePlayer = self._player
+            player: Loudspeaker | WavFilePlayer = self._player
             if self._folder:
                 player = stack.enter_context(closing(WavFilePlayer(self._file(voice))))
             player.open()

@@ -57,8 +57,8 @@ def speak(settings: Settings, voice: str, text: str | None, out: Path | None) ->
     """
     from dataclasses import replace
 
-    from daemon.components import open_speaker
+    from daemon.components import open_speech_output
 
     chosen = replace(settings, voice=replace(settings.voice, name=voice))
-    with closing(open_speaker(chosen, out)) as speaker:
+    with closing(open_speech_output(chosen, out)) as speaker:
         speaker.say([text or sample_text(voice)], lambda: False)

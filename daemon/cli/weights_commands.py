@@ -12,7 +12,7 @@ from config.settings import Settings
 from daemon.cli.run import load_settings
 from daemon.control import client
 from model.checkpoints import store
-from model.checkpoints.store import SHIPPED, Kept
+from model.checkpoints.store import SHIPPED, WeightsInfo
 
 
 def list_weights(config_file: Path | None, flags: Iterable[str], language: str | None) -> None:
@@ -74,7 +74,7 @@ def _next(settings: Settings) -> Path:
     return store.find_weights(settings.language, settings.model.weights)
 
 
-def _all(settings: Settings) -> Iterator[Kept]:
+def _all(settings: Settings) -> Iterator[WeightsInfo]:
     """Those in place, then those before them, the shipped ones last."""
     own = store.own_weights(settings.language)
     place = _next(settings)
@@ -89,7 +89,7 @@ def _all(settings: Settings) -> Iterator[Kept]:
         return
 
 
-def _line(kept: Kept, in_use: bool) -> str:
+def _line(kept: WeightsInfo, in_use: bool) -> str:
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.made_at))
     date = "with Afterword" if kept.name == SHIPPED else made
     bits = "    –" if kept.bits_per_byte is None else f"{kept.bits_per_byte:5.3f}"

@@ -37,10 +37,10 @@ CLOSE_SECONDS = 0.5  # for all of them together, when we end
 FOLLOW_EVENTS = 256  # that may wait for one who reads slowly
 
 Event = Mapping[str, object]
-Ask = Callable[[Request, "Follower | None"], Mapping[str, object]]
+Ask = Callable[[Request, "Subscriber | None"], Mapping[str, object]]
 
 
-class Follower:
+class Subscriber:
     """A queue of events for one client; the loop puts, the client's thread takes."""
 
     def __init__(self, levels: bool = False) -> None:
@@ -66,9 +66,9 @@ class Follower:
 
 
 # The commands that keep the connection, and what they want to be told.
-FOLLOWERS: Mapping[str, Callable[[], Follower]] = {
-    "follow": Follower,
-    "watch": lambda: Follower(levels=True),
+SUBSCRIBERS: Mapping[str, Callable[[], Subscriber]] = {
+    "follow": Subscriber,
+    "watch": lambda: Subscriber(levels=True),
 }
 
 
@@ -180,7 +180,7 @@ class ControlServer:
             if not is_ours(connection):
                 raise RefusedError("Only the user who runs the daemon may control it.")
             request = read_request(_read_line(connection))
-            follower = FOLLOWERS.get(request.command, lambda: None)()
+            follower = SUBSCRIBERS.get(request.command, lambda: None)()
             answer = answer_line(self._ask(request, follower))
         except AfterwordError as error:
             connection.sendall(error_line(error))
@@ -193,7 +193,7 @@ class ControlServer:
         if follower is not None:
             self._follow(connection, follower)
 
-    def _follow(self, connection: socket.socket, follower: Follower) -> None:
+    def _follow(self, connection: socket.socket, follower: Subscriber) -> None:
         try:
             while not (self._closing.is_set() or follower.gone or _has_left(connection)):
                 event = follower.next(0.25)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from daemon.timings import Times, Turn
+from daemon.timings import TurnRecord, TurnTimings
 
 
 def in_lines(status: Mapping[str, Any]) -> Iterator[str]:
@@ -40,8 +40,8 @@ def in_lines(status: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _reply(turn: Mapping[str, Any]) -> str:
-    times = Times(**{field.name: turn[field.name] for field in fields(Times)})
-    return Turn(turn["number"], turn["sentences"], turn["outcome"], times).in_words()
+    times = TurnTimings(**{field.name: turn[field.name] for field in fields(TurnTimings)})
+    return TurnRecord(turn["number"], turn["sentences"], turn["outcome"], times).in_words()
 
 
 def _name(device: object) -> str:

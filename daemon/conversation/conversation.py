@@ -9,15 +9,15 @@ from audio.events import Event as HearingEvent
 from audio.events import Partial
 from audio.manners import Manners
 from audio.pcm import CHUNK_SECONDS, AudioChunk
-from audio.turn.patience import Patience
-from daemon.conversation.publisher import Chronicle
-from daemon.conversation.responder import Replier
+from audio.turn.patience import FinalSeedFilter
+from daemon.conversation.publisher import EventPublisher
+from daemon.conversation.responder import Responder
 from daemon.conversation.state_machine import (
+    CancelCapture,
     CancelReply,
-    DropCapture,
     Ended,
-    HoldReply,
     Order,
+    PauseReply,
     Phase,
     PlayCue,
     PrepareReply,
@@ -28,9 +28,9 @@ from daemon.conversation.state_machine import (
     UserEvent,
     step,
 )
-from daemon.ports import Change, Hearing
+from daemon.ports import ComponentUpdate, Recognition
 
-HOLD_SECONDS = 1.2  # a reply is silent for so long where a trigger may be on its way
+REPLY_PAUSE_SECONDS = 1.2  # a reply is silent for so long where a trigger may be on its way
 ECHO_SECONDS = 0.5  # after a reply, in which a room still sounds of it
 RECENT_SECONDS = 1.6  # what a new hearing hears again, lest a phrase half said be lost
 
@@ -44,9 +44,9 @@ class Conversation:
 
     def __init__(
         self,
-        hearing: Hearing,
-        replier: Replier,
-        chronicle: Chronicle,
+        hearing: Recognition,
+        replier: Responder,
+        chronicle: EventPublisher,
         manners: Manners,
         *,
         live: bool,
@@ -62,7 +62,7 @@ class Conversation:
         self._heard = (0.0, 0.0)  # audio time at the end of the newest chunk, and when it came
         self._follow_up_until = 0.0  # audio time
         self._own_until = 0.0  # monotonic time at which the loudspeaker is heard no more
-        self._patience = Patience()
+        self._patience = FinalSeedFilter()
         self._speaks_on = False
 
     def feed(self, chunk: AudioChunk) -> Sequence[HearingEvent]:
@@ -123,7 +123,7 @@ class Conversation:
                     raise error
                 self._chronicle.ended(event)
 
-    def take(self, change: Change) -> None:
+    def take(self, change: ComponentUpdate) -> None:
         """Go on with new parts; a reply under way comes to its end with the old ones."""
         if change.hearing is not None:
             for chunk in self._recent:
@@ -154,15 +154,15 @@ class Conversation:
             case StartReply(turn=turn, seed=seed, voice_seconds=voice, sentences=sentences):
                 self._chronicle.began(turn, seed)
                 self._replier.start(turn, seed, self._when(voice), sentences)
-            case HoldReply():
-                self._replier.hold(HOLD_SECONDS)
+            case PauseReply():
+                self._replier.hold(REPLY_PAUSE_SECONDS)
             case PlayCue(name=name):
                 if not (name == "trigger" and self._speaks_on):
                     self._replier.cue(name)
             case CancelReply():
                 self._replier.cancel()
                 self._chronicle.cancelled()
-            case DropCapture():
+            case CancelCapture():
                 self._hearing.cancel()
 
     def _when(self, audio_seconds: float | None) -> float | None:

@@ -8,14 +8,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from audio.events import Armed, Command, Nothing, Partial, Paused, Resumed, Seed, Triggered
+from audio.events import (
+    Command,
+    NoSpeech,
+    Partial,
+    Paused,
+    Resumed,
+    Seed,
+    Triggered,
+    TriggerSuspected,
+)
 from audio.events import Event as HearingEvent
 from audio.pcm import AudioChunk
-from daemon.control.server import Follower
+from daemon.control.server import Subscriber
 from daemon.conversation.state_machine import Ended, Phase, Sentence
 from daemon.observers.console import Console
-from daemon.ports import Keeper
-from daemon.timings import Turn
+from daemon.ports import Observer
+from daemon.timings import TurnRecord
 
 log = logging.getLogger(__name__)
 
@@ -24,23 +33,23 @@ SILENT = "open, but it gives digital silence: it is muted in the mixer, or dead"
 MUTED = "muted"
 
 
-class Chronicle:
+class EventPublisher:
     """Takes note of everything, in the loop's thread."""
 
-    def __init__(self, console: Console | None = None, keepers: Sequence[Keeper] = ()) -> None:
+    def __init__(self, console: Console | None = None, keepers: Sequence[Observer] = ()) -> None:
         """`console`, where given, is shown the exchange."""
         self._console = console
         self._keepers = keepers
-        self._followers: list[Follower] = []
-        self._turn: Turn | None = None
-        self._untimed: dict[int, Turn] = {}  # whose end has not been reported yet
+        self._followers: list[Subscriber] = []
+        self._turn: TurnRecord | None = None
+        self._untimed: dict[int, TurnRecord] = {}  # whose end has not been reported yet
         self._sounding = (0, 0)  # turn and number of the sentence last told
         self._told_silence = False
         self.triggers = 0
         self.replies = 0
         self.failures = 0
 
-    def follow(self, follower: Follower) -> None:
+    def follow(self, follower: Subscriber) -> None:
         """Tell this one everything from now on."""
         self._followers = [old for old in self._followers if not old.gone]
         self._followers.append(follower)
@@ -71,7 +80,7 @@ class Chronicle:
             case Resumed():
                 log.info("you go on: that reply came too early")
                 self._publish("resumed")
-            case Nothing(reason=reason):
+            case NoSpeech(reason=reason):
                 log.info("nothing heard after the trigger (%s)", reason)
                 self._publish("nothing", reason=reason)
             case Partial(text=text):
@@ -79,7 +88,7 @@ class Chronicle:
                 self._publish("partial", text=text)
             case Command(kind=kind, at_seconds=at):
                 log.info('"%s" heard at %.1f s', kind, at)
-            case Armed() | Paused():
+            case TriggerSuspected() | Paused():
                 log.debug("%s", event)
 
     def sounded(self, chunk: AudioChunk) -> None:
@@ -110,7 +119,7 @@ class Chronicle:
     def began(self, turn: int, seed: str) -> None:
         """Note that a reply begins."""
         self.replies += 1
-        self._turn = self._untimed[turn] = Turn(turn)
+        self._turn = self._untimed[turn] = TurnRecord(turn)
         self._publish("seed", turn=turn, text=seed)
         if self._console:
             self._console.heard(seed)
@@ -160,7 +169,7 @@ class Chronicle:
         self._told_silence = now == SILENT or (self._told_silence and now == OPEN)
         self._publish("microphone", microphone=now)
 
-    def keep(self, keepers: Sequence[Keeper]) -> None:
+    def keep(self, keepers: Sequence[Observer]) -> None:
         """Let these keep what happens from now on, instead of those before."""
         for keeper in self._keepers:
             keeper.close()
@@ -196,14 +205,16 @@ class Chronicle:
             self._publish("ended", turn=self._turn.number, outcome=outcome)
         self.close()
 
-    def _set(self, turn: Turn) -> None:
+    def _set(self, turn: TurnRecord) -> None:
         self._turn = self._untimed[turn.number] = turn
 
     def _publish(self, name: str, **details: object) -> None:
         if self._followers or self._keepers:
             self._tell([*self._followers, *self._keepers], name, **details)
 
-    def _tell(self, followers: Sequence[Follower | Keeper], name: str, **details: object) -> None:
+    def _tell(
+        self, followers: Sequence[Subscriber | Observer], name: str, **details: object
+    ) -> None:
         event = {"event": name, "time": round(time.time(), 3), **details}
         for follower in followers:
             follower.tell(event)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from config.errors import AfterwordError
 from daemon.conversation.state_machine import Ended, ReplyEvent, Sentence
-from daemon.memory import give_back_memory
-from daemon.ports import Generator, Speaker
-from daemon.timings import Times
+from daemon.memory import trim_heap
+from daemon.ports import Generator, SpeechOutput
+from daemon.timings import TurnTimings
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +57,13 @@ class _Job:
             self.first_token_at = time.monotonic()
         return self.cancelled.is_set()
 
-    def times(self, first_sound_at: float | None) -> Times:
+    def times(self, first_sound_at: float | None) -> TurnTimings:
         """How it went, now that it is over."""
 
         def since(at: float | None) -> float | None:
             return None if at is None else round(at - self.decided_at, 3)
 
-        return Times(
+        return TurnTimings(
             since(self.voice_at),
             since(self.first_token_at),
             since(self.first_sentence_at),
@@ -85,7 +85,7 @@ class _Cue:
     until: float  # monotonic time
 
 
-class Replier:
+class Responder:
     """One reply at a time: seed → generator → sentences → speaker.
 
     What is prepared is made up to the sound of its first sentence and then waits.
@@ -95,7 +95,7 @@ class Replier:
     """
 
     def __init__(
-        self, generator: Generator, speaker: Speaker, report: Callable[[ReplyEvent], None]
+        self, generator: Generator, speaker: SpeechOutput, report: Callable[[ReplyEvent], None]
     ) -> None:
         """`report` receives each sentence and the end of each reply; it is called in our thread."""
         self._generator = generator
@@ -226,7 +226,7 @@ class Replier:
 
     def _check(self) -> None:
         """An engine that died or hangs while nobody speaks is mended now, not at the next reply."""
-        give_back_memory()  # hearing and thinking have freed 70 MB since the last exchange
+        trim_heap()  # hearing and thinking have freed 70 MB since the last exchange
         problem = ""
         try:
             self._speaker.check()

@@ -18,10 +18,10 @@ next one.
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from audio.events import Armed, Command, Nothing, Paused, Resumed, Seed, Triggered, Wish
+from audio.events import Command, NoSpeech, Paused, Resumed, Seed, Triggered, TriggerSuspected, Wish
 from audio.events import Event as HearingEvent
 from audio.spoken_words import joined, says
-from daemon.timings import Times
+from daemon.timings import TurnTimings
 
 CONTEXT_CHARACTERS = 2000  # of a text that goes on; the model reads less
 
@@ -73,21 +73,21 @@ class Ended:
 
     turn: int
     error: Exception | None = None
-    times: Times = field(default_factory=Times)
+    times: TurnTimings = field(default_factory=TurnTimings)
 
 
 ReplyEvent = Sentence | Ended
 
 
 @dataclass(frozen=True)
-class Typed:
+class SeedTyped:
     """The user has sent a seed by hand; it goes before whatever is under way."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Hushed:
+class StopRequested:
     """The user wants the reply to stop."""
 
 
@@ -96,7 +96,7 @@ class Muted:
     """The microphone is closed: a capture under way will get no more words."""
 
 
-UserEvent = Typed | Hushed | Muted | Wish
+UserEvent = SeedTyped | StopRequested | Muted | Wish
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ class CancelReply:
 
 
 @dataclass(frozen=True)
-class DropCapture:
+class CancelCapture:
     """Order: that was no trigger, or no longer matters; listen on."""
 
 
 @dataclass(frozen=True)
-class HoldReply:
+class PauseReply:
     """Order: fall silent for a moment; perhaps the user is about to interrupt."""
 
 
@@ -143,7 +143,7 @@ class PlayCue:
     name: str
 
 
-Order = PrepareReply | StartReply | CancelReply | DropCapture | HoldReply | PlayCue
+Order = PrepareReply | StartReply | CancelReply | CancelCapture | PauseReply | PlayCue
 Next = tuple[State, tuple[Order, ...]]
 
 
@@ -154,15 +154,15 @@ def step(state: State, event: HearingEvent | ReplyEvent | UserEvent) -> Next:
             return replace(state, phase=Phase.SPEAKING, spoken=(*state.spoken, text)), ()
         case Ended(turn=state.turn, error=error) if state.replying:
             return _idle(state), () if error is None else (PlayCue("error"),)
-        case Typed(text=text):
+        case SeedTyped(text=text):
             return _begin(state, StartReply(state.turn + 1, text))
-        case Hushed() if state.replying:
+        case StopRequested() if state.replying:
             return _idle(state), _clearing(state)
         case Muted():
-            return _idle(state) if state.phase is Phase.CAPTURING else state, (DropCapture(),)
+            return _idle(state) if state.phase is Phase.CAPTURING else state, (CancelCapture(),)
         case Wish(kind=kind) if state.phase is Phase.CAPTURING:
             return _grant(state, kind)
-        case Sentence() | Ended() | Hushed() | Wish():
+        case Sentence() | Ended() | StopRequested() | Wish():
             return state, ()
         case _:
             return _heard(state, event)
@@ -171,8 +171,8 @@ def step(state: State, event: HearingEvent | ReplyEvent | UserEvent) -> Next:
 def _heard(state: State, event: HearingEvent) -> Next:
     """What follows from what the hearing reports."""
     match event:
-        case Armed(phrase=phrase) if state.replying and not _is_own(state, phrase):
-            return state, (HoldReply(),)
+        case TriggerSuspected(phrase=phrase) if state.replying and not _is_own(state, phrase):
+            return state, (PauseReply(),)
         case Triggered():
             return _triggered(state, event)
         case Paused(text=text) if state.phase is Phase.CAPTURING:
@@ -183,7 +183,7 @@ def _heard(state: State, event: HearingEvent) -> Next:
         case Resumed() if state.phase is not Phase.CAPTURING:
             cancel = (CancelReply(),) if state.replying else ()
             return replace(state, phase=Phase.CAPTURING), cancel
-        case Nothing() if state.phase is Phase.CAPTURING:
+        case NoSpeech() if state.phase is Phase.CAPTURING:
             return _idle(state), (PlayCue("nothing"),)
         case Command(kind="stop", phrase=phrase) if state.replying and not _is_own(state, phrase):
             return _idle(state), _clearing(state)
@@ -216,19 +216,19 @@ def _grant(state: State, kind: str) -> Next:
     if kind == "again" and state.spoken:
         start = StartReply(turn, state.seed, sentences=state.spoken)
         return State(Phase.THINKING, turn, state.seed), (start,)
-    return _idle(state), (DropCapture(), PlayCue("nothing"))
+    return _idle(state), (CancelCapture(), PlayCue("nothing"))
 
 
 def _clearing(state: State) -> tuple[Order, ...]:
     """What ends whatever is under way; a capture might go on even while its reply sounds."""
     if state.replying:
-        return (CancelReply(), DropCapture())
-    return (DropCapture(),) if state.phase is Phase.CAPTURING else ()
+        return (CancelReply(), CancelCapture())
+    return (CancelCapture(),) if state.phase is Phase.CAPTURING else ()
 
 
 def _triggered(state: State, event: Triggered) -> Next:
     if state.replying and not event.is_louder and _is_own(state, event.phrase):
-        return state, (DropCapture(),)
+        return state, (CancelCapture(),)
     cancel = (CancelReply(),) if state.replying else ()
     return replace(state, phase=Phase.CAPTURING), (*cancel, PlayCue("trigger"))
 

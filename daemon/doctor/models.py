@@ -73,9 +73,9 @@ def weights(settings: Settings) -> Finding:
 
 
 def _tokens_per_second(model: "Transformer", prompt: list[int]) -> float:
-    from model.inference.engine import Decoder
+    from model.inference.engine import InferenceEngine
 
-    decoder = Decoder(model)
+    decoder = InferenceEngine(model)
     token = int(decoder.prefill(prompt).argmax())
     decoder.step(token)  # the first is slow
     began = time.perf_counter()

@@ -90,10 +90,10 @@ def _record(settings: Settings) -> bytes:
 
 def speaker(settings: Settings) -> Finding:
     """Play a tone."""
-    from audio.output.loudspeaker import StreamPlayer
+    from audio.output.loudspeaker import Loudspeaker
     from audio.tts.engine import RATE
 
-    player = StreamPlayer(settings.audio.output)
+    player = Loudspeaker(settings.audio.output)
     try:
         player.open()
         player.play(_tone(RATE), lambda: False)

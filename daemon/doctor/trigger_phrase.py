@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from audio.evaluation import synthetic_speech, trigger_score
-from audio.evaluation.trigger_score import Heard, Mistaken, Noise, Sound
+from audio.evaluation.trigger_score import FalseAccepts, FalseRejects, Noise, Sound
 from audio.phrase_check import syllables, weakness
 from audio.phrases import Phrase, parse_phrases
 from audio.stt.vosk_engine import RATE
 from config.settings import Settings
 
 if TYPE_CHECKING:
-    from audio.recognition import Hearing
+    from audio.recognition import AudioRecognition
 
 RATIOS_DB = (10, 5)
 
@@ -51,15 +51,15 @@ def judge(
         f"plays {_recordings(clips)} of it {_whence(positives)}"
         f" and {_recordings(others)} of other speech {_whence(*negatives)}"
     )
-    yield missed("clean", trigger_score.hear_phrase(hearing, clips))
+    yield missed("clean", trigger_score.count_false_rejects(hearing, clips))
     crowd = trigger_score.babble(others)
     for ratio in RATIOS_DB:
-        heard = trigger_score.hear_phrase(hearing, clips, Noise(crowd, ratio))
+        heard = trigger_score.count_false_rejects(hearing, clips, Noise(crowd, ratio))
         yield missed(f"{ratio} dB babble", heard)
-    yield mistaken(trigger_score.hear_others(hearing, others))
+    yield mistaken(trigger_score.count_false_accepts(hearing, others))
 
 
-def _prepare(settings: Settings, text: str) -> "tuple[Hearing, Phrase]":
+def _prepare(settings: Settings, text: str) -> "tuple[AudioRecognition, Phrase]":
     from audio import recognition
     from audio.stt import vosk_models
     from audio.stt.vosk_engine import VoskEngine
@@ -68,7 +68,7 @@ def _prepare(settings: Settings, text: str) -> "tuple[Hearing, Phrase]":
     engine = VoskEngine(folder)
     (phrase,) = parse_phrases([text], engine.knows, engine.vocabulary)
     trigger = replace(settings.trigger, phrases=[text], cooldown_seconds=0.0)
-    return recognition.open_hearing(folder, trigger, settings.seed, settings.language), phrase
+    return recognition.open_recognition(folder, trigger, settings.seed, settings.language), phrase
 
 
 def in_words(phrase: Phrase) -> str:
@@ -79,7 +79,7 @@ def in_words(phrase: Phrase) -> str:
     return f'"{phrase.text}": {count} syllables, {verdict}'
 
 
-def missed(condition: str, heard: Heard) -> str:
+def missed(condition: str, heard: FalseRejects) -> str:
     """How many recordings did not trigger, and when the others did."""
     line = f"{condition}: missed {heard.missed} of {heard.clips}"
     if not heard.delays:
@@ -88,7 +88,7 @@ def missed(condition: str, heard: Heard) -> str:
     return f"{line}; {median(heard.delays):.2f} s after the last word, 95 % within {slow:.2f} s"
 
 
-def mistaken(found: Mistaken) -> str:
+def mistaken(found: FalseAccepts) -> str:
     """How often other speech triggered, and what that says of the true rate."""
     return (
         f"other speech: {found.count} false in {found.hours:.2f} h, {found.rate:.2f} an hour; "

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from config.errors import ControlError, NotRunningError
 from daemon.control.protocol import Request
-from daemon.control.server import Follower
+from daemon.control.server import Subscriber
 from daemon.conversation.state_machine import ReplyEvent
-from daemon.loop.pending_reloads import Reload
-from daemon.ports import Change, Refusal
+from daemon.loop.pending_reloads import ReloadRequest
+from daemon.ports import ComponentUpdate, UpdateRejected
 
 ANSWER_SECONDS = 3.0  # a request is answered within a chunk, unless the loop is stuck
 PROMPT_SECONDS = 0.15  # a reload that takes longer is told of later, unless one waits for its end
@@ -19,15 +19,15 @@ RELOAD_SECONDS = 60.0  # it may load models first, beside the loop
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingRequest:
     """A request; whoever asked waits for the answer."""
 
     request: Request
-    follower: Follower | None
-    answer: Future[Mapping[str, object] | Reload] = field(default_factory=Future)
+    follower: Subscriber | None
+    answer: Future[Mapping[str, object] | ReloadRequest] = field(default_factory=Future)
 
 
-Message = ReplyEvent | Asked | Change | Refusal
+Message = ReplyEvent | PendingRequest | ComponentUpdate | UpdateRejected
 
 
 class Inbox:
@@ -43,17 +43,17 @@ class Inbox:
         if self._closed:
             self._refuse_the_rest()
 
-    def ask(self, request: Request, follower: Follower | None = None) -> Mapping[str, object]:
+    def ask(self, request: Request, follower: Subscriber | None = None) -> Mapping[str, object]:
         """Let the loop answer a request, and wait for it; for any thread but the loop's.
 
         Raises:
             AfterwordError: what the command line shall say and how it shall exit.
         """
-        asked = Asked(request, follower)
+        asked = PendingRequest(request, follower)
         self.put(asked)
         try:
             answer = asked.answer.result(ANSWER_SECONDS)
-            if isinstance(answer, Reload):
+            if isinstance(answer, ReloadRequest):
                 return _outcome(answer, wait="wait" in request.arguments)
         except TimeoutError as error:
             raise ControlError("The daemon is too busy to answer; try again.") from error
@@ -74,13 +74,13 @@ class Inbox:
     def _refuse_the_rest(self) -> None:
         for message in self.take():
             match message:
-                case Asked(answer=answer):
+                case PendingRequest(answer=answer):
                     answer.set_exception(NotRunningError("Afterword is just ending."))
-                case Change(done=done):
+                case ComponentUpdate(done=done):
                     done.set_exception(NotRunningError("Afterword is just ending."))
 
 
-def _outcome(reload: Reload, *, wait: bool) -> Mapping[str, object]:
+def _outcome(reload: ReloadRequest, *, wait: bool) -> Mapping[str, object]:
     """What has become of it; or, where that takes longer and nobody waits, what it will change."""
     if wait:
         return reload.done.result(RELOAD_SECONDS)

@@ -6,7 +6,7 @@ from daemon.ports import AudioSource
 RETRY_SECONDS = (0.25, 0.5, 1.0, 1.5)  # between attempts to open a microphone that is not there
 
 
-class Intake:
+class InputState:
     """The source in use; owned by the loop.
 
     Attributes:

@@ -13,25 +13,32 @@ from typing import cast
 
 from audio.events import Event as HearingEvent
 from audio.pcm import AudioChunk
-from audio.silence import Silence
+from audio.silence import DigitalSilence
 from config.errors import AudioDeviceError, ConfigError
 from daemon.control.protocol import Request
-from daemon.control.server import Follower
+from daemon.control.server import Subscriber
 from daemon.conversation.conversation import Conversation
-from daemon.conversation.publisher import MUTED, OPEN, SILENT, Chronicle
-from daemon.conversation.responder import Replier
+from daemon.conversation.publisher import MUTED, OPEN, SILENT, EventPublisher
+from daemon.conversation.responder import Responder
 from daemon.conversation.state_machine import Phase
-from daemon.loop.inbox import Asked, Inbox, Message
-from daemon.loop.input_state import Intake
-from daemon.loop.options import Household
-from daemon.loop.pending_reloads import Reloads
-from daemon.loop.request_handler import Answers
+from daemon.loop.inbox import Inbox, Message, PendingRequest
+from daemon.loop.input_state import InputState
+from daemon.loop.options import LoopOptions
+from daemon.loop.pending_reloads import PendingReloads
+from daemon.loop.request_handler import RequestHandler
 from daemon.observers.console import Console
-from daemon.ports import AudioSource, Change, Generator, Hearing, Refusal, Speaker
+from daemon.ports import (
+    AudioSource,
+    ComponentUpdate,
+    Generator,
+    Recognition,
+    SpeechOutput,
+    UpdateRejected,
+)
 
 log = logging.getLogger(__name__)
 
-TURN_SECONDS = 0.05  # how often a loop without sound looks whether there is something to do
+TICK_SECONDS = 0.05  # how often a loop without sound looks whether there is something to do
 
 
 @dataclass(frozen=True)
@@ -43,29 +50,29 @@ class Summary:
     interrupted: bool = False
 
 
-class Service:
+class MainLoop:
     """Serves one source of sound until it ends or `stop` is called."""
 
     def __init__(
         self,
         source: AudioSource,
-        hearing: Hearing,
+        hearing: Recognition,
         generator: Generator,
-        speaker: Speaker,
+        speaker: SpeechOutput,
         console: Console | None = None,
-        household: Household | None = None,
+        household: LoopOptions | None = None,
     ) -> None:
         """`console`, where given, is shown the exchange; without it no word leaves the process."""
-        self._household = home = household or Household()
+        self._household = home = household or LoopOptions()
         self._inbox = Inbox()
-        self._intake = Intake(source, muted=home.muted, patient=home.patient)
-        self._chronicle = Chronicle(console, home.keepers)
-        self._replier = Replier(generator, speaker, self._inbox.put)
+        self._intake = InputState(source, muted=home.muted, patient=home.patient)
+        self._chronicle = EventPublisher(console, home.keepers)
+        self._replier = Responder(generator, speaker, self._inbox.put)
         self._conversation = Conversation(
             hearing, self._replier, self._chronicle, home.manners, live=source.live
         )
-        self._reloads = Reloads(home.reload, home.notifier.reloading, home.about)
-        self._answers = Answers(
+        self._reloads = PendingReloads(home.reload, home.notifier.reloading, home.about)
+        self._answers = RequestHandler(
             self._conversation,
             self._replier,
             self._intake,
@@ -86,11 +93,11 @@ class Service:
         """Look at settings and weights again; safe in a signal handler."""
         self._reloads.wanted = True
 
-    def change(self, change: Change | Refusal) -> None:
+    def change(self, change: ComponentUpdate | UpdateRejected) -> None:
         """Go on with new parts as soon as no turn is disturbed; for any thread but the loop's."""
         self._inbox.put(change)
 
-    def ask(self, request: Request, follower: Follower | None = None) -> Mapping[str, object]:
+    def ask(self, request: Request, follower: Subscriber | None = None) -> Mapping[str, object]:
         """Let the loop answer a request; for any thread but the loop's.
 
         Raises:
@@ -143,7 +150,7 @@ class Service:
         return None
 
     def _hear_all(self, chunks: Iterator[AudioChunk]) -> None:
-        intake, source, silence = self._intake, self._intake.source, Silence()
+        intake, source, silence = self._intake, self._intake.source, DigitalSilence()
         try:
             for chunk in chunks:
                 if self._stopping.is_set():
@@ -174,14 +181,14 @@ class Service:
     def _await_reply(self) -> None:
         """Let the reply that is under way come to its end."""
         while self._conversation.state.replying and not self._stopping.is_set():
-            self._collect(TURN_SECONDS)
+            self._collect(TICK_SECONDS)
 
     def _idle(self, microphone: str, seconds: float) -> None:
         """Serve without a microphone for a while, or until it or being muted changes."""
         intake, end = self._intake, time.monotonic() + seconds
         before = (intake.muted, intake.source)
         while not self._stopping.is_set() and time.monotonic() < end:
-            self._turn(microphone, TURN_SECONDS)
+            self._turn(microphone, TICK_SECONDS)
             if (intake.muted, intake.source) != before:
                 return
 
@@ -220,7 +227,7 @@ class Service:
             for change in self._reloads.changes():
                 self._take(change)
 
-    def _take(self, change: Change) -> None:
+    def _take(self, change: ComponentUpdate) -> None:
         self._conversation.take(change)
         if change.source is not None:
             self._intake.replace(change.source)
@@ -236,11 +243,11 @@ class Service:
 
     def _receive(self, message: Message) -> None:
         match message:
-            case Asked():
+            case PendingRequest():
                 self._answers.answer(message)
-            case Change():
+            case ComponentUpdate():
                 self._reloads.add(message)
-            case Refusal(reason=reason):
+            case UpdateRejected(reason=reason):
                 self._reloads.refused = reason
                 log.error("%s", reason)
                 self._chronicle.refused(reason)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from audio.manners import Manners
-from daemon.loop.pending_reloads import Reload
-from daemon.ports import Keeper
+from daemon.loop.pending_reloads import ReloadRequest
+from daemon.ports import Observer
 from daemon.systemd.notify import Notifier
 
 
 @dataclass(frozen=True)
-class Household:
+class LoopOptions:
     """The defaults suit a recording.
 
     Attributes:
@@ -33,7 +33,7 @@ class Household:
     opened: Callable[[Iterable[str]], None] = lambda _: None
     about: Mapping[str, object] = field(default_factory=dict)
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
-    reload: Callable[[], Reload] | None = None
+    reload: Callable[[], ReloadRequest] | None = None
     restarts: int = 0
-    keepers: Sequence[Keeper] = ()
+    keepers: Sequence[Observer] = ()
     manners: Manners = field(default_factory=Manners)

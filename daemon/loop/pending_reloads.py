@@ -7,13 +7,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from config.errors import NotRunningError, RefusedError
-from daemon.ports import Change
+from daemon.ports import ComponentUpdate
 
 Result = Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Reload:
+class ReloadRequest:
     """One that was asked for; both futures hold the keys that have "changed", and those "later".
 
     Attributes:
@@ -31,7 +31,7 @@ class Reload:
         self.done.set_exception(error)
 
 
-class Reloads:
+class PendingReloads:
     """Owned by the loop.
 
     Attributes:
@@ -42,7 +42,7 @@ class Reloads:
 
     def __init__(
         self,
-        reload: Callable[[], Reload] | None,
+        reload: Callable[[], ReloadRequest] | None,
         reloading: Callable[[], None],
         about: Mapping[str, object],
     ) -> None:
@@ -52,8 +52,8 @@ class Reloads:
         self.refused = ""
         self._reload = reload
         self._reloading = reloading
-        self._under_way: list[Reload] = []
-        self._changes: deque[Change] = deque()
+        self._under_way: list[ReloadRequest] = []
+        self._changes: deque[ComponentUpdate] = deque()
 
     @property
     def under_way(self) -> bool:
@@ -61,7 +61,7 @@ class Reloads:
         self._under_way = [reload for reload in self._under_way if not reload.done.done()]
         return bool(self._under_way)
 
-    def begin(self) -> Reload:
+    def begin(self) -> ReloadRequest:
         """Begin one.
 
         Raises:
@@ -80,11 +80,11 @@ class Reloads:
             with contextlib.suppress(RefusedError):
                 self.begin()
 
-    def add(self, change: Change) -> None:
+    def add(self, change: ComponentUpdate) -> None:
         """Keep new parts until they are taken."""
         self._changes.append(change)
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[ComponentUpdate]:
         """Those that wait, to be taken now; each is in force as it is given."""
         while self._changes:
             change = self._changes.popleft()

@@ -6,28 +6,28 @@ from collections.abc import Callable, Mapping
 
 from config.errors import RefusedError
 from daemon.control.protocol import SEED_CHARACTERS, Request
-from daemon.control.server import Follower
+from daemon.control.server import Subscriber
 from daemon.conversation.conversation import Conversation
-from daemon.conversation.publisher import MUTED, Chronicle
-from daemon.conversation.responder import Replier
-from daemon.conversation.state_machine import Hushed, Muted, Typed
-from daemon.loop.inbox import Asked
-from daemon.loop.input_state import Intake
-from daemon.loop.options import Household
-from daemon.loop.pending_reloads import Reloads
+from daemon.conversation.publisher import MUTED, EventPublisher
+from daemon.conversation.responder import Responder
+from daemon.conversation.state_machine import Muted, SeedTyped, StopRequested
+from daemon.loop.inbox import PendingRequest
+from daemon.loop.input_state import InputState
+from daemon.loop.options import LoopOptions
+from daemon.loop.pending_reloads import PendingReloads
 
 
-class Answers:
+class RequestHandler:
     """Gives them in the loop's thread, from what the loop owns."""
 
     def __init__(
         self,
         conversation: Conversation,
-        replier: Replier,
-        intake: Intake,
-        reloads: Reloads,
-        chronicle: Chronicle,
-        household: Household,
+        replier: Responder,
+        intake: InputState,
+        reloads: PendingReloads,
+        chronicle: EventPublisher,
+        household: LoopOptions,
         stop: Callable[[], None],
     ) -> None:
         """`stop` ends the loop."""
@@ -40,7 +40,7 @@ class Answers:
         self._stop = stop
         self._began = time.monotonic()
 
-    def answer(self, asked: Asked) -> None:
+    def answer(self, asked: PendingRequest) -> None:
         """Do what is asked; an error belongs to whoever asked."""
         try:
             if asked.request.command == "reload":
@@ -57,14 +57,14 @@ class Answers:
             return state.phase.value
         return MUTED if self._intake.muted else f"waiting for the microphone: {self._intake.state}"
 
-    def _do(self, request: Request, follower: Follower | None) -> Mapping[str, object]:
+    def _do(self, request: Request, follower: Subscriber | None) -> Mapping[str, object]:
         match request.command:
             case "status":
                 return self._status()
             case "mute" | "unmute":
                 self._mute(request.command == "mute")
             case "hush":
-                self._conversation.advance(Hushed())
+                self._conversation.advance(StopRequested())
             case "say":
                 return self._say(request.arguments["seed"])
             case "stop":
@@ -110,5 +110,5 @@ class Answers:
     def _say(self, seed: str) -> dict[str, object]:
         if not seed.strip() or len(seed) > SEED_CHARACTERS:
             raise RefusedError(f"A seed has between 1 and {SEED_CHARACTERS} characters.")
-        self._conversation.advance(Typed(seed.strip()))
+        self._conversation.advance(SeedTyped(seed.strip()))
         return {"turn": self._conversation.state.turn}

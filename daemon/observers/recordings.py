@@ -28,7 +28,7 @@ def captures_folder() -> Path:
     return state_folder() / "captures"
 
 
-class Captures:
+class DebugRecordings:
     """Holds the latest sound, and writes it down when a seed is over. For the loop's thread."""
 
     def __init__(self, folder: Path, keep: int, expire_seconds: float) -> None:

@@ -8,8 +8,8 @@ from config.errors import AfterwordError, RefusedError
 from config.load import Loaded
 from config.settings import Settings
 from daemon import components
-from daemon.keepers import open_keepers
-from daemon.ports import Change
+from daemon.keepers import open_observers
+from daemon.ports import ComponentUpdate
 from daemon.reload.setting_keys import (
     ENGINE_KEYS,
     HEARING_KEYS,
@@ -25,17 +25,17 @@ from daemon.reload.setting_keys import (
     untaken,
 )
 from daemon.systemd import journal
-from model.checkpoints.store import Kept, find_weights
+from model.checkpoints.store import WeightsInfo, find_weights
 from model.inference import loading
 
 if TYPE_CHECKING:  # they are imported where they are used; all together take seconds
-    from audio.recognition import Hearing
+    from audio.recognition import AudioRecognition
     from model.inference.generator import TextGenerator
 
 
 def renew(
-    old: components.Parts, new: Loaded, keys: Collection[str], *, weights: bool
-) -> tuple[components.Parts, Change]:
+    old: components.Components, new: Loaded, keys: Collection[str], *, weights: bool
+) -> tuple[components.Components, ComponentUpdate]:
     """Make what changed settings or new weights need, and nothing else, beside the old parts.
 
     Args:
@@ -59,7 +59,7 @@ def renew(
         generator, kept = _renew_generator(old, new.settings, keys, weights)
     with _blaming(new, keys, SPEAKER_KEYS):
         speak_anew = _renew_speaker(old, new.settings, keys)
-    made = components.Parts(
+    made = components.Components(
         source or old.source,
         hearing or old.hearing,
         generator or old.generator,
@@ -70,13 +70,13 @@ def renew(
     if touched(keys, LOG_KEYS):
         journal.set_level(new.settings.log.level)
     about, told = made.about(new.settings), _in_words(keys, kept)
-    keepers = open_keepers(new.settings) if touched(keys, KEEPER_KEYS) else None
+    keepers = open_observers(new.settings) if touched(keys, KEEPER_KEYS) else None
     anew = components.open_manners(new.settings)
-    change = Change(about, told, source, hearing, generator, speak_anew, keepers, anew)
+    change = ComponentUpdate(about, told, source, hearing, generator, speak_anew, keepers, anew)
     return made, change
 
 
-def _in_words(keys: Collection[str], weights: Kept | None) -> str:
+def _in_words(keys: Collection[str], weights: WeightsInfo | None) -> str:
     told = [f"Changed: {', '.join(keys)}."] if keys else []
     if later := untaken(keys):
         told.append(f"At the next start only: {', '.join(later)}.")
@@ -101,18 +101,18 @@ def _blaming(new: Loaded, keys: Collection[str], names: Collection[str]) -> Iter
 
 
 def _renew_speaker(
-    old: components.Parts, settings: Settings, keys: Collection[str]
+    old: components.Components, settings: Settings, keys: Collection[str]
 ) -> Callable[[], None] | None:
     """What lets the speaker go on with a new engine, a new loudspeaker or another pause."""
     from audio.devices.selection import find_device
-    from audio.output.loudspeaker import StreamPlayer
+    from audio.output.loudspeaker import Loudspeaker
 
     if not touched(keys, SPEAKER_KEYS):
         return None
     sink = None
     if touched(keys, OUTPUT_KEYS) and old.out is None:
         find_device("output", settings.audio.output)
-        sink = StreamPlayer(settings.audio.output)
+        sink = Loudspeaker(settings.audio.output)
     pause, cues = settings.voice.pause_seconds, components.open_cues(settings)
     # A child process: nothing may fail after it has been started.
     engine = components.open_engine(settings) if touched(keys, ENGINE_KEYS) else None
@@ -120,10 +120,10 @@ def _renew_speaker(
 
 
 def _renew_hearing(
-    old: components.Parts, settings: Settings, keys: Collection[str]
-) -> "Hearing | None":
+    old: components.Components, settings: Settings, keys: Collection[str]
+) -> "AudioRecognition | None":
     if touched(keys, RECOGNISER_KEYS):
-        return components.open_hearing(settings)
+        return components.open_recognition(settings)
     if touched(keys, HEARING_KEYS):
         phrases = components.commands(settings)
         return old.hearing.renewed(settings.trigger, settings.seed, settings.language, phrases)
@@ -131,8 +131,8 @@ def _renew_hearing(
 
 
 def _renew_generator(
-    old: components.Parts, settings: Settings, keys: Collection[str], weights: bool
-) -> tuple["TextGenerator | None", Kept | None]:
+    old: components.Components, settings: Settings, keys: Collection[str], weights: bool
+) -> tuple["TextGenerator | None", WeightsInfo | None]:
     if weights or touched(keys, WEIGHTS_KEYS):
         path = find_weights(settings.language, settings.model.weights)
         generator, kept = loading.load_file(settings, path)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from config.errors import AfterwordError, NotRunningError, RefusedError
 from config.load import Loaded, changed_keys
-from daemon.components import Parts
-from daemon.loop.pending_reloads import Reload, Result
-from daemon.memory import give_back_memory
-from daemon.ports import Change, Refusal
+from daemon.components import Components
+from daemon.loop.pending_reloads import ReloadRequest, Result
+from daemon.memory import trim_heap
+from daemon.ports import ComponentUpdate, UpdateRejected
 from daemon.reload.rebuild import renew
 from daemon.reload.setting_keys import WEIGHTS_KEYS, touched, untaken
 from model.checkpoints.store import find_weights
@@ -29,11 +29,11 @@ LOOK_SECONDS = 2.0  # between two looks at the weights file
 Stamp = tuple[Path, int, int, int]
 
 
-class Renewal:
+class Reloader:
     """Makes new parts on request, and when a training has written new weights."""
 
     def __init__(
-        self, read: Callable[[], Loaded], loaded: Loaded, made: Parts, stamp: Stamp | None
+        self, read: Callable[[], Loaded], loaded: Loaded, made: Components, stamp: Stamp | None
     ) -> None:
         """Take what is in force.
 
@@ -48,18 +48,18 @@ class Renewal:
         self._parts = made
         self._judged = stamp  # the file that is in use, or was refused
         self._seen = stamp
-        self._jobs: queue.Queue[Reload | None] = queue.Queue()
-        self._change: Callable[[Change | Refusal], None] = lambda _: None
+        self._jobs: queue.Queue[ReloadRequest | None] = queue.Queue()
+        self._change: Callable[[ComponentUpdate | UpdateRejected], None] = lambda _: None
         self._thread = threading.Thread(target=self._work, name="renewal", daemon=True)
 
-    def start(self, change: Callable[[Change | Refusal], None]) -> None:
+    def start(self, change: Callable[[ComponentUpdate | UpdateRejected], None]) -> None:
         """Begin; `change` hands the loop what is new."""
         self._change = change
         self._thread.start()
 
-    def reload(self) -> Reload:
+    def reload(self) -> ReloadRequest:
         """Read the settings again and look at the weights; one after another if asked twice."""
-        asked = Reload()
+        asked = ReloadRequest()
         self._jobs.put(asked)
         return asked
 
@@ -81,7 +81,7 @@ class Renewal:
             except Exception as error:
                 asked.fail(error)
 
-    def _reload(self, asked: Reload) -> Result:
+    def _reload(self, asked: ReloadRequest) -> Result:
         with self._refusing("The old settings stay in force."):
             new = self._read()
             stamp = stamp_of(new)
@@ -122,7 +122,7 @@ class Renewal:
             if not isinstance(error, AfterwordError):  # a fault of ours must not end the watch
                 log.exception("what is new could not be taken")
             reason = f"{str(error).rstrip('.')}. {consolation}"
-            self._change(Refusal(reason))
+            self._change(UpdateRejected(reason))
             raise RefusedError(reason) from error
 
     def _renew(self, new: Loaded, keys: list[str], *, weights: bool = False) -> None:
@@ -131,8 +131,8 @@ class Renewal:
         self._change(change)
         change.done.result()
         self._parts = made
-        give_back_memory()
-        give_back_memory()  # of the old ones, unless a reply under way still needs them
+        trim_heap()
+        trim_heap()  # of the old ones, unless a reply under way still needs them
 
 
 def stamp_of(loaded: Loaded) -> Stamp | None:

@@ -31,7 +31,7 @@ from model.checkpoints.store import find_weights
 from model.checkpoints.weights_file import Weights, load_weights
 from model.command import report_errors
 from model.device import choose_device
-from model.inference.engine import Decoder
+from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions, sample
 from model.transformer import Transformer, TransformerConfig
@@ -72,7 +72,7 @@ class Speed:
 
 def afterword(model: Transformer) -> tuple[str, Generate]:
     """Our decoder and sampler, and the form its weights have."""
-    decoder = Decoder(model)
+    decoder = InferenceEngine(model)
     generator = torch.Generator().manual_seed(1)
 
     def generate(prompt: list[int], count: int) -> None:
@@ -95,7 +95,7 @@ def as_said(weights: Weights, device: torch.device) -> Generate:
         settings.repetition_penalty,
         settings.min_p,
     )
-    decoder = Decoder(weights.model.to(device))
+    decoder = InferenceEngine(weights.model.to(device))
     options = GeneratorOptions(sampling, max_sentences=100, max_new_tokens=1000, random_seed=1)
     generator = TextGenerator(decoder, weights.vocabulary, options)
     seed = _SAID[weights.language]

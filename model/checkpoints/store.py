@@ -30,7 +30,7 @@ _SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
-class Kept:
+class WeightsInfo:
     """One weights file as its header describes it; nothing of it has been loaded.
 
     Attributes:
@@ -104,13 +104,13 @@ def keep(path: Path, training: str = "") -> None:
             _forget_the_oldest(path)
 
 
-def previous(path: Path) -> list[Kept]:
+def previous(path: Path) -> list[WeightsInfo]:
     """What lay at `path` before; the one that was replaced last comes first."""
     found = [old for old in _latest_replaced(path) if not (path.exists() and old.samefile(path))]
     return [describe(old) for old in found[:KEPT]]
 
 
-def describe(path: Path) -> Kept:
+def describe(path: Path) -> WeightsInfo:
     """What a weights file tells of itself, a damaged one little.
 
     Raises:
@@ -125,7 +125,9 @@ def describe(path: Path) -> Kept:
     with contextlib.suppress(ValueError):
         bits = float(told.get("bits_per_byte", ""))
     language, provenance = told.get("language", ""), told.get("provenance", "")
-    return Kept(_name(path), path, status.st_mtime, status.st_size, language, bits, provenance)
+    return WeightsInfo(
+        _name(path), path, status.st_mtime, status.st_size, language, bits, provenance
+    )
 
 
 def use(language: str, name: str) -> Path:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from config import paths
 from config.errors import InputError
-from model.text.spoken_form import render_words, with_spoken_opening
+from model.text.spoken_form import to_spoken_form, with_spoken_opening
 from model.text.tokenizer import END_OF_TEXT, load_encoding
 from model.text.vocabulary import SINGLE_BYTES, Vocabulary
 
@@ -229,7 +229,7 @@ def choose_vocabulary(
     for source in corpus.sources:
         counts += np.bincount(among.compact(source.tokens), minlength=among.size)
         for document in source.documents:
-            np.add.at(counts, among.encode(render_words(document[:80])), 1)
+            np.add.at(counts, among.encode(to_spoken_form(document[:80])), 1)
     counts[:SINGLE_BYTES] = counts[among.end] = np.iinfo(np.int64).max  # these are kept in any case
     order = among.merge_order
     counts = counts[np.searchsorted(among.kept, order)]

@@ -41,7 +41,7 @@ _UNREAD = ["script", "style", "head", "nav", "table", "figure", "sup", "pre", "c
 
 
 @dataclass(frozen=True)
-class Book:
+class UserText:
     """One file's text: paragraphs parted by empty lines."""
 
     path: Path
@@ -65,7 +65,7 @@ def find_books(folder: Path, language: str) -> tuple[list[Path], list[Path]]:
     return found, left_out
 
 
-def read_book(path: Path) -> Book:
+def read_book(path: Path) -> UserText:
     """Read one file.
 
     Raises:
@@ -79,7 +79,7 @@ def read_book(path: Path) -> Book:
         text = _paragraphs_of_html(_rendered(read_text(path)))
     else:
         text = _unwrapped(_without_licence(read_text(path)))
-    return Book(path, text.strip())
+    return UserText(path, text.strip())
 
 
 def _without_licence(text: str) -> str:

@@ -15,11 +15,11 @@ from model.checkpoints.weights_file import load_weights
 from model.command import report_errors
 from model.device import choose_device
 from model.explain.text import as_json, tell
-from model.explain.trace import Lesson, make_lesson
+from model.explain.trace import Trace, make_lesson
 from model.inference.sampler import SamplingOptions
 
 
-def write_pictures(folder: Path, lesson: Lesson) -> list[Path]:
+def write_pictures(folder: Path, lesson: Trace) -> list[Path]:
     """A PNG for each token and one for the temperature.
 
     Raises:

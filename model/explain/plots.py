@@ -1,6 +1,6 @@
 """Plots (PNG) of `python -m model.explain`: the candidates of a token, and temperatures."""
 
-from model.explain.trace import Lesson, Step
+from model.explain.trace import Step, Trace
 from model.plotting import BLUE, GREEN, GREY, ORANGE, in_fonts, labels, new_figure, to_png
 
 
@@ -52,8 +52,8 @@ def _shortened(text: str, most: int = 90) -> str:
     return text if len(text) <= most else "…" + text[-most:]
 
 
-def temperature_picture(lesson: Lesson) -> bytes:
-    """Probabilities when the temperature is applied rightly and wrongly (PNG); see `Heat`.
+def temperature_picture(lesson: Trace) -> bytes:
+    """Probabilities when the temperature is applied rightly and wrongly (PNG): `TemperatureRow`.
 
     Raises:
         MissingPackageError: matplotlib is not installed.

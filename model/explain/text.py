@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
-from model.explain.trace import Candidate, Lesson, Step, Token
+from model.explain.trace import Candidate, Step, Token, Trace
 
 Row = Sequence[str]
 
 
-def tell(lesson: Lesson) -> Iterator[str]:
+def tell(lesson: Trace) -> Iterator[str]:
     """The whole walkthrough, line by line."""
     yield from _tell_seed(lesson)
     for step in lesson.steps:
@@ -20,7 +20,7 @@ def tell(lesson: Lesson) -> Iterator[str]:
             yield from _tell_heat(lesson)
 
 
-def as_json(lesson: Lesson) -> str:
+def as_json(lesson: Trace) -> str:
     """The same as one JSON object; bytes in hexadecimal, without the logits of all ids."""
     return json.dumps(
         {
@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def _tell_seed(lesson: Lesson) -> Iterator[str]:
+def _tell_seed(lesson: Trace) -> Iterator[str]:
     """How the seed becomes ids."""
     c = lesson.weights.model.config
     yield f"The seed “{lesson.seed}” as tokens; <|endoftext|> begins every text:"
@@ -62,7 +62,7 @@ def _tell_seed(lesson: Lesson) -> Iterator[str]:
     )
 
 
-def _tell_step(step: Step, lesson: Lesson) -> Iterator[str]:
+def _tell_step(step: Step, lesson: Trace) -> Iterator[str]:
     """How one token came about."""
     context = lesson.weights.model.config.context_length
     cropped = step.tokens - step.read
@@ -97,7 +97,7 @@ def _candidate_row(c: Candidate, step: Step) -> Row:
     )
 
 
-def _tell_heat(lesson: Lesson) -> Iterator[str]:
+def _tell_heat(lesson: Trace) -> Iterator[str]:
     """Why the temperature divides logits."""
     yield ""
     yield (

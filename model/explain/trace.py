@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from model.checkpoints.weights_file import Weights
 from model.inference.sampler import SamplingOptions, filter_logits, penalise, sample
-from model.inference.utf8_mask import FORBIDDEN, WholeCharacters
+from model.inference.utf8_mask import FORBIDDEN, Utf8Mask
 from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer
@@ -112,7 +112,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Heat:
+class TemperatureRow:
     """A candidate's probability when the temperature T is applied rightly and wrongly.
 
     Attributes:
@@ -132,7 +132,7 @@ class Heat:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Trace:
     """A whole walkthrough.
 
     Attributes:
@@ -152,13 +152,13 @@ class Lesson:
     tokens: list[Token]
     steps: list[Step]
     temperature: float
-    heats: list[Heat]
+    heats: list[TemperatureRow]
     ways: dict[str, Tensor]
 
 
 def make_lesson(
     weights: Weights, seed: str, sampling: SamplingOptions, random_seed: int, count: int, top: int
-) -> Lesson:
+) -> Trace:
     """Draw `count` tokens, or until the text ends, with the `top` likeliest candidates of each.
 
     Raises:
@@ -170,7 +170,7 @@ def make_lesson(
     temperature = sampling.temperature if shown else _EXAMPLE_TEMPERATURE
     heats, ways = _heat(steps[0].logits, temperature, vocabulary, min(top, 6))
     tokens = [_token(vocabulary, i) for i in _seed_ids(vocabulary, seed)]
-    return Lesson(seed, weights, sampling, tokens, steps, temperature, heats, ways)
+    return Trace(seed, weights, sampling, tokens, steps, temperature, heats, ways)
 
 
 def _token(vocabulary: Vocabulary, number: int) -> Token:
@@ -193,7 +193,7 @@ def _walk(
     begin = len(ids)
     spelling = codecs.getincrementaldecoder("utf-8")("replace")
     text = "".join(spelling.decode(vocabulary.pieces[i]) for i in ids)
-    characters = WholeCharacters(vocabulary.pieces)
+    characters = Utf8Mask(vocabulary.pieces)
     while ids[-1] != vocabulary.end or len(ids) == begin:
         context = torch.tensor([ids[-model.config.context_length :]], device=device)  # (1, T)
         logits, shapes = _compute(model, context)  # (V,)
@@ -316,7 +316,7 @@ def _filters(sampling: SamplingOptions) -> dict[str, SamplingOptions]:
 
 def _heat(
     logits: Tensor, temperature: float, vocabulary: Vocabulary, top: int
-) -> tuple[list[Heat], dict[str, Tensor]]:
+) -> tuple[list[TemperatureRow], dict[str, Tensor]]:
     """The likeliest by logits (V,) under each way to apply a temperature; all of them, (V,) each.
 
     softmax(z / T) is proportional to exp(z)^(1/T), so dividing logits takes powers of
@@ -333,7 +333,9 @@ def _heat(
     }
     rows = p.topk(min(top, p.numel())).indices.tolist()
     table = [
-        Heat(_token(vocabulary, row), **{way: float(values[row]) for way, values in ways.items()})
+        TemperatureRow(
+            _token(vocabulary, row), **{way: float(values[row]) for way, values in ways.items()}
+        )
         for row in rows
     ]
     return table, ways

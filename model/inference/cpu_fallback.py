@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from model.inference.engine import Decoder
+from model.inference.engine import InferenceEngine
 from model.transformer import Transformer
 
 log = logging.getLogger(__name__)
@@ -20,10 +20,10 @@ class FallbackDecoder:
         device: where it computes just now.
     """
 
-    def __init__(self, first: Decoder, make: Callable[[], Decoder]) -> None:
+    def __init__(self, first: InferenceEngine, make: Callable[[], InferenceEngine]) -> None:
         """`make` is called once, when `first` has failed; it must not need its device."""
         self._decoder = first
-        self._make: Callable[[], Decoder] | None = make
+        self._make: Callable[[], InferenceEngine] | None = make
         self._ids: list[int] = []
         self.device = first.device
 
@@ -54,9 +54,9 @@ class FallbackDecoder:
         return self._decoder.prefill(self._ids)
 
 
-def decoder_on(device: torch.device, model: Transformer) -> Decoder | FallbackDecoder:
+def decoder_on(device: torch.device, model: Transformer) -> InferenceEngine | FallbackDecoder:
     """A decoder of this model, which is on the CPU; one with a fallback where that is elsewhere."""
     if device.type == "cpu":
-        return Decoder(model)
+        return InferenceEngine(model)
     on_cpu = copy.deepcopy(model)  # what the GPU holds is gone with it
-    return FallbackDecoder(Decoder(model.to(device)), lambda: Decoder(on_cpu))
+    return FallbackDecoder(InferenceEngine(model.to(device)), lambda: InferenceEngine(on_cpu))

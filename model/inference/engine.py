@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.inference.quantization import FORMS, WANTED_DTYPES, Matrix, choose_form
+from model.inference.quantization import FORMATS, WANTED_DTYPES, QuantizedLinear, choose_form
 from model.transformer import (
     NORM_EPSILON,
     ROTARY_BASE,
@@ -33,10 +33,10 @@ from model.transformer import (
 class _Layer:
     """The matrices of one block; norms are folded into what follows them."""
 
-    qkv: Matrix
-    out: Matrix
-    gate_up: Matrix
-    down: Matrix
+    qkv: QuantizedLinear
+    out: QuantizedLinear
+    gate_up: QuantizedLinear
+    down: QuantizedLinear
 
 
 class _Buffers:
@@ -69,7 +69,7 @@ class _Buffers:
         return torch.div(self.x, torch.linalg.vector_norm(self._x_and_epsilon), out=self.normed)
 
 
-class Decoder:
+class InferenceEngine:
     """Logits of the next token for one sequence at a time.
 
     Attributes:
@@ -89,7 +89,7 @@ class Decoder:
         with torch.inference_mode():
             self.form = form or choose_form(model.embedding.weight)
             self._layers = [self._make_layer(block) for block in cast(list[Block], model.blocks)]
-            self._head = FORMS[self.form](model.embedding.weight)  # also the embedding
+            self._head = FORMATS[self.form](model.embedding.weight)  # also the embedding
             self._norm = model.norm.weight * math.sqrt(c.width)
             self._cache = Cache(c, device=device)
             self._buffers = _Buffers(c, device, WANTED_DTYPES[self.form])
@@ -100,7 +100,7 @@ class Decoder:
         self._position = 0
 
     def _make_layer(self, block: Block) -> _Layer:
-        make = FORMS[self.form]
+        make = FORMATS[self.form]
         attention, mlp = block.attention, block.mlp
         root = math.sqrt(attention.qkv.in_features)
         qkv = attention.qkv.weight * (block.norm1.weight * root)

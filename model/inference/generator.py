@@ -13,9 +13,9 @@ import torch
 from model.checkpoints.weights_file import load_weights
 from model.device import choose_device
 from model.inference.cpu_fallback import FallbackDecoder, decoder_on
-from model.inference.engine import Decoder
+from model.inference.engine import InferenceEngine
 from model.inference.sampler import SamplingOptions, sample
-from model.inference.utf8_mask import WholeCharacters
+from model.inference.utf8_mask import Utf8Mask
 from model.memory import refuse_without_memory
 from model.text.sentences import SentenceSplitter, within_speech
 from model.text.spoken_form import prepare_seed
@@ -48,13 +48,13 @@ class TextGenerator:
 
     def __init__(
         self,
-        decoder: Decoder | FallbackDecoder,
+        decoder: InferenceEngine | FallbackDecoder,
         vocabulary: Vocabulary,
         options: GeneratorOptions,
     ) -> None:
         self._decoder = decoder
         self._vocabulary = vocabulary
-        self._characters = WholeCharacters(vocabulary.pieces)
+        self._characters = Utf8Mask(vocabulary.pieces)
         self._options = options
         self._random = torch.Generator()
         self._random.seed()

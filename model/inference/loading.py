@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from config.errors import AfterwordError, WeightsError
 from config.settings import Settings
 from model.checkpoints.store import (
-    Kept,
+    WeightsInfo,
     describe,
     find_weights,
     own_weights,
@@ -26,7 +26,7 @@ TRIAL_SEED = {"en": "once upon a time", "zh": "春"}  # what new weights must be
 TRIAL_TOKENS = 24
 
 
-def load_weights(settings: Settings) -> tuple["TextGenerator", Kept]:
+def load_weights(settings: Settings) -> tuple["TextGenerator", WeightsInfo]:
     """Load the Transformer, and tell which weights it has.
 
     Where the user's own are damaged, and the settings name none, those before them serve: a service
@@ -49,7 +49,7 @@ def load_weights(settings: Settings) -> tuple["TextGenerator", Kept]:
         return load_file(settings, shipped_weights(settings.language))
 
 
-def load_file(settings: Settings, path: Path) -> tuple["TextGenerator", Kept]:
+def load_file(settings: Settings, path: Path) -> tuple["TextGenerator", WeightsInfo]:
     """Load the Transformer with the weights in this file.
 
     Raises:

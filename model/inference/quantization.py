@@ -20,7 +20,7 @@ _TRIAL_ROWS = 16_384  # enough not to fit into a processor's nearest caches
 
 
 @dataclass(frozen=True)
-class Matrix:
+class QuantizedLinear:
     """A matrix (out, in), of which no other form than its own need be kept.
 
     Attributes:
@@ -33,31 +33,33 @@ class Matrix:
     rows: Callable[[int | Tensor], Tensor]
 
 
-def float32(weight: Tensor) -> Matrix:
+def float32(weight: Tensor) -> QuantizedLinear:
     """The exact product; a CPU reads a transposed matrix twice as fast."""
     transposed = weight.float().t().contiguous()  # (in, out)
-    return Matrix(lambda x: x @ transposed, lambda which: transposed.t()[which])
+    return QuantizedLinear(lambda x: x @ transposed, lambda which: transposed.t()[which])
 
 
-def bfloat16(weight: Tensor) -> Matrix:
+def bfloat16(weight: Tensor) -> QuantizedLinear:
     """For GPUs: half the bytes of float32, computed by their matrix units."""
     rounded = weight.bfloat16()
-    return Matrix(lambda x: F.linear(x.bfloat16(), rounded), lambda which: rounded[which].float())
+    return QuantizedLinear(
+        lambda x: F.linear(x.bfloat16(), rounded), lambda which: rounded[which].float()
+    )
 
 
-def int8(weight: Tensor) -> Matrix:
+def int8(weight: Tensor) -> QuantizedLinear:
     """Weights in 8 bits, the vector in bfloat16, which the operator wants."""
     scales = (weight.abs().amax(dim=1).clamp(min=1e-10) / 127).bfloat16()  # (out,)
     whole = (weight / scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
     multiply = torch.ops.aten._weight_int8pack_mm.default
     column = scales.float()[:, None]  # (out, 1)
-    return Matrix(
+    return QuantizedLinear(
         lambda x: multiply(x.bfloat16(), whole, scales),
         lambda which: whole[which] * column[which],
     )
 
 
-FORMS = {"int8": int8, "float32": float32, "bfloat16": bfloat16}
+FORMATS = {"int8": int8, "float32": float32, "bfloat16": bfloat16}
 WANTED_DTYPES = {"int8": torch.bfloat16, "float32": torch.float32, "bfloat16": torch.bfloat16}
 """What each form computes with: a vector that is in it already need not be converted."""
 
@@ -83,7 +85,7 @@ def _int8_is_good(weight: Tensor) -> bool:
     return bool(error < _LARGEST_ERROR) and _seconds(rounded, x) < _seconds(exact, x)
 
 
-def _seconds(matrix: Matrix, x: Tensor) -> float:
+def _seconds(matrix: QuantizedLinear, x: Tensor) -> float:
     """The shortest of a few trials, which a busy machine disturbs least."""
     times = []
     for _ in range(_TRIALS):

@@ -13,7 +13,7 @@ from torch import Tensor
 FORBIDDEN = -1e9  # added to a logit; finite, for the sampler takes infinite ones for a fault
 
 
-class WholeCharacters:
+class Utf8Mask:
     """Follows the ids of one text; `mask` tells what may come next.
 
     The masks are made when they are first needed: one for each beginning of a character.

@@ -30,7 +30,7 @@ _BYTES_END = 259  # those below this and not special are the single bytes
 
 
 @dataclass(frozen=True)
-class Lesson:
+class AlignedText:
     """A text as both models see it; the teacher's may have another opening.
 
     Attributes:
@@ -78,7 +78,7 @@ class Teacher:
         except UnicodeDecodeError:
             return self._vocabulary.pieces.index(data[:1])
 
-    def lesson(self, text: str, original: str) -> Lesson:
+    def lesson(self, text: str, original: str) -> AlignedText:
         """How both see a text; `original` is what the teacher reads, alike but for its opening."""
         ours, context = self._vocabulary, self._story.config.context_length
         student = [ours.end, *ours.encode(text), ours.end][: context + 1]
@@ -91,12 +91,12 @@ class Teacher:
         ends = np.cumsum([0, *(len(self._story.pieces[i]) for i in teacher[1:])]) - 1
         places = {max(0, int(end)): j for j, end in enumerate(ends)}
         bounds = np.cumsum([0, *(len(ours.pieces[i]) for i in student[1:-1])]).tolist()
-        return Lesson(
+        return AlignedText(
             student, teacher, [places.get(b + shift, -1) if b >= begin else -1 for b in bounds]
         )
 
     @torch.no_grad()
-    def states(self, lessons: Sequence[Lesson]) -> Tensor:
+    def states(self, lessons: Sequence[AlignedText]) -> Tensor:
         """What the teacher's head reads at each position of each lesson, (B, T, C)."""
         ids = pad_sequence([torch.tensor(one.teacher) for one in lessons], batch_first=True)
         return self._model.states(ids)
@@ -131,7 +131,9 @@ def _common_suffix(a: bytes, b: bytes) -> int:
     return int(other[0]) if other.size else most
 
 
-def distillation_loss(student: Transformer, teacher: Teacher, lessons: Sequence[Lesson]) -> Tensor:
+def distillation_loss(
+    student: Transformer, teacher: Teacher, lessons: Sequence[AlignedText]
+) -> Tensor:
     """Mean cross entropy, in nats, of what the teacher or the text says comes next."""
     ids = pad_sequence([torch.tensor(one.student) for one in lessons], batch_first=True)
     states = student.states(ids[:, :-1])  # (B, T, C)
@@ -151,7 +153,7 @@ def distillation_loss(student: Transformer, teacher: Teacher, lessons: Sequence[
     return SoftCrossEntropy.apply(states[rows, columns], head, target)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _positions(lessons: Sequence[Lesson]) -> tuple[Tensor, Tensor, Tensor]:
+def _positions(lessons: Sequence[AlignedText]) -> tuple[Tensor, Tensor, Tensor]:
     """Row, column and the teacher's position of every position that has a next id; each (N,)."""
     rows = [row for row, one in enumerate(lessons) for _ in one.at]
     columns = [column for one in lessons for column in range(len(one.at))]
@@ -192,15 +194,15 @@ class SoftCrossEntropy(torch.autograd.Function):
 
 
 def batches(
-    lessons: Sequence[Lesson], tokens: int, rng: np.random.Generator
-) -> Iterator[list[Lesson]]:
+    lessons: Sequence[AlignedText], tokens: int, rng: np.random.Generator
+) -> Iterator[list[AlignedText]]:
     """Each lesson once, those of like length together, about so many tokens at a time."""
     order = rng.permutation(len(lessons))
     for begin in range(0, len(order), 512):
         pool = sorted(
             (lessons[i] for i in order[begin : begin + 512]), key=lambda x: len(x.student)
         )
-        parts: list[list[Lesson]] = [[]]
+        parts: list[list[AlignedText]] = [[]]
         for one in pool:
             if parts[-1] and len(one.student) * (len(parts[-1]) + 1) > tokens:
                 parts.append([])

@@ -22,7 +22,7 @@ _MIN_WORDS, _MAX_WORDS = 2, 12
 _MIN_REST = 120  # characters that must follow a rendered opening
 
 
-def render_words(text: str) -> str:
+def to_spoken_form(text: str) -> str:
     """Only the words of a text, lower-case, each after a space: "Mum's here!" → " mum's here"."""
     words = (match.group().lower().replace("’", "'") for match in _WORD.finditer(text))
     return "".join(f" {word}" for word in words)
@@ -37,7 +37,7 @@ def prepare_seed(seed: str) -> str:
     text = _SPACE_IN_HAN.sub("", seed.strip())
     if not text or _WRITTEN.search(text) or _STARTS_HAN.match(text):
         return text
-    return render_words(text)
+    return to_spoken_form(text)
 
 
 def with_spoken_opening(document: str, rng: random.Random) -> str:
@@ -60,7 +60,7 @@ def spoken_and_written(document: str, rng: random.Random) -> tuple[str, str]:
     opening, rest = text[: words[-1].end()], text[words[-1].end() :]
     if opening.count('"') % 2:  # the opening quote is dropped, so must be its partner
         rest = rest.replace('"', "", 1)
-    return render_words(opening) + rest, text
+    return to_spoken_form(opening) + rest, text
 
 
 def _pick_start(document: str, rng: random.Random) -> int:

@@ -11,7 +11,7 @@ from model.transformer import Transformer
 
 
 @dataclass(frozen=True)
-class Processes:
+class ProcessGroup:
     """Those that train together, seen from one of them.
 
     Attributes:
@@ -44,18 +44,18 @@ class Processes:
         return number.item() / self.count
 
 
-def join() -> Processes:
+def join() -> ProcessGroup:
     """Meet the other processes if torchrun started us, each with a GPU of its own if there are."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        return Processes()
+        return ProcessGroup()
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group()
-    return Processes(distributed.get_rank(), count)
+    return ProcessGroup(distributed.get_rank(), count)
 
 
-def leave(processes: Processes) -> None:
+def leave(processes: ProcessGroup) -> None:
     """Part from the others."""
     if processes.count > 1:
         distributed.destroy_process_group()
@@ -73,7 +73,7 @@ class Loss(nn.Module):
         return batch_loss(self.model, rows)
 
 
-def shared_loss(model: Transformer, processes: Processes) -> nn.Module:
+def shared_loss(model: Transformer, processes: ProcessGroup) -> nn.Module:
     """The loss whose gradients are the mean of all processes' gradients."""
     loss = Loss(model)
     return nn.parallel.DistributedDataParallel(loss) if processes.count > 1 else loss

@@ -29,7 +29,7 @@ from config.settings import Settings
 from model.checkpoints.store import find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
 from model.data import corpus as corpora
-from model.data.user_texts import SUFFIXES, Book, find_books, read_book
+from model.data.user_texts import SUFFIXES, UserText, find_books, read_book
 from model.device import choose_device, faster_with_bfloat16
 from model.loss import batch_loss
 from model.train.log import open_log
@@ -211,7 +211,7 @@ def _read_pieces(language: str, tell: Tell) -> list[str]:
     return pieces
 
 
-def cut(books: Sequence[Book]) -> list[str]:
+def cut(books: Sequence[UserText]) -> list[str]:
     """The books in twenty or more pieces, of 500 to 2,000 characters, of whole sentences."""
     size = sum(len(book.text) for book in books)
     most = min(_PIECE[-1], max(_PIECE[0], size // _HELD_OUT_PART))

@@ -11,10 +11,10 @@ from typing import Any
 
 from config.errors import InputError, OutputError
 from model.checkpoints.weights_file import Weights
-from model.inference.engine import Decoder
+from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions
-from model.text.spoken_form import render_words
+from model.text.spoken_form import to_spoken_form
 from model.train.plots import Curves, curves_picture
 
 SEEDS = {"en": ["the old sailor", "once upon a time there was a fox"], "zh": ["春", "武"]}
@@ -73,12 +73,12 @@ def _opening(text: str, language: str) -> str:
     start = text[: _OPENING[language]]
     if language == "zh":
         return start
-    return render_words(start.rpartition(" ")[0] or start).strip()
+    return to_spoken_form(start.rpartition(" ")[0] or start).strip()
 
 
 def _continue(weights: Weights, seed: str) -> str:
     options = GeneratorOptions(SamplingOptions(temperature=0.65), 4, 120, random_seed=1)
-    generator = TextGenerator(Decoder(weights.model), weights.vocabulary, options)
+    generator = TextGenerator(InferenceEngine(weights.model), weights.vocabulary, options)
     return " ".join(generator.continue_text(seed, lambda: False))
 
 

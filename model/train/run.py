@@ -27,7 +27,7 @@ from model.data import corpus as corpora
 from model.memory import keep_freed_memory
 from model.teacher.llama2c import shared_ids, start_from_story_model
 from model.text.vocabulary import Vocabulary
-from model.train.distributed import Processes, join, leave
+from model.train.distributed import ProcessGroup, join, leave
 from model.train.log import open_log
 from model.train.refresh import begin, finish, planned
 from model.train.trainer import SPOKEN_OPENINGS, Trainer, TrainOptions
@@ -46,7 +46,7 @@ _BAR = "{percentage:5.1f}% |{bar}| {elapsed} < {remaining}{postfix}"
 
 
 def prepare(
-    options: TrainOptions, processes: Processes, corpus: corpora.Corpus | None = None
+    options: TrainOptions, processes: ProcessGroup, corpus: corpora.Corpus | None = None
 ) -> Trainer:
     """Read what is asked for, the corpus too where it is not given, and build the trainer.
 
@@ -326,7 +326,7 @@ def _refresh(given: dict[str, Any]) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise click.UsageError("In several processes, give --corpus and --out.")
     with planned(given, click.echo) as refresh:
-        trainer = prepare(refresh.options, Processes(), refresh.corpus)
+        trainer = prepare(refresh.options, ProcessGroup(), refresh.corpus)
         begin(refresh, trainer)
         if train(trainer):
             finish(refresh, click.echo)
@@ -334,7 +334,7 @@ def _refresh(given: dict[str, Any]) -> None:
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
 
 
-def _run(options: TrainOptions, processes: Processes) -> None:
+def _run(options: TrainOptions, processes: ProcessGroup) -> None:
     """Train, and say what and how it went if we lead."""
     trainer = prepare(options, processes)
     about = _describe(trainer)

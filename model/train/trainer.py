@@ -14,12 +14,12 @@ from model.checkpoints.weights_file import Weights, publish_weights, save_state
 from model.data import corpus as corpora
 from model.device import choose_device, faster_with_bfloat16
 from model.evaluate import score
-from model.inference.engine import Decoder
+from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions
 from model.memory import peak_memory_mb
 from model.text.vocabulary import Vocabulary
-from model.train.distributed import Processes, shared_loss
+from model.train.distributed import ProcessGroup, shared_loss
 from model.train.optimizers import Muon
 from model.transformer import Transformer
 
@@ -112,7 +112,7 @@ class Trainer:
         vocabulary: Vocabulary,
         model: Transformer,
         state: dict[str, Any] | None,
-        processes: Processes = Processes(),  # noqa: B008, it is frozen
+        processes: ProcessGroup = ProcessGroup(),  # noqa: B008, it is frozen
     ) -> None:
         self.processes = processes
         self.options = options
@@ -250,7 +250,7 @@ class Trainer:
         """A seed and its continuation, the same seed each time."""
         seed = SAMPLE_SEEDS[self.options.language]
         options = GeneratorOptions(SamplingOptions(), 3, 80, random_seed=self.options.seed)
-        generator = TextGenerator(Decoder(self.model), self.vocabulary, options)
+        generator = TextGenerator(InferenceEngine(self.model), self.vocabulary, options)
         return " ".join([seed, *generator.continue_text(seed, lambda: False)])
 
     def weights(self) -> Weights:

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import soxr
 
-from audio.commands import CommandListener, SpokenCommand
-from audio.events import Armed, Command
+from audio.commands import CommandDetector, SpokenCommand
+from audio.events import Command, TriggerSuspected
 from audio.phrases import parse_phrases
 from audio.stt.vosk_engine import RATE, VoskEngine
 from audio.tts.engine import SpeechEngine
 from audio.vad import VoiceDetector
 
-Heard = list[tuple[float, Armed | Command]]
+Heard = list[tuple[float, TriggerSuspected | Command]]
 
 
 def hear(engine: VoskEngine, text: str) -> tuple[float, Heard]:
@@ -28,7 +28,7 @@ def hear(engine: VoskEngine, text: str) -> tuple[float, Heard]:
         for kind, texts in (("stop", ["stop", "be quiet"]), ("again", ["say it again"]))
         for phrase in parse_phrases(texts, engine.knows, engine.vocabulary)
     ]
-    listener = CommandListener(engine, commands, VoiceDetector(), 0.0)
+    listener = CommandDetector(engine, commands, VoiceDetector(), 0.0)
     pcm = room.astype("<i2")
     blocks = ((at + 1280, pcm[at : at + 1280].tobytes()) for at in range(0, len(pcm), 1280))
     return end, [(at / RATE, said) for at, block in blocks if (said := listener.accept(block))]
@@ -37,7 +37,7 @@ def hear(engine: VoskEngine, text: str) -> tuple[float, Heard]:
 @pytest.mark.parametrize("phrase", ["stop", "be quiet"])
 def test_a_stop_phrase_is_noticed_before_it_is_certain(engine: VoskEngine, phrase: str) -> None:
     end, ((noticed, coming), (certain, said)) = hear(engine, phrase)
-    assert coming == Armed(phrase)
+    assert coming == TriggerSuspected(phrase)
     assert noticed <= end + 0.1
     assert isinstance(said, Command)
     assert (said.kind, said.phrase) == ("stop", phrase)

@@ -1,6 +1,6 @@
 import pytest
 
-from audio.events import Nothing, Paused, Seed
+from audio.events import NoSpeech, Paused, Seed
 from audio.manners import Manners, manners
 from audio.spoken_words import bare, joined
 from daemon.conversation.state_machine import Wish
@@ -32,7 +32,7 @@ def test_whole_seeds_are_wishes(book: Manners, text: str, kind: str | None) -> N
 
 
 def test_other_events_pass() -> None:
-    assert ENGLISH.interpret(Nothing("silence")) == Nothing("silence")
+    assert ENGLISH.interpret(NoSpeech("silence")) == NoSpeech("silence")
 
 
 def test_words_as_a_recogniser_writes_them() -> None:

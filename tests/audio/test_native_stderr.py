@@ -7,7 +7,7 @@ from tests.support.program import ROOT
 
 PROGRAM = """
 import os, sys
-from audio.quiet import keep_stderr_for_python, let_c_libraries_speak
+from audio.native_stderr import keep_stderr_for_python, let_c_libraries_speak
 keep_stderr_for_python()
 os.write(2, b"chatter\\n")
 print("ours", file=sys.stderr)

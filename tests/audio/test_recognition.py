@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.events import Armed, Event, Nothing, Resumed, Seed, Triggered
+from audio.events import Event, NoSpeech, Resumed, Seed, Triggered, TriggerSuspected
 from audio.input.file import WavFile
 from audio.near_words import near_phrases, parts
 from audio.pcm import AudioChunk
 from audio.phrases import Phrase, parse_phrases
-from audio.recognition import Hearing, open_hearing
+from audio.recognition import AudioRecognition, open_recognition
 from audio.stt.vosk_engine import Hypothesis, VoskEngine, Word
 from audio.trigger import detector as trigger_module
-from audio.trigger.detector import TriggerListener
+from audio.trigger.detector import TriggerDetector
 from audio.turn.capture import Capture
-from audio.turn.echo_level import OwnVoice
+from audio.turn.echo_level import EchoLevel
 from config.errors import ConfigError, HearingModelError
 from config.load import load
 from config.settings import SeedSettings
@@ -42,8 +42,8 @@ def make(
     longest: float = 20.0,
     language: str = "en",
     must_begin: bool = False,
-) -> Hearing:
-    return open_hearing(
+) -> AudioRecognition:
+    return open_recognition(
         model,
         replace(
             load(Path(os.devnull), (), {}).settings.trigger,
@@ -67,11 +67,11 @@ def chunks_of(sound: np.ndarray) -> Iterator[AudioChunk]:
         yield AudioChunk(piece.tobytes(), RATE, (at + len(piece)) / RATE)
 
 
-def feed(hearing: Hearing, sound: np.ndarray) -> Timed:
+def feed(hearing: AudioRecognition, sound: np.ndarray) -> Timed:
     return [(chunk.end_seconds, e) for chunk in chunks_of(sound) for e in hearing.feed(chunk)]
 
 
-def hear(hearing: Hearing, sound: np.ndarray) -> Timed:
+def hear(hearing: AudioRecognition, sound: np.ndarray) -> Timed:
     events = feed(hearing, sound)
     return events + [(len(sound) / RATE, event) for event in hearing.finish()]
 
@@ -99,7 +99,7 @@ def test_recordings_give_their_seeds(name: str, vosk_en: Path) -> None:
 def test_events_come_in_order_and_in_time(vosk_en: Path) -> None:
     events = hear(make(vosk_en), samples("pause.wav"))
     (armed, _), (triggered, trigger), (ended, seed) = (
-        of(kind, events)[0] for kind in (Armed, Triggered, Seed)
+        of(kind, events)[0] for kind in (TriggerSuspected, Triggered, Seed)
     )
     assert isinstance(trigger, Triggered)
     assert isinstance(seed, Seed)
@@ -112,8 +112,8 @@ def test_events_come_in_order_and_in_time(vosk_en: Path) -> None:
 
 def test_silence_after_a_trigger_is_reported_when_time_is_out(vosk_en: Path) -> None:
     events = hear(make(vosk_en, timeout=3.0), samples("trigger-then-silence.wav"))
-    (_, trigger), (at, nothing) = of(Triggered, events)[0], of(Nothing, events)[0]
-    assert nothing == Nothing("silence")
+    (_, trigger), (at, nothing) = of(Triggered, events)[0], of(NoSpeech, events)[0]
+    assert nothing == NoSpeech("silence")
     assert isinstance(trigger, Triggered)
     assert at - trigger.at_seconds == pytest.approx(3.0, abs=0.2)
 
@@ -141,8 +141,8 @@ def test_sound_that_ends_early_gives_what_was_said(vosk_en: Path) -> None:
     assert whole[:4] == heard[0].split()[:4]
     assert len(heard[0].split()) < len(whole)
     cut = hear(hearing, samples("trigger-then-silence.wav")[: round(1.7 * RATE)])
-    assert [event for _, event in cut if not isinstance(event, Armed)][1:] == [
-        Nothing("end of audio")
+    assert [event for _, event in cut if not isinstance(event, TriggerSuspected)][1:] == [
+        NoSpeech("end of audio")
     ]
 
 
@@ -226,7 +226,7 @@ def loud(seconds: float) -> AudioChunk:
     return AudioChunk(b"\0\x40" * round(seconds * RATE), RATE, seconds)
 
 
-def taught(hearing: Hearing, reply: AudioChunk) -> Hearing:
+def taught(hearing: AudioRecognition, reply: AudioChunk) -> AudioRecognition:
     """The hearing has heard a reply of its own."""
     for sounding in (True, False):
         hearing.mind_own_sound(sounding)
@@ -264,7 +264,7 @@ def test_what_comes_long_after_a_seed_is_not_part_of_it(vosk_en: Path) -> None:
     assert len(seeds(events)) == 1
 
 
-def feed_and_at_seed(hearing: Hearing, sound: np.ndarray, do: Callable[[], None]) -> Timed:
+def feed_and_at_seed(hearing: AudioRecognition, sound: np.ndarray, do: Callable[[], None]) -> Timed:
     events: Timed = []
     for chunk in chunks_of(sound):
         heard = hearing.feed(chunk)
@@ -292,7 +292,7 @@ def test_over_a_reply_only_who_is_louder_goes_on(vosk_en: Path) -> None:
 
 
 def test_where_a_mistake_could_not_be_mended_the_end_is_waited_for(vosk_en: Path) -> None:
-    own = OwnVoice()
+    own = EchoLevel()
     own.note(loud(1.0).pcm, sounding=True)
     own.note(b"", sounding=False)
     text = said("she went home after dark")
@@ -424,15 +424,15 @@ def words(text: str, start: float) -> list[Word]:
 
 
 def captured(
-    *steps: tuple[str, list[Word] | None], own: OwnVoice | None = None
-) -> tuple[Seed | Nothing, float]:
+    *steps: tuple[str, list[Word] | None], own: EchoLevel | None = None
+) -> tuple[Seed | NoSpeech, float]:
     settings = SeedSettings(silence_seconds=0.8, timeout_seconds=6.0, max_seconds=20.0)
     script = Script(*steps)
     voice = ScriptedVoice(script)
-    capture = Capture(script, voice, settings, " ", own or OwnVoice())  # type: ignore[arg-type]
+    capture = Capture(script, voice, settings, " ", own or EchoLevel())  # type: ignore[arg-type]
     for _ in range(400):
         for event in capture.accept(bytes(RATE // 10 * 2)):
-            if isinstance(event, Seed | Nothing):
+            if isinstance(event, Seed | NoSpeech):
                 return event, capture.seconds
     raise AssertionError("the capture never ended")
 
@@ -443,14 +443,14 @@ def said(text: str, start: float = 0.0) -> list[tuple[str, list[Word] | None]]:
 
 
 def test_noise_words_alone_are_no_seed() -> None:
-    assert captured(*said("huh"))[0] == Nothing("noise")
-    assert captured(*said("the"))[0] == Nothing("noise")
-    assert captured()[0] == Nothing("silence")
+    assert captured(*said("huh"))[0] == NoSpeech("noise")
+    assert captured(*said("the"))[0] == NoSpeech("noise")
+    assert captured()[0] == NoSpeech("silence")
 
 
 def test_words_without_a_voice_are_no_seed() -> None:
     heard, seconds = captured(("", words("but yeah once upon a time", 0.0)))
-    assert heard == Nothing("silence")
+    assert heard == NoSpeech("silence")
     assert seconds == pytest.approx(6.0, abs=0.15)
     heard, _ = captured(("", words("but yeah", 0.0)), *said("once upon a time", 0.1))
     assert heard == Seed("once upon a time", 0.5)
@@ -487,7 +487,7 @@ def test_a_phrase_may_span_two_utterances_but_not_a_long_gap() -> None:
     def hits(second_at: float) -> list[float]:
         script = Script(("", words("hey", 0.0)), ("", words("computer", second_at)))
         phrase = Phrase("hey computer", ("hey", "computer"))
-        listener = TriggerListener(script, [phrase], ScriptedVoice(script))  # type: ignore[arg-type]
+        listener = TriggerDetector(script, [phrase], ScriptedVoice(script))  # type: ignore[arg-type]
         found = [listener.accept(bytes(RATE // 5))[1] for _ in range(3)]
         return [hit.end for hit in found if hit is not None]
 
@@ -527,9 +527,9 @@ def test_noise_after_a_trigger_is_no_seed(name: str, vosk_en: Path) -> None:
     trigger = samples("pause.wav")[: round(1.6 * RATE)]
     sound = np.concatenate([trigger, room(0.4), noises()[name], room(2.5)])
     events = hear(make(vosk_en, timeout=3.0), sound)
-    assert [type(e) for _, e in events if isinstance(e, Triggered | Seed | Nothing)] == [
+    assert [type(e) for _, e in events if isinstance(e, Triggered | Seed | NoSpeech)] == [
         Triggered,
-        Nothing,
+        NoSpeech,
     ]
 
 
@@ -557,7 +557,7 @@ def flac(file: Path) -> np.ndarray:
         return np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2")
 
 
-def triggers(hearing: Hearing, file: Path) -> int:
+def triggers(hearing: AudioRecognition, file: Path) -> int:
     sound = np.concatenate([flac(file), room(1.5)])
     found = len(of(Triggered, hear(hearing, sound)))
     hearing.cancel()

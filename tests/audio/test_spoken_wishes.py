@@ -7,7 +7,7 @@ import pytest
 import soxr
 
 from audio.phrases import parse_phrases
-from audio.spoken_wishes import WishCheck
+from audio.spoken_wishes import CommandRescorer
 from audio.stt.vosk_engine import RATE, VoskEngine
 from audio.tts.engine import SpeechEngine
 
@@ -15,8 +15,8 @@ WISHES = ["go on", "tell me more", "never mind", "forget it", "say it again"]
 
 
 @pytest.fixture(scope="module")
-def wishes(engine: VoskEngine) -> WishCheck:
-    return WishCheck(engine, parse_phrases(WISHES, engine.knows, engine.vocabulary))
+def wishes(engine: VoskEngine) -> CommandRescorer:
+    return CommandRescorer(engine, parse_phrases(WISHES, engine.knows, engine.vocabulary))
 
 
 def spoken(voice: str, text: str) -> bytes:
@@ -28,19 +28,19 @@ def spoken(voice: str, text: str) -> bytes:
 
 
 @pytest.mark.parametrize("voice", ["en-us+m7", "en-us+f3", "en-gb-x-rp"])
-def test_a_misheard_wish_is_found(wishes: WishCheck, voice: str) -> None:
+def test_a_misheard_wish_is_found(wishes: CommandRescorer, voice: str) -> None:
     for wish in ("go on", "never mind"):
         assert wishes.meaning("don't", spoken(voice, wish)) == wish
 
 
-def test_other_short_seeds_stay_what_they_are(wishes: WishCheck) -> None:
+def test_other_short_seeds_stay_what_they_are(wishes: CommandRescorer) -> None:
     for seed in ("the dog", "my mind", "once upon", "the moon", "gone home"):
         assert wishes.meaning(seed, spoken("en-us", seed)) == seed
 
 
 def test_longer_seeds_and_wishes_are_not_heard_again(engine: VoskEngine) -> None:
-    check = WishCheck(engine, parse_phrases(["go on"], engine.knows, engine.vocabulary))
+    check = CommandRescorer(engine, parse_phrases(["go on"], engine.knows, engine.vocabulary))
     sound = spoken("en-us+f3", "go on")
     assert check.meaning("it goes on and on", sound) == "it goes on and on"
     assert check.meaning("don't", sound) == "go on"
-    assert WishCheck(engine, []).meaning("don't", sound) == "don't"
+    assert CommandRescorer(engine, []).meaning("don't", sound) == "don't"

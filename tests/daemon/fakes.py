@@ -52,7 +52,7 @@ class Source:
 
 
 @dataclass
-class Hearing:
+class Recognition:
     """Reports what the script says at each chunk, counted from 1; 0 is the end of the sound."""
 
     script: dict[int, list[Event]]
@@ -95,7 +95,7 @@ class Generator:
 
 
 @dataclass
-class Speaker:
+class SpeechOutput:
     """Takes a while for each sentence and remembers those that sounded to their end."""
 
     seconds_each: float = 0.0

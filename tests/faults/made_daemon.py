@@ -13,9 +13,9 @@ from config.errors import AudioDeviceError
 from daemon.cli import run
 from daemon.control.protocol import socket_path
 from daemon.control.server import ControlServer, hold
-from daemon.loop.main_loop import Service
-from daemon.loop.options import Household
-from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from daemon.loop.main_loop import MainLoop
+from daemon.loop.options import LoopOptions
+from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 
 TRIGGER = Triggered("hey computer", 0.1)
 SCRIPTS: dict[str, dict[int, list[Event]]] = {
@@ -39,10 +39,10 @@ def main(state: str) -> None:
     if state == "waiting for the microphone: none":
         source.errors = [AudioDeviceError("none")] * 1000
     generator = Thinker() if state == "thinking" else Generator()
-    hearing, speaker = Hearing(SCRIPTS.get(state, {})), Speaker(600.0)
-    household = Household(patient=True, muted=state == "muted")
+    hearing, speaker = Recognition(SCRIPTS.get(state, {})), SpeechOutput(600.0)
+    household = LoopOptions(patient=True, muted=state == "muted")
     with hold(socket_path()):
-        service = Service(source, hearing, generator, speaker, household=household)
+        service = MainLoop(source, hearing, generator, speaker, household=household)
         run._obey_signals(service)
         with closing(ControlServer(socket_path(), service.ask)):
             service.run()

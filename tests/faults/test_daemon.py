@@ -16,8 +16,8 @@ import pytest
 from audio.events import Event, Seed, Triggered
 from config.errors import NotRunningError
 from daemon.control import client, protocol
-from daemon.loop.main_loop import Service
-from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from daemon.loop.main_loop import MainLoop
+from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 from tests.support.program import ROOT
 
 EXCHANGE: list[Event] = [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]
@@ -144,7 +144,7 @@ def microphone() -> Source:
 
 
 @contextlib.contextmanager
-def running(service: Service) -> Iterator[None]:
+def running(service: MainLoop) -> Iterator[None]:
     loop = threading.Thread(target=service.run)
     loop.start()
     try:
@@ -165,8 +165,8 @@ class Endless(Generator):
 
 
 def test_an_endless_reply_can_be_hushed_and_interrupted() -> None:
-    generator, speaker = Endless(), Speaker(0.001)
-    service = Service(microphone(), Hearing({3: EXCHANGE}), generator, speaker)
+    generator, speaker = Endless(), SpeechOutput(0.001)
+    service = MainLoop(microphone(), Recognition({3: EXCHANGE}), generator, speaker)
     with running(service):
         wait_until(lambda: len(speaker.spoken) > 20)
         service.ask(protocol.Request("hush", {}))
@@ -178,7 +178,7 @@ def test_an_endless_reply_can_be_hushed_and_interrupted() -> None:
 
 
 def test_an_empty_reply_is_told_and_the_next_is_served(caplog: pytest.LogCaptureFixture) -> None:
-    generator, speaker = Generator([]), Speaker()
-    service = Service(Source(60), Hearing({3: EXCHANGE, 9: EXCHANGE}), generator, speaker)
+    generator, speaker = Generator([]), SpeechOutput()
+    service = MainLoop(Source(60), Recognition({3: EXCHANGE, 9: EXCHANGE}), generator, speaker)
     assert service.run().replies == 2
     assert caplog.text.count("The model had nothing to say to that.") == 2

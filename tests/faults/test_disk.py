@@ -219,8 +219,8 @@ def test_a_recording_that_may_not_be_read(as_user: tuple[str, ...], tmp_path: Pa
 
 PROGRAM = """
 from daemon import mute
-from daemon.control import hold
-from daemon.protocol import socket_path
+from daemon.control.server import hold
+from daemon.control.protocol import socket_path
 from config.errors import AfterwordError
 for action in (lambda: mute.remember(True), lambda: hold(socket_path()).__enter__()):
     try:

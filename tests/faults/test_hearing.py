@@ -9,7 +9,7 @@ import pytest
 
 from audio.events import Seed
 from audio.pcm import AudioChunk
-from audio.recognition import Hearing, open_hearing
+from audio.recognition import AudioRecognition, open_recognition
 from audio.stt import vosk_models
 from config.errors import HearingModelError
 from config.load import load
@@ -24,7 +24,7 @@ def fetched(vosk_en: Path) -> Path:
     return folder
 
 
-def heard(hearing: Hearing) -> list[str]:
+def heard(hearing: AudioRecognition) -> list[str]:
     with wave.open(str(RECORDINGS / "one-breath.wav")) as wav:
         sound = wav.readframes(wav.getnframes())
     events = []
@@ -54,7 +54,7 @@ def test_one_flipped_bit_in_any_file_is_found_at_the_start(fetched: Path) -> Non
 
 def test_damaged_while_it_runs_it_goes_on_until_the_next_start(fetched: Path) -> None:
     settings = load(None, ()).settings
-    hearing = open_hearing(fetched, settings.trigger, settings.seed, "en")
+    hearing = open_recognition(fetched, settings.trigger, settings.seed, "en")
     for file in vosk_models.catalogue()["en"].files:
         path = fetched / file.path
         path.write_bytes(os.urandom(100))  # as a fetch that replaces it in place

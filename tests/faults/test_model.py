@@ -15,7 +15,7 @@ from config.errors import GenerationError, WeightsError
 from model.checkpoints.checksum import checksum
 from model.checkpoints.weights_file import load_state, load_weights, save_state, save_weights
 from model.inference.cpu_fallback import FallbackDecoder, decoder_on
-from model.inference.engine import Decoder
+from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions
 from model.text.vocabulary import Vocabulary
@@ -117,7 +117,7 @@ class Failing:
 
     device = torch.device("cuda")
 
-    def __init__(self, decoder: Decoder, at: int, error: Exception, *, late: bool) -> None:
+    def __init__(self, decoder: InferenceEngine, at: int, error: Exception, *, late: bool) -> None:
         self._decoder, self._left, self._error, self._late = decoder, at, error, late
 
     def prefill(self, ids: list[int]) -> Tensor:
@@ -154,11 +154,11 @@ def test_a_gpu_that_fails_in_mid_reply_is_replaced_by_the_cpu(
 ) -> None:
     caplog.set_level(logging.WARNING)
     made = small_weights()
-    whole = TextGenerator(Decoder(made.model, "float32"), made.vocabulary, GREEDY)
+    whole = TextGenerator(InferenceEngine(made.model, "float32"), made.vocabulary, GREEDY)
     expected = list(whole.continue_text("there was a fox", lambda: False))
 
-    gpu = Failing(Decoder(made.model, "float32"), at, error, late=late)
-    decoder = FallbackDecoder(gpu, lambda: Decoder(made.model, "float32"))  # type: ignore[arg-type]
+    gpu = Failing(InferenceEngine(made.model, "float32"), at, error, late=late)
+    decoder = FallbackDecoder(gpu, lambda: InferenceEngine(made.model, "float32"))  # type: ignore[arg-type]
     generator = TextGenerator(decoder, made.vocabulary, GREEDY)
     assert generator.device == "cuda"
     said = list(generator.continue_text("there was a fox", lambda: False))
@@ -171,7 +171,7 @@ def test_a_gpu_that_fails_in_mid_reply_is_replaced_by_the_cpu(
 
 def test_on_the_cpu_there_is_nothing_to_fall_back_to() -> None:
     made = small_weights()
-    assert isinstance(decoder_on(torch.device("cpu"), made.model), Decoder)
+    assert isinstance(decoder_on(torch.device("cpu"), made.model), InferenceEngine)
 
 
 class Broken:

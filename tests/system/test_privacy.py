@@ -126,7 +126,7 @@ def local(self, family=-1, *rest, **more):
     real(self, family, *rest, **more)
 socket.socket.__init__ = local
 sys.argv = ["afterword", *sys.argv[1:]]
-from daemon.cli import main
+from daemon.cli.main import main
 main()
 """
 

@@ -8,7 +8,7 @@ import pytest
 import soundfile as sf
 
 from audio.input.microphone import Microphone
-from audio.output.loudspeaker import StreamPlayer
+from audio.output.loudspeaker import Loudspeaker
 from audio.tts.engine import RATE as SPEECH_RATE
 from tests.audio.listener import Listener
 from tests.audio.tones import RATE, samples, tone
@@ -22,7 +22,7 @@ def test_new_defaults_are_heard_and_spoken_to(
     server: SoundServer = request.getfixturevalue(kind)
     path = tmp_path / "tone.wav"
     sf.write(path, tone(RATE, 0.5), RATE)
-    listener, player = Listener(Microphone()), StreamPlayer()
+    listener, player = Listener(Microphone()), Loudspeaker()
     beep = (10_000 * tone(SPEECH_RATE, 0.3)).astype(np.int16)
     player.open()
     listener.wait_for_chunks(5)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from audio.evaluation.trigger_score import (
-    Mistaken,
+    FalseAccepts,
     Noise,
     babble,
-    hear_others,
-    hear_phrase,
+    count_false_accepts,
+    count_false_rejects,
     poisson_bound,
     read_folder,
 )
@@ -55,8 +55,8 @@ def test_syllables_of_words_with_silent_letters() -> None:
 
 def test_bounds_are_those_of_poisson_tables() -> None:
     assert [round(poisson_bound(count), 2) for count in (0, 1, 2, 5)] == [3.0, 4.74, 6.3, 10.51]
-    assert Mistaken(1, 2.0).bound == pytest.approx(2.37, abs=0.01)
-    assert Mistaken(1, 2.0).rate == 0.5
+    assert FalseAccepts(1, 2.0).bound == pytest.approx(2.37, abs=0.01)
+    assert FalseAccepts(1, 2.0).rate == 0.5
 
 
 def test_noise_is_so_much_quieter_than_the_recording() -> None:
@@ -74,8 +74,8 @@ def test_noise_is_so_much_quieter_than_the_recording() -> None:
     clip = np.concatenate([quiet(1), draw.normal(0, 4000, RATE).astype(np.int16), quiet(1)])
     noise = Noise(draw.normal(0, 500, 2 * RATE).astype(np.int16), 10)
     clean, noisy = Microphone(), Microphone()
-    hear_phrase(clean, [clip])  # type: ignore[arg-type]
-    hear_phrase(noisy, [clip], noise)  # type: ignore[arg-type]
+    count_false_rejects(clean, [clip])  # type: ignore[arg-type]
+    count_false_rejects(noisy, [clip], noise)  # type: ignore[arg-type]
     added = np.frombuffer(noisy.pcm, "<i2").astype(float) - np.frombuffer(clean.pcm, "<i2")
     ratio = np.sqrt(np.mean(clip.astype(float) ** 2) / np.mean(added**2))
     assert 20 * np.log10(ratio) == pytest.approx(10, abs=0.1)
@@ -109,9 +109,9 @@ def test_a_folder_is_read_with_those_below_it(tmp_path: Path) -> None:
 def test_what_is_heard_and_what_is_not_is_counted(vosk_en: Path) -> None:
     hearing = make(vosk_en, cooldown=0.0)
     said, other = samples("pause.wav")[: round(1.6 * RATE)], samples("no-trigger.wav")
-    heard = hear_phrase(hearing, [said, other])
+    heard = count_false_rejects(hearing, [said, other])
     assert (heard.clips, heard.missed) == (2, 1)
     assert 0.1 < heard.delays[0] <= 0.5
-    mistaken = hear_others(hearing, [said, other, said])
+    mistaken = count_false_accepts(hearing, [said, other, said])
     assert mistaken.count == 2
     assert mistaken.hours == pytest.approx((2 * len(said) + len(other)) / RATE / 3600)

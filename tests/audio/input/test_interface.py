@@ -31,7 +31,7 @@ pcm.interface {
 # PortAudio lists the devices once, so this is a process of its own.
 LISTEN = """
 import sys
-from audio.microphone import Microphone
+from audio.input.microphone import Microphone
 sound = b""
 with Microphone("interface").open() as chunks:
     for chunk in chunks:

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from audio.output.cues import NAMES, load_cues
-from audio.output.loudspeaker import Feed
+from audio.output.loudspeaker import PlaybackBuffer
 from audio.tts.engine import RATE
 from config.errors import ConfigError
 
@@ -41,7 +41,7 @@ def test_what_is_no_cue(seconds: float | None, reason: str, tmp_path: Path) -> N
 
 
 def test_a_held_feed_is_silent_loses_nothing_and_goes_on() -> None:
-    feed, block = Feed(4), np.zeros(4, np.int16)
+    feed, block = PlaybackBuffer(4), np.zeros(4, np.int16)
     feed.put(np.arange(100, 116, dtype=np.int16))
     feed.fill(block)
     assert list(block) == [100, 101, 102, 103]
@@ -58,7 +58,7 @@ def test_a_held_feed_is_silent_loses_nothing_and_goes_on() -> None:
 
 
 def test_a_held_feed_that_is_stopped_is_empty() -> None:
-    feed, block = Feed(4), np.zeros(4, np.int16)
+    feed, block = PlaybackBuffer(4), np.zeros(4, np.int16)
     feed.put(np.ones(400, np.int16))
     feed.hold(float("inf"))
     feed.fill(block)

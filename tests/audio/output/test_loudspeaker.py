@@ -18,7 +18,13 @@ import pytest
 from audio.devices.portaudio import Opener
 from audio.devices.selection import Device
 from audio.output import loudspeaker
-from audio.output.loudspeaker import AHEAD_SECONDS, STALL_SECONDS, Feed, StreamPlayer, WavFilePlayer
+from audio.output.loudspeaker import (
+    AHEAD_SECONDS,
+    STALL_SECONDS,
+    Loudspeaker,
+    PlaybackBuffer,
+    WavFilePlayer,
+)
 from audio.tts.engine import RATE
 from config.errors import AudioDeviceError, OutputError
 from tests.support.sound_server import SoundServer
@@ -34,21 +40,21 @@ def tone(seconds: float) -> np.ndarray:
 
 
 @pytest.fixture
-def speaker(sound_server: SoundServer) -> Iterator[StreamPlayer]:
-    stream = StreamPlayer()
+def speaker(sound_server: SoundServer) -> Iterator[Loudspeaker]:
+    stream = Loudspeaker()
     stream.open()
     yield stream
     stream.close()
 
 
 class TestFeed:
-    def take(self, feed: Feed, length: int) -> list[int]:
+    def take(self, feed: PlaybackBuffer, length: int) -> list[int]:
         block = np.full(length, -1, np.int16)
         feed.fill(block)
         return block.tolist()
 
     def test_blocks_come_out_joined_and_silence_follows(self) -> None:
-        feed = Feed(4)
+        feed = PlaybackBuffer(4)
         feed.put(np.array([1, 2, 3], np.int16))
         feed.put(np.zeros(0, np.int16))
         feed.put(np.array([4, 5], np.int16))
@@ -60,7 +66,7 @@ class TestFeed:
         assert feed.pending == 0
 
     def test_a_fade_goes_on_over_blocks_and_drops_the_rest(self) -> None:
-        feed = Feed(5)
+        feed = PlaybackBuffer(5)
         feed.put(np.full(100, 1000, np.int16))
         self.take(feed, 3)
         feed.fade()
@@ -72,7 +78,7 @@ class TestFeed:
         assert self.take(feed, 2) == [7, 0]
 
     def test_a_fade_longer_than_the_sound_ends_all_the_same(self) -> None:
-        feed = Feed(5)
+        feed = PlaybackBuffer(5)
         feed.put(np.full(2, 1000, np.int16))
         feed.fade()
         assert self.take(feed, 3) == [1000, 750, 0]
@@ -80,14 +86,14 @@ class TestFeed:
         assert not feed.fading
 
     def test_there_is_nothing_to_fade_in_silence(self) -> None:
-        feed = Feed(5)
+        feed = PlaybackBuffer(5)
         feed.fade()
         assert not feed.fading
 
 
-class TestStreamPlayer:
+class TestLoudspeaker:
     def test_all_of_the_sound_is_heard_before_wait_returns(
-        self, sound_server: SoundServer, speaker: StreamPlayer
+        self, sound_server: SoundServer, speaker: Loudspeaker
     ) -> None:
         with sound_server.recording() as recording:
             begin = time.monotonic()
@@ -102,7 +108,7 @@ class TestStreamPlayer:
         assert heard[-1] < returned + 0.05
         assert speaker.started_at == pytest.approx(heard[0], abs=0.1)
 
-    def test_stop_silences_soon(self, sound_server: SoundServer, speaker: StreamPlayer) -> None:
+    def test_stop_silences_soon(self, sound_server: SoundServer, speaker: Loudspeaker) -> None:
         with sound_server.recording() as recording:
             begin = time.monotonic()
             speaker.play(tone(5), never)
@@ -116,14 +122,14 @@ class TestStreamPlayer:
             time.sleep(0.1)
             assert recording.sounding(stopped + 0.3)[-1] > stopped + 0.5
 
-    def test_the_caller_may_run_ahead_by_some_seconds_only(self, speaker: StreamPlayer) -> None:
+    def test_the_caller_may_run_ahead_by_some_seconds_only(self, speaker: Loudspeaker) -> None:
         begin = time.monotonic()
         speaker.play(tone(AHEAD_SECONDS + 0.4), never)
         assert time.monotonic() - begin < 0.2
         speaker.play(tone(0.1), never)
         assert time.monotonic() - begin > 0.3
 
-    def test_a_full_queue_does_not_outlast_a_cancellation(self, speaker: StreamPlayer) -> None:
+    def test_a_full_queue_does_not_outlast_a_cancellation(self, speaker: Loudspeaker) -> None:
         cancelled = threading.Event()
         threading.Timer(0.3, cancelled.set).start()
         speaker.play(tone(2 * AHEAD_SECONDS), cancelled.is_set)
@@ -133,7 +139,7 @@ class TestStreamPlayer:
         assert time.monotonic() - begin < 1
 
     def test_a_dying_server_is_noticed_and_a_new_one_is_used(
-        self, sound_server: SoundServer, speaker: StreamPlayer
+        self, sound_server: SoundServer, speaker: Loudspeaker
     ) -> None:
         speaker.play(tone(10), never)
         sound_server.kill()
@@ -153,7 +159,7 @@ class TestStreamPlayer:
             assert len(recording.sounding(begin)) > 0
 
     def test_a_hanging_server_is_noticed_and_closing_does_not_hang(
-        self, sound_server: SoundServer, speaker: StreamPlayer
+        self, sound_server: SoundServer, speaker: Loudspeaker
     ) -> None:
         speaker.play(tone(10), never)
         sound_server.freeze()
@@ -166,7 +172,7 @@ class TestStreamPlayer:
         time.sleep(0.2)
 
     def test_opening_does_not_wait_for_a_server_that_hangs(
-        self, sound_server: SoundServer, speaker: StreamPlayer
+        self, sound_server: SoundServer, speaker: Loudspeaker
     ) -> None:
         sound_server.freeze()
         time.sleep(STALL_SECONDS)
@@ -192,7 +198,7 @@ class TestStreamPlayer:
         self, sound_server: SoundServer
     ) -> None:
         program = (
-            "from audio.output.loudspeaker import StreamPlayer; p = StreamPlayer(); p.open();"
+            "from audio.output.loudspeaker import Loudspeaker; p = Loudspeaker(); p.open();"
             "print('open', flush=True); input(); p.close()"
         )
         process = subprocess.Popen(
@@ -207,7 +213,7 @@ class TestStreamPlayer:
             process.kill()
         assert process.returncode == 0
 
-    def test_closing_from_another_thread_ends_the_wait(self, speaker: StreamPlayer) -> None:
+    def test_closing_from_another_thread_ends_the_wait(self, speaker: Loudspeaker) -> None:
         speaker.play(tone(10), never)
         threading.Timer(0.2, speaker.close).start()
         begin = time.monotonic()
@@ -249,7 +255,7 @@ def test_a_device_that_refuses_the_rate_gets_its_own(monkeypatch: pytest.MonkeyP
     fake = FakeSounddevice()
     monkeypatch.setattr(loudspeaker, "import_sounddevice", lambda: fake)
     monkeypatch.setattr(loudspeaker, "find_device", lambda *_: Device(None, "default"))
-    stream = StreamPlayer()
+    stream = Loudspeaker()
     stream.open()
     stream.play(tone(1.0), never)
     fake.take(48_000)

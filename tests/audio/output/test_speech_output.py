@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.output.loudspeaker import StreamPlayer, WavFilePlayer
-from audio.output.speech_output import Cancelled, Samples, Speaker
+from audio.output.loudspeaker import Loudspeaker, WavFilePlayer
+from audio.output.speech_output import Cancelled, Samples, SpeechOutput
 from audio.tts.engine import PIECE_CHARACTERS, RATE, SpeechEngine
 from config.errors import AudioDeviceError, SpeechError
 from tests.support.sound_server import SoundServer
@@ -70,8 +70,8 @@ class ListSink:
 
 
 @pytest.fixture
-def speaker(sound_server: SoundServer) -> Iterator[Speaker]:
-    speaker = Speaker(SpeechEngine("en-us", 175, 0.9), StreamPlayer(), 0.2)
+def speaker(sound_server: SoundServer) -> Iterator[SpeechOutput]:
+    speaker = SpeechOutput(SpeechEngine("en-us", 175, 0.9), Loudspeaker(), 0.2)
     speaker.start()
     yield speaker
     speaker.close()
@@ -86,7 +86,7 @@ class TestOrder:
                 sink.orders.append("asked")
                 yield "x" * length
 
-        speaker = Speaker(LoudEngine(), sink, 0.5)
+        speaker = SpeechOutput(LoudEngine(), sink, 0.5)
         speaker.say(sentences(), never)
         first, second = ["asked", "sound 0.01", "pause 0.50"], ["asked", "sound 0.02", "pause 0.50"]
         assert sink.orders == ["open", *first, *second, "wait"]
@@ -96,14 +96,14 @@ class TestOrder:
 
     def test_what_has_no_sound_has_no_pause(self) -> None:
         sink = ListSink()
-        speaker = Speaker(LoudEngine(), sink, 0.5)
+        speaker = SpeechOutput(LoudEngine(), sink, 0.5)
         speaker.say(["", " \n "], never)
         assert sink.orders == ["open", "wait"]
         assert speaker.spoken.started_at is None
 
     def test_a_long_sentence_can_be_cancelled_between_its_pieces(self) -> None:
         engine = LoudEngine()
-        speaker = Speaker(engine, ListSink(), 0.5)
+        speaker = SpeechOutput(engine, ListSink(), 0.5)
         speaker.say(["word " * PIECE_CHARACTERS], lambda: len(engine.texts) >= 2)
         assert len(engine.texts) == 2
         assert speaker.spoken.cancelled
@@ -116,13 +116,13 @@ class TestOrder:
                 asked.append(word)
                 yield word
 
-        Speaker(LoudEngine(), sink, 0.5).say(sentences(), lambda: bool(asked))
+        SpeechOutput(LoudEngine(), sink, 0.5).say(sentences(), lambda: bool(asked))
         assert asked == ["one"]
         assert sink.orders[-1] == "stop"
 
     def test_a_failure_stops_the_sound_and_is_told(self) -> None:
         sink = ListSink()
-        speaker = Speaker(LoudEngine(), sink, 0.5)
+        speaker = SpeechOutput(LoudEngine(), sink, 0.5)
         with pytest.raises(SpeechError):
             speaker.say(["one", "fail", "two"], never)
         assert sink.orders == ["open", "sound 0.03", "pause 0.50", "stop"]
@@ -130,7 +130,7 @@ class TestOrder:
 
     def test_a_failure_because_of_closing_is_no_failure(self) -> None:
         sink = ListSink()
-        speaker = Speaker(LoudEngine(), sink, 0.5)
+        speaker = SpeechOutput(LoudEngine(), sink, 0.5)
 
         def sentences() -> Iterator[str]:
             speaker.close()
@@ -146,14 +146,14 @@ class TestOrder:
 
         engine, sink = Broken(), ListSink()
         with pytest.raises(SpeechError):
-            Speaker(engine, sink, 0.5).start()
+            SpeechOutput(engine, sink, 0.5).start()
         assert engine.closed
         assert sink.orders == ["close"]
 
 
 class TestAloud:
     def test_a_slow_writer_leaves_no_gaps_but_the_pauses(
-        self, sound_server: SoundServer, speaker: Speaker
+        self, sound_server: SoundServer, speaker: SpeechOutput
     ) -> None:
         def slowly() -> Iterator[str]:
             for sentence in SENTENCES:
@@ -173,7 +173,7 @@ class TestAloud:
         assert speaker.spoken.started_at == pytest.approx(heard[0], abs=0.15)
 
     def test_it_counts_the_sentences_that_are_heard(
-        self, sound_server: SoundServer, speaker: Speaker
+        self, sound_server: SoundServer, speaker: SpeechOutput
     ) -> None:
         seen: list[tuple[float, int]] = []
         over = threading.Event()
@@ -196,7 +196,7 @@ class TestAloud:
         assert [at for at, number in seen if number] == pytest.approx(starts, abs=0.3)
 
     def test_it_knows_which_words_may_be_heard(
-        self, sound_server: SoundServer, speaker: Speaker
+        self, sound_server: SoundServer, speaker: SpeechOutput
     ) -> None:
         with sound_server.recording() as recording:
             begin = time.monotonic()
@@ -213,7 +213,7 @@ class TestAloud:
         assert speaker.words_between(*late).split()[-1] == SENTENCES[-1].split()[-1]
 
     def test_a_cancellation_silences_within_a_moment(
-        self, sound_server: SoundServer, speaker: Speaker
+        self, sound_server: SoundServer, speaker: SpeechOutput
     ) -> None:
         cancelled = threading.Event()
         with sound_server.recording() as recording:
@@ -229,7 +229,7 @@ class TestAloud:
         assert speaker.spoken.cancelled
 
     def test_closing_in_mid_sentence_ends_sound_and_say_within_a_second(
-        self, sound_server: SoundServer, speaker: Speaker
+        self, sound_server: SoundServer, speaker: SpeechOutput
     ) -> None:
         with sound_server.recording() as recording:
             thread = threading.Thread(target=speaker.say, args=(SENTENCES, never))
@@ -245,7 +245,7 @@ class TestAloud:
         assert heard.max(initial=begin) - begin < 0.3
 
     def test_when_the_server_dies_say_raises_and_the_next_say_speaks(
-        self, sound_server: SoundServer, speaker: Speaker
+        self, sound_server: SoundServer, speaker: SpeechOutput
     ) -> None:
         timer = threading.Timer(0.5, sound_server.kill)
         timer.start()
@@ -261,7 +261,7 @@ class TestAloud:
 
 def test_speech_goes_to_a_file_with_a_pause_after_each_sentence(tmp_path: Path) -> None:
     path = tmp_path / "reply.wav"
-    speaker = Speaker(SpeechEngine("en-us", 175, 0.9), WavFilePlayer(path), 0.5)
+    speaker = SpeechOutput(SpeechEngine("en-us", 175, 0.9), WavFilePlayer(path), 0.5)
     try:
         speaker.say(SENTENCES[:1], never)
         speaker.say(SENTENCES[1:], never)
@@ -277,7 +277,7 @@ def test_speech_goes_to_a_file_with_a_pause_after_each_sentence(tmp_path: Path) 
 def test_it_goes_on_with_another_engine_and_the_same_sink() -> None:
     old, new, sink = LoudEngine(), LoudEngine(), ListSink()
     old.restarts, new.restarts = 2, 1
-    speaker = Speaker(old, sink, 0.2)
+    speaker = SpeechOutput(old, sink, 0.2)
     speaker.say(["One."], never)
     speaker.renew(new, None, 0.5)
     assert old.closed
@@ -293,7 +293,7 @@ def test_it_goes_on_with_another_engine_and_the_same_sink() -> None:
 
 def test_it_goes_on_with_another_sink_and_the_same_engine() -> None:
     engine, old, new = LoudEngine(), ListSink(), ListSink()
-    speaker = Speaker(engine, old, 0.2)
+    speaker = SpeechOutput(engine, old, 0.2)
     speaker.renew(None, new, 0.2)
     speaker.say(["One."], never)
     assert (old.orders, engine.closed) == (["close"], False)
@@ -301,7 +301,7 @@ def test_it_goes_on_with_another_sink_and_the_same_engine() -> None:
 
 
 def test_what_it_gets_after_its_end_is_closed_at_once() -> None:
-    speaker, engine, sink = Speaker(LoudEngine(), ListSink(), 0.2), LoudEngine(), ListSink()
+    speaker, engine, sink = SpeechOutput(LoudEngine(), ListSink(), 0.2), LoudEngine(), ListSink()
     speaker.close()
     speaker.renew(engine, sink, 0.2)
     assert (engine.closed, sink.orders) == (True, ["close"])

@@ -1,8 +1,11 @@
 """Which words sound when, reckoned by their letters."""
 
-from audio.output.word_timeline import Said, words_between
+from audio.output.word_timeline import PlayedText, words_between
 
-SAID = (Said("One day a fox said hey computer.", 10.0, 13.6), Said("It slept.", 14.0, 15.0))
+SAID = (
+    PlayedText("One day a fox said hey computer.", 10.0, 13.6),
+    PlayedText("It slept.", 14.0, 15.0),
+)
 
 
 def test_words_that_sound_in_part_count() -> None:
@@ -15,10 +18,10 @@ def test_words_that_sound_in_part_count() -> None:
 
 
 def test_a_comma_takes_its_time() -> None:
-    plain, marked = Said("aaaa bbbb", 0.0, 1.0), Said("aaaa, bbbb", 0.0, 1.0)
+    plain, marked = PlayedText("aaaa bbbb", 0.0, 1.0), PlayedText("aaaa, bbbb", 0.0, 1.0)
     assert words_between([plain], 0.55, 0.6) == "bbbb"
     assert words_between([marked], 0.55, 0.6) == "aaaa,"
 
 
 def test_each_chinese_character_is_a_word() -> None:
-    assert words_between([Said("你好电脑", 0.0, 4.0)], 1.1, 2.9) == "好 电"
+    assert words_between([PlayedText("你好电脑", 0.0, 4.0)], 1.1, 2.9) == "好 电"

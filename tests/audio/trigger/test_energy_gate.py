@@ -7,8 +7,8 @@ import pytest
 
 from audio.phrases import parse_phrases
 from audio.stt.vosk_engine import RATE, VoskEngine
-from audio.trigger.detector import TriggerListener
-from audio.trigger.energy_gate import QuietGate
+from audio.trigger.detector import TriggerDetector
+from audio.trigger.energy_gate import EnergyGate
 from audio.vad import VoiceDetector
 from tests.audio.test_recognition import samples
 
@@ -21,7 +21,7 @@ def noise(seconds: float, level: float) -> np.ndarray:
 
 def opened(sound: np.ndarray) -> list[bool]:
     """For each chunk whether the gate is open."""
-    gate, pcm = QuietGate(), sound.astype("<i2")
+    gate, pcm = EnergyGate(), sound.astype("<i2")
     return [gate.accept(pcm[at : at + CHUNK].tobytes()) for at in range(0, len(pcm), CHUNK)]
 
 
@@ -49,7 +49,7 @@ def test_a_phrase_after_a_long_silence_is_heard_where_it_was_said(
 ) -> None:
     engine = VoskEngine(vosk_en, 0.2)
     phrases = parse_phrases(["hey computer"], engine.knows, engine.vocabulary)
-    listener = TriggerListener(engine, phrases, VoiceDetector())
+    listener = TriggerDetector(engine, phrases, VoiceDetector())
     spoken = samples("trigger-then-silence.wav")[: round(2.5 * RATE)]  # it ends at 1.5 s
     sound = noise(22.5, level)
     sound[10 * RATE : round(12.5 * RATE)] += spoken

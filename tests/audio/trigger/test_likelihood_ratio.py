@@ -7,17 +7,17 @@ import pytest
 
 from audio.input.file import WavFile
 from audio.phrases import Phrase
-from audio.recent_sound import RecentSound
+from audio.recent_sound import AudioRingBuffer
 from audio.stt.vosk_engine import VoskEngine
 from audio.stt.vosk_words import all_words, most_frequent
-from audio.trigger.likelihood_ratio import LikelihoodTest, earliest
+from audio.trigger.likelihood_ratio import LikelihoodRatio, earliest
 from tests.audio.conftest import RECORDINGS
 
 HEY_COMPUTER = Phrase("hey computer", ("hey", "computer"))
 
 
-def sound_of(file: Path) -> RecentSound:
-    sound = RecentSound(30)
+def sound_of(file: Path) -> AudioRingBuffer:
+    sound = AudioRingBuffer(30)
     with WavFile(file).open() as chunks:
         for chunk in chunks:
             sound.add(chunk.pcm)
@@ -25,28 +25,28 @@ def sound_of(file: Path) -> RecentSound:
 
 
 def passes(
-    test: LikelihoodTest, phrase: Phrase, sound: RecentSound, start: float, end: float
+    test: LikelihoodRatio, phrase: Phrase, sound: AudioRingBuffer, start: float, end: float
 ) -> bool:
     around = sound.since(earliest(phrase, start, end) - 0.5, end + 0.5)
     return test.passes(phrase, sound, start, end, test.begin(phrase, around))
 
 
 def test_a_phrase_passes_where_it_was_said_only(engine: VoskEngine) -> None:
-    test, sound = LikelihoodTest(engine), sound_of(RECORDINGS / "one-breath.wav")
+    test, sound = LikelihoodRatio(engine), sound_of(RECORDINGS / "one-breath.wav")
     assert passes(test, HEY_COMPUTER, sound, 0.55, 1.5)
     assert not passes(test, HEY_COMPUTER, sound, 1.6, 2.5)
     assert not passes(test, Phrase("view glass", ("view", "glass")), sound, 0.55, 1.5)
 
 
 def test_silence_that_is_taken_for_a_part_of_a_phrase_does_not_fail_it(engine: VoskEngine) -> None:
-    sound = RecentSound(30)
+    sound = AudioRingBuffer(30)
     sound.add(bytes(2 * 16000 * 3))
     sound.add(sound_of(RECORDINGS / "one-breath.wav").since(0.0))
-    assert passes(LikelihoodTest(engine), HEY_COMPUTER, sound, 0.5, 4.5)
+    assert passes(LikelihoodRatio(engine), HEY_COMPUTER, sound, 0.5, 4.5)
 
 
 def test_sentences_of_real_people_pass_for_no_phrase(engine: VoskEngine, real_voices: Path) -> None:
-    test = LikelihoodTest(engine)
+    test = LikelihoodRatio(engine)
     sentences = sorted(real_voices.glob("sentences/*.flac"))[::4]
     assert len(sentences) > 10
     for file in sentences:

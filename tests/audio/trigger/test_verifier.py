@@ -7,10 +7,10 @@ import pytest
 
 from audio.input.file import WavFile
 from audio.phrases import Phrase
-from audio.recent_sound import RecentSound
+from audio.recent_sound import AudioRingBuffer
 from audio.stt.vosk_engine import VoskEngine
-from audio.trigger.likelihood_ratio import LikelihoodTest
-from audio.trigger.verifier import Confirmation
+from audio.trigger.likelihood_ratio import LikelihoodRatio
+from audio.trigger.verifier import TriggerVerifier
 from tests.audio.conftest import RECORDINGS
 
 HEY_COMPUTER = Phrase("hey computer", ("hey", "computer"))
@@ -19,9 +19,9 @@ START, END = 0.54, 1.53  # of the phrase in the recording, in seconds
 
 
 @pytest.fixture
-def confirmation(engine: VoskEngine) -> Iterator[Confirmation]:
-    made = Confirmation(
-        engine, [HEY_COMPUTER], ["hey computer", "hey", "[unk]"], LikelihoodTest(engine)
+def confirmation(engine: VoskEngine) -> Iterator[TriggerVerifier]:
+    made = TriggerVerifier(
+        engine, [HEY_COMPUTER], ["hey computer", "hey", "[unk]"], LikelihoodRatio(engine)
     )
     yield made
     made.drop()
@@ -31,10 +31,10 @@ def confirmation(engine: VoskEngine) -> Iterator[Confirmation]:
 
 
 def heard(
-    confirmation: Confirmation, phrase: Phrase | None, armed: float, end: float
-) -> RecentSound:
+    confirmation: TriggerVerifier, phrase: Phrase | None, armed: float, end: float
+) -> AudioRingBuffer:
     """The recording up to `end` seconds; the phrase seems to be on its way from `armed` on."""
-    sound = RecentSound(30)
+    sound = AudioRingBuffer(30)
     with WavFile(RECORDINGS / "one-breath.wav").open() as chunks:
         for chunk in chunks:
             if sound.seconds < end:
@@ -45,35 +45,37 @@ def heard(
 
 @pytest.mark.parametrize("armed", [1.12, 1.5, 9.0])
 def test_a_phrase_is_confirmed_whenever_it_was_noticed(
-    confirmation: Confirmation, armed: float
+    confirmation: TriggerVerifier, armed: float
 ) -> None:
     sound = heard(confirmation, HEY_COMPUTER, armed, END + 0.2)
     assert confirmation.confirms(HEY_COMPUTER, sound, START, END)
 
 
 def test_one_that_was_noticed_too_late_is_heard_from_its_beginning(
-    confirmation: Confirmation,
+    confirmation: TriggerVerifier,
 ) -> None:
     sound = heard(confirmation, HEY_COMPUTER, 3.0, 3.2)
     assert confirmation.confirms(HEY_COMPUTER, sound, START, END)
 
 
-def test_other_words_are_not_confirmed(confirmation: Confirmation) -> None:
+def test_other_words_are_not_confirmed(confirmation: TriggerVerifier) -> None:
     sound = heard(confirmation, HEY_COMPUTER, 3.0, 4.0)
     assert not confirmation.confirms(HEY_COMPUTER, sound, 3.0, 3.9)
 
 
-def test_what_was_heard_for_another_phrase_is_not_used(confirmation: Confirmation) -> None:
+def test_what_was_heard_for_another_phrase_is_not_used(confirmation: TriggerVerifier) -> None:
     sound = heard(confirmation, VIEW_GLASS, 1.12, END + 0.2)
     assert confirmation.confirms(HEY_COMPUTER, sound, START, END)
     assert not confirmation.confirms(VIEW_GLASS, sound, START, END)
 
 
 def test_nothing_is_heard_again_for_a_whole_story(
-    confirmation: Confirmation, monkeypatch: pytest.MonkeyPatch
+    confirmation: TriggerVerifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fed: list[float] = []
-    monkeypatch.setattr("audio.ahead.Ahead.hear", lambda _, pcm: fed.append(len(pcm) / 32000))
+    monkeypatch.setattr(
+        "audio.ahead.BackgroundRecognizer.hear", lambda _, pcm: fed.append(len(pcm) / 32000)
+    )
     sound = heard(confirmation, HEY_COMPUTER, 1.5, 5.0)
     assert sound.seconds >= 5.0
     assert 3 * 2.5 <= sum(fed) <= 3 * 3.2  # 1.5 s before, as much after, by three

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from audio.turn.echo_level import OwnVoice
+from audio.turn.echo_level import EchoLevel
 
 
 def noise(level: float) -> bytes:
@@ -10,8 +10,8 @@ def noise(level: float) -> bytes:
     return np.random.default_rng(1).normal(0, level, 1600).astype("<i2").tobytes()
 
 
-def after_replies(*levels: float) -> OwnVoice:
-    own = OwnVoice()
+def after_replies(*levels: float) -> EchoLevel:
+    own = EchoLevel()
     for level in levels:
         for _ in range(10):
             own.note(noise(level), sounding=True)
@@ -20,7 +20,7 @@ def after_replies(*levels: float) -> OwnVoice:
 
 
 def test_nobody_is_louder_than_what_is_not_known() -> None:
-    own = OwnVoice()
+    own = EchoLevel()
     assert not own.is_below(noise(9000))
     own.note(noise(10), sounding=True)  # the first reply has not come to its end
     assert not own.is_below(noise(9000))
@@ -38,7 +38,7 @@ def test_a_voice_is_noticed_from_twice_the_level_on() -> None:
 
 
 def test_a_moment_that_is_louder_is_not_taken_for_the_reply() -> None:
-    own = OwnVoice()
+    own = EchoLevel()
     for level in [1000] * 30 + [9000]:
         own.note(noise(level), sounding=True)
     own.note(b"", sounding=False)
@@ -69,7 +69,7 @@ def test_a_phrase_over_a_reply_is_its_users_where_it_is_louder() -> None:
     assert not own.is_below_phrase(noise(1800) * 5, 0.5)
     assert own.is_below_phrase(noise(2200) * 5, 0.5)
     assert not own.is_below_phrase(b"", 0.5)
-    assert not OwnVoice().is_below_phrase(noise(9000) * 5, 0.5)
+    assert not EchoLevel().is_below_phrase(noise(9000) * 5, 0.5)
 
 
 def test_a_loudspeaker_that_was_turned_up_says_no_phrase_of_a_user() -> None:

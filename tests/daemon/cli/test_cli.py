@@ -72,7 +72,7 @@ def test_the_other_shells_get_a_script(shell: str) -> None:
 
 PAINT = """
 import click
-from daemon.cli import cli
+from daemon.cli.main import cli
 cli.command("paint")(lambda: click.secho("word", fg="red"))
 cli(["paint"])
 """

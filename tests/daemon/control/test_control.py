@@ -26,17 +26,17 @@ from daemon import mute
 from daemon.control import client, protocol
 from daemon.control import server as control_module
 from daemon.control.server import ControlServer, hold
-from daemon.loop.main_loop import Service
-from daemon.loop.options import Household
-from daemon.loop.request_handler import Answers
-from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from daemon.loop.main_loop import MainLoop
+from daemon.loop.options import LoopOptions
+from daemon.loop.request_handler import RequestHandler
+from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 from tests.support.program import afterword
 
 EXCHANGE: list[Event] = [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]
 
 
 @contextmanager
-def serving(service: Service) -> Iterator[None]:
+def serving(service: MainLoop) -> Iterator[None]:
     """The loop in a thread of its own, behind the socket."""
     loop = threading.Thread(target=service.run)
     path = protocol.socket_path()
@@ -50,8 +50,8 @@ def serving(service: Service) -> Iterator[None]:
     assert not loop.is_alive()
 
 
-def household(muted: bool = False) -> Household:
-    return Household(muted=muted, remember_muted=mute.remember, about={"pid": os.getpid()})
+def household(muted: bool = False) -> LoopOptions:
+    return LoopOptions(muted=muted, remember_muted=mute.remember, about={"pid": os.getpid()})
 
 
 def microphone() -> Source:
@@ -64,14 +64,14 @@ def source() -> Source:
 
 
 @pytest.fixture
-def speaker() -> Speaker:
-    return Speaker(0.05)
+def speaker() -> SpeechOutput:
+    return SpeechOutput(0.05)
 
 
 @pytest.fixture
-def daemon(source: Source, speaker: Speaker) -> Iterator[Service]:
-    hearing = Hearing({100: EXCHANGE})
-    service = Service(source, hearing, Generator(), speaker, household=household())
+def daemon(source: Source, speaker: SpeechOutput) -> Iterator[MainLoop]:
+    hearing = Recognition({100: EXCHANGE})
+    service = MainLoop(source, hearing, Generator(), speaker, household=household())
     with serving(service):
         yield service
 
@@ -99,7 +99,7 @@ def send(data: bytes, *, end: bool = False) -> dict[str, object]:
         return answer
 
 
-def test_status_tells_what_happened(daemon: Service, speaker: Speaker) -> None:
+def test_status_tells_what_happened(daemon: MainLoop, speaker: SpeechOutput) -> None:
     wait_until("speaking")
     wait_until("listening")
     found = client.ask("status")
@@ -112,27 +112,29 @@ def test_status_tells_what_happened(daemon: Service, speaker: Speaker) -> None:
     assert (found["microphone"], found["drops"]) == ("open", 0)
 
 
-def test_the_socket_is_private(daemon: Service) -> None:
+def test_the_socket_is_private(daemon: MainLoop) -> None:
     path = protocol.socket_path()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_another_user_is_refused(daemon: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_user_is_refused(daemon: MainLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(RefusedError, match="Only the user who runs the daemon"):
         client.ask("stop")
 
 
-def test_muted_means_closed_and_outlasts_a_restart(source: Source, speaker: Speaker) -> None:
-    with serving(Service(source, Hearing({}), Generator(), speaker, household=household())):
+def test_muted_means_closed_and_outlasts_a_restart(source: Source, speaker: SpeechOutput) -> None:
+    with serving(MainLoop(source, Recognition({}), Generator(), speaker, household=household())):
         wait_until("open", "microphone")
         assert (source.closed, mute.is_muted()) == (False, False)
         client.ask("mute")
         wait_until("muted")
         assert (source.closed, mute.is_muted()) == (True, True)
     second = microphone()
-    later = Service(second, Hearing({}), Generator(), speaker, household=household(mute.is_muted()))
+    later = MainLoop(
+        second, Recognition({}), Generator(), speaker, household=household(mute.is_muted())
+    )
     with serving(later):
         wait_until("muted")
         assert second.opened == 0
@@ -142,9 +144,9 @@ def test_muted_means_closed_and_outlasts_a_restart(source: Source, speaker: Spea
     assert not mute.is_muted()
 
 
-def test_mute_drops_what_was_being_said(source: Source, speaker: Speaker) -> None:
-    hearing = Hearing({1: EXCHANGE[:1]})
-    with serving(Service(source, hearing, Generator(), speaker, household=household())):
+def test_mute_drops_what_was_being_said(source: Source, speaker: SpeechOutput) -> None:
+    hearing = Recognition({1: EXCHANGE[:1]})
+    with serving(MainLoop(source, hearing, Generator(), speaker, household=household())):
         wait_until("capturing")
         client.ask("mute")
         wait_until("muted")
@@ -154,8 +156,8 @@ def test_mute_drops_what_was_being_said(source: Source, speaker: Speaker) -> Non
 
 
 def test_say_and_hush(source: Source) -> None:
-    generator, speaker = Generator(), Speaker(30.0)
-    with serving(Service(source, Hearing({}), generator, speaker, household=household())):
+    generator, speaker = Generator(), SpeechOutput(30.0)
+    with serving(MainLoop(source, Recognition({}), generator, speaker, household=household())):
         assert client.ask("say", seed=" the sailor ") == {"turn": 1}
         wait_until("speaking")
         assert client.ask("say", seed="the crow") == {"turn": 2}
@@ -171,12 +173,12 @@ def test_say_and_hush(source: Source) -> None:
 
 
 @pytest.mark.parametrize("seed", ["", "  ", "x" * 2001])
-def test_a_seed_that_is_none(seed: str, daemon: Service) -> None:
+def test_a_seed_that_is_none(seed: str, daemon: MainLoop) -> None:
     with pytest.raises(RefusedError, match="between 1 and 2000 characters"):
         client.ask("say", seed=seed)
 
 
-def test_stop(daemon: Service) -> None:
+def test_stop(daemon: MainLoop) -> None:
     client.ask("stop")
     deadline = time.monotonic() + 2
     while any(thread.name == "replier" for thread in threading.enumerate()):
@@ -184,7 +186,7 @@ def test_stop(daemon: Service) -> None:
         time.sleep(0.01)
 
 
-def test_follow_shows_an_exchange_with_its_words(daemon: Service) -> None:
+def test_follow_shows_an_exchange_with_its_words(daemon: MainLoop) -> None:
     events = []
     for line in client.follow():
         events.append(json.loads(line))
@@ -207,7 +209,7 @@ def test_follow_shows_an_exchange_with_its_words(daemon: Service) -> None:
     ]
 
 
-def test_watch_tells_the_level_of_the_microphone_too(daemon: Service) -> None:
+def test_watch_tells_the_level_of_the_microphone_too(daemon: MainLoop) -> None:
     kinds = set()
     for line in client.follow("watch"):
         event = json.loads(line)
@@ -223,7 +225,7 @@ def test_a_follower_that_never_reads_is_let_go(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control_module, "CLIENT_SECONDS", 0.2)
-    service = Service(source, Hearing({}), Generator(["word " * 2000]), Speaker())
+    service = MainLoop(source, Recognition({}), Generator(["word " * 2000]), SpeechOutput())
     with serving(service), socket.socket(socket.AF_UNIX) as lazy:
         lazy.connect(str(protocol.socket_path()))
         lazy.sendall(protocol.request_line("follow", {}))
@@ -257,19 +259,19 @@ def test_a_follower_that_never_reads_is_let_go(
         (b"x" * 20_000, "at most 16384 bytes"),
     ],
 )
-def test_what_is_no_request_is_refused(line: bytes, message: str, daemon: Service) -> None:
+def test_what_is_no_request_is_refused(line: bytes, message: str, daemon: MainLoop) -> None:
     answer = send(line)
     assert (answer["ok"], answer["error"]) == (False, "refused")
     assert message in str(answer["message"])
     assert client.ask("status")["pid"] == os.getpid()
 
 
-def test_a_request_without_its_newline(daemon: Service) -> None:
+def test_a_request_without_its_newline(daemon: MainLoop) -> None:
     assert send(b'{"version": 1, "command": "status"}', end=True)["ok"] is True
 
 
 def test_clients_are_bounded_in_time_and_number(
-    daemon: Service, monkeypatch: pytest.MonkeyPatch
+    daemon: MainLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control_module, "CLIENT_SECONDS", 0.5)
     silent = [socket.socket(socket.AF_UNIX) for _ in range(control_module.CLIENTS)]
@@ -285,30 +287,30 @@ def test_clients_are_bounded_in_time_and_number(
         one.close()
 
 
-def test_a_stuck_loop_is_told(daemon: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stuck_loop_is_told(daemon: MainLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.loop.inbox.ANSWER_SECONDS", 0.1)
-    monkeypatch.setattr(Answers, "_do", lambda *_: time.sleep(0.5) or {})
+    monkeypatch.setattr(RequestHandler, "_do", lambda *_: time.sleep(0.5) or {})
     with pytest.raises(ControlError, match="too busy"):
         client.ask("status")
 
 
 def test_a_fault_of_ours_is_told_but_not_described(
-    daemon: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    daemon: MainLoop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Answers, "_status", lambda _: {}["secret"])
+    monkeypatch.setattr(RequestHandler, "_status", lambda _: {}["secret"])
     with pytest.raises(ControlError, match=r"^The daemon failed; see its log\.$"):
         client.ask("status")
     assert "secret" in caplog.text
 
 
-def test_a_second_daemon_is_refused_and_told_who_runs(daemon: Service) -> None:
+def test_a_second_daemon_is_refused_and_told_who_runs(daemon: MainLoop) -> None:
     done = afterword("run")
     assert done.code == RefusedError.exit_code
     assert f"process {os.getpid()} holds {protocol.socket_path()}" in done.err
     assert client.ask("status")["pid"] == os.getpid()
 
 
-def test_what_a_dead_daemon_left_is_taken_over(source: Source, speaker: Speaker) -> None:
+def test_what_a_dead_daemon_left_is_taken_over(source: Source, speaker: SpeechOutput) -> None:
     path = protocol.socket_path()
     program = (
         "import os, sys\nfrom pathlib import Path\n"
@@ -319,7 +321,7 @@ def test_what_a_dead_daemon_left_is_taken_over(source: Source, speaker: Speaker)
     assert (died.returncode, path.is_socket()) == (9, True)
     with pytest.raises(NotRunningError):
         client.ask("status")
-    with serving(Service(source, Hearing({}), Generator(), speaker, household=household())):
+    with serving(MainLoop(source, Recognition({}), Generator(), speaker, household=household())):
         assert client.ask("status")["pid"] == os.getpid()
     assert not path.exists()
 
@@ -376,7 +378,7 @@ def test_without_a_daemon_each_command_says_so(command: str) -> None:
     assert "is not running" in done.err
 
 
-def test_commands_print_what_people_and_programs_read(daemon: Service) -> None:
+def test_commands_print_what_people_and_programs_read(daemon: MainLoop) -> None:
     wait_until("speaking")
     wait_until("listening")
     for_people = afterword("status").out
@@ -398,19 +400,19 @@ def test_commands_import_little() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_a_microphone_that_comes_later_is_waited_for(speaker: Speaker) -> None:
+def test_a_microphone_that_comes_later_is_waited_for(speaker: SpeechOutput) -> None:
     late = microphone()
     late.errors = [AudioDeviceError("No microphone was found.")] * 2
-    patient = Household(patient=True)
-    with serving(Service(late, Hearing({}), Generator(), speaker, household=patient)):
+    patient = LoopOptions(patient=True)
+    with serving(MainLoop(late, Recognition({}), Generator(), speaker, household=patient)):
         wait_until("waiting for the microphone: No microphone was found.")
         wait_until("listening")
     assert late.opened == 1
 
 
-def test_without_patience_a_missing_microphone_ends_it(speaker: Speaker) -> None:
+def test_without_patience_a_missing_microphone_ends_it(speaker: SpeechOutput) -> None:
     late = microphone()
     late.errors = [AudioDeviceError("No microphone was found.")]
     with pytest.raises(AudioDeviceError):
-        Service(late, Hearing({}), Generator(), speaker).run()
+        MainLoop(late, Recognition({}), Generator(), speaker).run()
     assert speaker.closed

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from audio.output import speech_output as speaking
-from audio.output.loudspeaker import StreamPlayer
+from audio.output.loudspeaker import Loudspeaker
 from audio.tts.engine import SpeechEngine
 from config.errors import SpeechError
-from daemon.conversation.responder import Replier
+from daemon.conversation.responder import Responder
 from daemon.conversation.state_machine import Ended, ReplyEvent, Sentence
-from tests.daemon.fakes import Generator, Speaker
+from tests.daemon.fakes import Generator, SpeechOutput
 from tests.support.sound_server import SoundServer
 
 SECONDS = 10.0
@@ -31,13 +31,13 @@ def generator() -> Generator:
 
 
 @pytest.fixture
-def speaker() -> Speaker:
-    return Speaker()
+def speaker() -> SpeechOutput:
+    return SpeechOutput()
 
 
 @pytest.fixture
-def replier(generator: Generator, speaker: Speaker, inbox: Inbox) -> Iterator[Replier]:
-    replier = Replier(generator, speaker, inbox.put)
+def replier(generator: Generator, speaker: SpeechOutput, inbox: Inbox) -> Iterator[Responder]:
+    replier = Responder(generator, speaker, inbox.put)
     yield replier
     replier.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "replier"]
@@ -60,7 +60,7 @@ def wait_for_seeds(generator: Generator, count: int) -> None:
 
 
 def test_what_was_prepared_sounds_when_the_seed_is_the_same(
-    replier: Replier, generator: Generator, speaker: Speaker, inbox: Inbox
+    replier: Responder, generator: Generator, speaker: SpeechOutput, inbox: Inbox
 ) -> None:
     replier.prepare("a fox")
     wait_for_seeds(generator, 1)
@@ -73,7 +73,7 @@ def test_what_was_prepared_sounds_when_the_seed_is_the_same(
 
 
 def test_what_was_prepared_for_other_words_is_never_heard_of(
-    replier: Replier, generator: Generator, speaker: Speaker, inbox: Inbox
+    replier: Responder, generator: Generator, speaker: SpeechOutput, inbox: Inbox
 ) -> None:
     replier.prepare("a")
     replier.prepare("a fox")
@@ -85,7 +85,7 @@ def test_what_was_prepared_for_other_words_is_never_heard_of(
 
 
 def test_what_is_discarded_or_cancelled_makes_no_sound(
-    replier: Replier, generator: Generator, speaker: Speaker, inbox: Inbox
+    replier: Responder, generator: Generator, speaker: SpeechOutput, inbox: Inbox
 ) -> None:
     replier.prepare("a fox")
     replier.discard()
@@ -102,10 +102,10 @@ def test_what_is_discarded_or_cancelled_makes_no_sound(
 
 
 def test_a_fault_while_preparing_is_told_only_if_the_reply_is_wanted(
-    generator: Generator, speaker: Speaker, inbox: Inbox
+    generator: Generator, speaker: SpeechOutput, inbox: Inbox
 ) -> None:
     generator.error = SpeechError("broken")
-    replier = Replier(generator, speaker, inbox.put)
+    replier = Responder(generator, speaker, inbox.put)
     replier.prepare("a fox")
     replier.discard()
     replier.prepare("a fox")
@@ -120,7 +120,7 @@ def test_a_fault_while_preparing_is_told_only_if_the_reply_is_wanted(
 
 
 def test_the_same_sentences_again_need_no_generator(
-    replier: Replier, generator: Generator, speaker: Speaker, inbox: Inbox
+    replier: Responder, generator: Generator, speaker: SpeechOutput, inbox: Inbox
 ) -> None:
     replier.start(1, "a fox", sentences=("It ran.", "It slept."))
     assert until_end(inbox, 1) == ["It ran.", "It slept."]
@@ -129,7 +129,7 @@ def test_the_same_sentences_again_need_no_generator(
 
 
 def test_times_are_in_order_and_what_was_prepared_came_before_the_decision(
-    replier: Replier, generator: Generator, inbox: Inbox
+    replier: Responder, generator: Generator, inbox: Inbox
 ) -> None:
     replier.prepare("a fox")
     wait_for_seeds(generator, 1)
@@ -144,7 +144,9 @@ def test_times_are_in_order_and_what_was_prepared_came_before_the_decision(
     assert times.first_sentence_seconds < 0 <= times.first_sound_seconds <= times.seconds
 
 
-def test_a_cue_waits_for_a_loudspeaker_that_was_away(replier: Replier, speaker: Speaker) -> None:
+def test_a_cue_waits_for_a_loudspeaker_that_was_away(
+    replier: Responder, speaker: SpeechOutput
+) -> None:
     speaker.away = True
     replier.cue("trigger")
     deadline = time.monotonic() + SECONDS
@@ -164,8 +166,8 @@ def test_a_reply_that_is_cancelled_while_it_thinks_never_sounds(
             time.sleep(0.5)
             yield "It is too late to say this."
 
-    speaker = speaking.Speaker(SpeechEngine("en-us", 150, 0.9), StreamPlayer(), 0.0)
-    replier = Replier(Slow(), speaker, inbox.put)
+    speaker = speaking.SpeechOutput(SpeechEngine("en-us", 150, 0.9), Loudspeaker(), 0.0)
+    replier = Responder(Slow(), speaker, inbox.put)
     try:
         with sound_server.recording() as loudspeaker:
             begin = time.monotonic()

@@ -1,32 +1,32 @@
 import pytest
 
 from audio.events import (
-    Armed,
     Command,
     Event,
-    Nothing,
+    NoSpeech,
     Partial,
     Paused,
     Resumed,
     Seed,
     Triggered,
+    TriggerSuspected,
 )
 from daemon.conversation.state_machine import (
+    CancelCapture,
     CancelReply,
-    DropCapture,
     Ended,
-    HoldReply,
-    Hushed,
     Muted,
     Order,
+    PauseReply,
     Phase,
     PlayCue,
     PrepareReply,
     ReplyEvent,
+    SeedTyped,
     Sentence,
     StartReply,
     State,
-    Typed,
+    StopRequested,
     UserEvent,
     Wish,
     step,
@@ -39,7 +39,7 @@ SPEAKING = State(Phase.SPEAKING, 3, "a fox", ("came.", "It slept."))
 AFTER = State(Phase.LISTENING, 3, "a fox", ("came.", "It slept."))
 MORE = StartReply(4, "a fox came. It slept.")
 AGAIN = StartReply(4, "a fox", sentences=("came.", "It slept."))
-SILENCED = (CancelReply(), DropCapture())
+SILENCED = (CancelReply(), CancelCapture())
 ASKED = State(Phase.CAPTURING, 3, "a fox", ("came.", "It slept."))
 
 
@@ -58,7 +58,13 @@ def told(orders: list[Order] | tuple[Order, ...]) -> tuple[Order, ...]:
 
 def test_one_exchange() -> None:
     state, orders = walk(
-        [Armed("hey computer"), TRIGGER, Partial("a"), Seed("a fox", 3.0), Sentence(1, "ran off.")]
+        [
+            TriggerSuspected("hey computer"),
+            TRIGGER,
+            Partial("a"),
+            Seed("a fox", 3.0),
+            Sentence(1, "ran off."),
+        ]
     )
     cues = [PlayCue("trigger"), StartReply(1, "a fox", 3.0), PlayCue("captured")]
     assert (state.phase, state.turn, orders) == (Phase.SPEAKING, 1, cues)
@@ -73,7 +79,7 @@ def test_one_exchange() -> None:
         (LISTENING, Seed("a fox", 2.0), Phase.LISTENING, ()),
         (LISTENING, Ended(3), Phase.LISTENING, ()),
         (CAPTURING, TRIGGER, Phase.CAPTURING, ()),
-        (CAPTURING, Nothing("silence"), Phase.LISTENING, ()),
+        (CAPTURING, NoSpeech("silence"), Phase.LISTENING, ()),
         (CAPTURING, Seed("a fox", 2.0), Phase.THINKING, (StartReply(4, "a fox", 2.0),)),
         (CAPTURING, Paused("a fox"), Phase.CAPTURING, (PrepareReply("a fox"),)),
         (LISTENING, Paused("a fox"), Phase.LISTENING, ()),
@@ -86,22 +92,27 @@ def test_one_exchange() -> None:
         (SPEAKING, TRIGGER, Phase.CAPTURING, (CancelReply(),)),
         (SPEAKING, Ended(2), Phase.SPEAKING, ()),
         (SPEAKING, Sentence(2, "Old."), Phase.SPEAKING, ()),
-        (SPEAKING, Nothing("silence"), Phase.SPEAKING, ()),
+        (SPEAKING, NoSpeech("silence"), Phase.SPEAKING, ()),
         (SPEAKING, Ended(3, ValueError("no")), Phase.LISTENING, ()),
         (THINKING, Resumed(), Phase.CAPTURING, (CancelReply(),)),
         (SPEAKING, Resumed(), Phase.CAPTURING, (CancelReply(),)),
         (LISTENING, Resumed(), Phase.CAPTURING, ()),
-        (LISTENING, Typed("a crow"), Phase.THINKING, (StartReply(4, "a crow"),)),
-        (CAPTURING, Typed("a crow"), Phase.THINKING, (DropCapture(), StartReply(4, "a crow"))),
-        (SPEAKING, Typed("a crow"), Phase.THINKING, (*SILENCED, StartReply(4, "a crow"))),
-        (LISTENING, Hushed(), Phase.LISTENING, ()),
-        (CAPTURING, Hushed(), Phase.CAPTURING, ()),
-        (THINKING, Hushed(), Phase.LISTENING, SILENCED),
-        (SPEAKING, Hushed(), Phase.LISTENING, SILENCED),
-        (CAPTURING, Muted(), Phase.LISTENING, (DropCapture(),)),
-        (SPEAKING, Muted(), Phase.SPEAKING, (DropCapture(),)),
-        (SPEAKING, Armed("hey computer"), Phase.SPEAKING, (HoldReply(),)),
-        (LISTENING, Armed("hey computer"), Phase.LISTENING, ()),
+        (LISTENING, SeedTyped("a crow"), Phase.THINKING, (StartReply(4, "a crow"),)),
+        (
+            CAPTURING,
+            SeedTyped("a crow"),
+            Phase.THINKING,
+            (CancelCapture(), StartReply(4, "a crow")),
+        ),
+        (SPEAKING, SeedTyped("a crow"), Phase.THINKING, (*SILENCED, StartReply(4, "a crow"))),
+        (LISTENING, StopRequested(), Phase.LISTENING, ()),
+        (CAPTURING, StopRequested(), Phase.CAPTURING, ()),
+        (THINKING, StopRequested(), Phase.LISTENING, SILENCED),
+        (SPEAKING, StopRequested(), Phase.LISTENING, SILENCED),
+        (CAPTURING, Muted(), Phase.LISTENING, (CancelCapture(),)),
+        (SPEAKING, Muted(), Phase.SPEAKING, (CancelCapture(),)),
+        (SPEAKING, TriggerSuspected("hey computer"), Phase.SPEAKING, (PauseReply(),)),
+        (LISTENING, TriggerSuspected("hey computer"), Phase.LISTENING, ()),
         (THINKING, Command("stop", "stop", 1.0), Phase.LISTENING, SILENCED),
         (SPEAKING, Command("stop", "stop", 1.0), Phase.LISTENING, SILENCED),
         (SPEAKING, Command("stop", "came", 1.0), Phase.SPEAKING, ()),
@@ -110,11 +121,11 @@ def test_one_exchange() -> None:
         (AFTER, Command("go on", "go on", 1.0), Phase.THINKING, (MORE,)),
         (AFTER, Command("again", "again", 1.0), Phase.THINKING, (AGAIN,)),
         (AFTER, Command("again", "it slept", 1.0), Phase.LISTENING, ()),
-        (LISTENING, Command("again", "again", 1.0), Phase.LISTENING, (DropCapture(),)),
+        (LISTENING, Command("again", "again", 1.0), Phase.LISTENING, (CancelCapture(),)),
         (ASKED, Wish("go on"), Phase.THINKING, (MORE,)),
         (ASKED, Wish("again"), Phase.THINKING, (AGAIN,)),
-        (ASKED, Wish("never mind"), Phase.LISTENING, (DropCapture(),)),
-        (CAPTURING, Wish("go on"), Phase.LISTENING, (DropCapture(),)),
+        (ASKED, Wish("never mind"), Phase.LISTENING, (CancelCapture(),)),
+        (CAPTURING, Wish("go on"), Phase.LISTENING, (CancelCapture(),)),
         (SPEAKING, Wish("again"), Phase.SPEAKING, ()),
     ],
 )
@@ -131,7 +142,7 @@ def test_the_table(
         (LISTENING, TRIGGER, "trigger"),
         (SPEAKING, TRIGGER, "trigger"),
         (CAPTURING, Seed("a fox", 2.0), "captured"),
-        (CAPTURING, Nothing("silence"), "nothing"),
+        (CAPTURING, NoSpeech("silence"), "nothing"),
         (CAPTURING, Wish("never mind"), "nothing"),
         (SPEAKING, Ended(3, ValueError("no")), "error"),
     ],
@@ -168,7 +179,7 @@ def test_only_what_sounds_may_hide_the_users_phrase() -> None:
     lines = ("Hey computer.", "A.", "B.")
     for sounding, dropped in [("say, Hey computer", True), ("A. B.", False), (None, True)]:
         state = State(Phase.SPEAKING, 3, "a fox", lines, sounding)
-        assert (DropCapture() in step(state, TRIGGER)[1]) == dropped, sounding
+        assert (CancelCapture() in step(state, TRIGGER)[1]) == dropped, sounding
 
 
 @pytest.mark.parametrize(
@@ -177,7 +188,7 @@ def test_only_what_sounds_may_hide_the_users_phrase() -> None:
 def test_a_reply_that_says_the_phrase_does_not_interrupt_itself(text: str) -> None:
     state, orders = walk([TRIGGER, Seed("a fox", 2.0), Sentence(1, text), TRIGGER])
     assert state.phase is Phase.SPEAKING
-    assert orders[-1] == DropCapture()
+    assert orders[-1] == CancelCapture()
 
 
 def test_the_phrase_inside_other_words_is_not_the_phrase() -> None:
@@ -210,12 +221,12 @@ def test_the_late_end_of_a_cancelled_reply_does_not_end_the_next() -> None:
 def test_phrases_are_compared_by_their_words(phrase: str, text: str, dropped: bool) -> None:
     trigger = Triggered(phrase, 1.0)
     _, orders = walk([trigger, Seed("a fox", 2.0), Sentence(1, text), trigger])
-    assert told(orders)[-1] == (DropCapture() if dropped else CancelReply())
+    assert told(orders)[-1] == (CancelCapture() if dropped else CancelReply())
 
 
 def test_a_trigger_that_is_louder_than_the_loudspeaker_is_its_users() -> None:
     saying = [TRIGGER, Seed("a fox", 2.0), Sentence(1, "He said: hey computer.")]
-    for louder, order in ((False, DropCapture()), (True, CancelReply())):
+    for louder, order in ((False, CancelCapture()), (True, CancelReply())):
         _, orders = walk([*saying, Triggered("hey computer", 4.0, is_louder=louder)])
         assert order in orders[-2:]
         assert (CancelReply() in orders) is louder

@@ -16,9 +16,9 @@ from config.load import load
 from config.settings import Settings
 from daemon.doctor import environment, models, report, sound
 from daemon.doctor.finding import Finding, fault
-from daemon.loop.main_loop import Service
+from daemon.loop.main_loop import MainLoop
 from tests.daemon.control.test_control import serving
-from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 from tests.support.program import ROOT, afterword
 from tests.support.sound_server import SoundServer
 
@@ -186,7 +186,7 @@ def test_an_echo_cancelling_source(sound_server: SoundServer, settings: Settings
 
 def test_a_daemon_started_by_hand_is_seen(settings: Settings) -> None:
     source = Source(1_000_000, live=True, seconds_each=0.05)
-    with serving(Service(source, Hearing({}), Generator(), Speaker())):
+    with serving(MainLoop(source, Recognition({}), Generator(), SpeechOutput())):
         finding = environment.service(settings)
     assert finding.level == "ok"
     assert finding.detail.startswith("a daemon runs (")

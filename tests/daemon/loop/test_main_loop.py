@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from audio.events import Event, Nothing, Seed, Triggered
+from audio.events import Event, NoSpeech, Seed, Triggered
 from config.errors import GenerationError
-from daemon.loop.main_loop import Service, Summary
+from daemon.loop.main_loop import MainLoop, Summary
 from daemon.observers.console import Console
-from tests.daemon.fakes import Generator, Hearing, Screen, Source, Speaker
+from tests.daemon.fakes import Generator, Recognition, Screen, Source, SpeechOutput
 
 TRIGGER = Triggered("hey computer", 0.1)
 
@@ -18,10 +18,10 @@ def exchange(text: str) -> list[Event]:
 
 
 def test_a_file_waits_for_each_reply() -> None:
-    hearing = Hearing({2: exchange("a fox"), 4: exchange("a crow")})
-    generator, speaker, screen = Generator(), Speaker(0.05), Screen()
+    hearing = Recognition({2: exchange("a fox"), 4: exchange("a crow")})
+    generator, speaker, screen = Generator(), SpeechOutput(0.05), Screen()
     source = Source(5)
-    summary = Service(source, hearing, generator, speaker, Console(screen)).run()
+    summary = MainLoop(source, hearing, generator, speaker, Console(screen)).run()
     assert summary == Summary(triggers=2, replies=2)
     assert generator.seeds == ["a fox", "a crow"]
     assert speaker.spoken == ["One.", "Two.", "One.", "Two."]
@@ -33,24 +33,24 @@ def test_a_file_waits_for_each_reply() -> None:
 
 
 def test_a_capture_at_the_end_of_the_file_is_answered() -> None:
-    speaker = Speaker()
-    hearing = Hearing({3: [TRIGGER], 0: [Seed("a fox", 0.24)]})
-    Service(Source(3), hearing, Generator(), speaker).run()
+    speaker = SpeechOutput()
+    hearing = Recognition({3: [TRIGGER], 0: [Seed("a fox", 0.24)]})
+    MainLoop(Source(3), hearing, Generator(), speaker).run()
     assert speaker.spoken == ["One.", "Two."]
 
 
 def test_nothing_after_the_trigger_is_no_reply() -> None:
-    hearing = Hearing({1: [TRIGGER], 2: [Nothing("silence")]})
+    hearing = Recognition({1: [TRIGGER], 2: [NoSpeech("silence")]})
     generator = Generator()
-    assert Service(Source(3), hearing, generator, Speaker()).run() == Summary(1, 0)
+    assert MainLoop(Source(3), hearing, generator, SpeechOutput()).run() == Summary(1, 0)
     assert generator.seeds == []
 
 
 def test_a_microphone_is_heard_while_speaking_and_the_trigger_interrupts() -> None:
-    hearing = Hearing({1: exchange("a fox"), 20: exchange("a crow")})
-    generator, speaker, screen = Generator(), Speaker(2.0), Screen()
+    hearing = Recognition({1: exchange("a fox"), 20: exchange("a crow")})
+    generator, speaker, screen = Generator(), SpeechOutput(2.0), Screen()
     source = Source(60, live=True, seconds_each=0.01)
-    Service(source, hearing, generator, speaker, Console(screen)).run()
+    MainLoop(source, hearing, generator, speaker, Console(screen)).run()
     assert hearing.fed == 60
     assert generator.seeds == ["a fox", "a crow"]
     assert "You:       a crow\nAfterword: One." in screen.getvalue()
@@ -58,19 +58,19 @@ def test_a_microphone_is_heard_while_speaking_and_the_trigger_interrupts() -> No
 
 
 def test_its_own_voice_saying_the_phrase_is_dropped() -> None:
-    hearing = Hearing({1: exchange("a fox"), 20: [TRIGGER], 40: [Nothing("silence")]})
-    generator, speaker = Generator(['"Hey computer," it said.']), Speaker(0.3)
-    Service(Source(60, True, 0.01), hearing, generator, speaker).run()
+    hearing = Recognition({1: exchange("a fox"), 20: [TRIGGER], 40: [NoSpeech("silence")]})
+    generator, speaker = Generator(['"Hey computer," it said.']), SpeechOutput(0.3)
+    MainLoop(Source(60, True, 0.01), hearing, generator, speaker).run()
     assert hearing.cancelled == 1
     assert speaker.spoken == ['"Hey computer," it said.']
 
 
 @pytest.mark.parametrize("live", [True, False])
 def test_stop_ends_it_in_the_middle_of_speech(live: bool) -> None:
-    hearing = Hearing({1: exchange("a fox")})
-    speaker = Speaker(30.0)
+    hearing = Recognition({1: exchange("a fox")})
+    speaker = SpeechOutput(30.0)
     source = Source(1_000_000, live, 0.001)
-    service = Service(source, hearing, Generator(), speaker)
+    service = MainLoop(source, hearing, Generator(), speaker)
     threading.Timer(0.2, service.stop).start()
     begin = time.monotonic()
     service.run()
@@ -81,9 +81,9 @@ def test_stop_ends_it_in_the_middle_of_speech(live: bool) -> None:
 
 
 def test_a_failed_reply_to_a_file_is_raised() -> None:
-    hearing = Hearing({1: exchange("a fox")})
-    speaker = Speaker()
-    service = Service(Source(3), hearing, Generator(error=GenerationError("not finite")), speaker)
+    hearing = Recognition({1: exchange("a fox")})
+    speaker = SpeechOutput()
+    service = MainLoop(Source(3), hearing, Generator(error=GenerationError("not finite")), speaker)
     with pytest.raises(GenerationError, match="not finite"):
         service.run()
     assert speaker.closed
@@ -92,17 +92,17 @@ def test_a_failed_reply_to_a_file_is_raised() -> None:
 def test_a_failed_reply_to_a_microphone_is_logged_and_the_next_is_served(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    hearing = Hearing({1: exchange("a fox"), 30: exchange("a crow")})
+    hearing = Recognition({1: exchange("a fox"), 30: exchange("a crow")})
     generator = Generator(error=ValueError("a fault of ours"))
-    Service(Source(60, True, 0.01), hearing, generator, Speaker()).run()
+    MainLoop(Source(60, True, 0.01), hearing, generator, SpeechOutput()).run()
     assert generator.seeds == ["a fox", "a crow"]
     assert caplog.text.count("a fault of ours") >= 2
 
 
 def test_words_are_logged_at_debug_level_only(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    hearing = Hearing({1: exchange("a secret fox")})
-    Service(Source(2), hearing, Generator(["Hidden words."]), Speaker()).run()
+    hearing = Recognition({1: exchange("a secret fox")})
+    MainLoop(Source(2), hearing, Generator(["Hidden words."]), SpeechOutput()).run()
     assert "trigger heard" in caplog.text
     assert "secret" not in caplog.text
     assert "Hidden" not in caplog.text
@@ -114,5 +114,5 @@ def test_digital_silence_is_told_once_and_a_quiet_room_never(
     for pcm, times in ((bytes(2560), 1), (b"\1\0" * 1280, 0)):
         caplog.clear()
         source = Source(200, live=True, pcm=pcm)  # 16 s
-        Service(source, Hearing({}), Generator(), Speaker()).run()
+        MainLoop(source, Recognition({}), Generator(), SpeechOutput()).run()
         assert caplog.text.count("digital silence") == times

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from audio.events import Event, Nothing, Seed, Triggered
+from audio.events import Event, NoSpeech, Seed, Triggered
 from audio.pcm import AudioChunk
 from config.load import load
-from daemon.keepers import open_keepers
-from daemon.loop.main_loop import Service
-from daemon.loop.options import Household
+from daemon.keepers import open_observers
+from daemon.loop.main_loop import MainLoop
+from daemon.loop.options import LoopOptions
 from daemon.observers.history import History, history_file, in_words, newest_lines, read
-from daemon.observers.recordings import Captures, captures_folder
-from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from daemon.observers.recordings import DebugRecordings, captures_folder
+from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 from tests.support.program import afterword
 
 
@@ -26,12 +26,14 @@ def exchange(text: str) -> list[Event]:
 
 
 def serve(*flags: str, script: dict[int, list[Event]]) -> None:
-    keepers = open_keepers(load(None, flags).settings)
-    household = Household(keepers=keepers)
-    Service(Source(60), Hearing(script), Generator(), Speaker(), household=household).run()
+    keepers = open_observers(load(None, flags).settings)
+    household = LoopOptions(keepers=keepers)
+    MainLoop(
+        Source(60), Recognition(script), Generator(), SpeechOutput(), household=household
+    ).run()
 
 
-SCRIPT = {2: exchange("a fox"), 4: [Triggered("hey computer", 0.3), Nothing("silence")],
+SCRIPT = {2: exchange("a fox"), 4: [Triggered("hey computer", 0.3), NoSpeech("silence")],
           8: exchange("乌鸦 \ud83d")}  # fmt: skip
 
 
@@ -123,7 +125,7 @@ def wavs() -> list[Path]:
 
 def test_the_latest_captures_are_kept_as_wav_files() -> None:
     serve("captures.keep=2", script={2: exchange("a"), 10: exchange("b"), 20: [SCRIPT[4][0]],
-                                     50: [Nothing("silence")]})  # fmt: skip
+                                     50: [NoSpeech("silence")]})  # fmt: skip
     assert len(wavs()) == 2
     with wave.open(str(wavs()[-1])) as wav:
         assert (wav.getframerate(), wav.getnchannels(), wav.getsampwidth()) == (16_000, 1, 2)
@@ -133,7 +135,7 @@ def test_the_latest_captures_are_kept_as_wav_files() -> None:
 
 
 def test_a_capture_begins_shortly_before_the_phrase(tmp_path: Path) -> None:
-    captures = Captures(tmp_path, 5, 3600)
+    captures = DebugRecordings(tmp_path, 5, 3600)
     for number in range(1, 3000):
         captures.sounded(AudioChunk(number.to_bytes(2, "little") * 1280, 16_000, number * 0.08))
         if number == 2900:
@@ -153,7 +155,7 @@ def test_captures_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     (tmp_path / "notes.txt").touch()  # not ours
-    captures = Captures(tmp_path, 5, 3600)
+    captures = DebugRecordings(tmp_path, 5, 3600)
     assert len(list(tmp_path.glob("*.wav"))) == 2
     captures.turn()
     assert {path.name for path in tmp_path.iterdir()} == {"20200101-000001-000.wav", "notes.txt"}
@@ -162,5 +164,5 @@ def test_captures_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_switched_off_captures_are_deleted_at_the_next_start() -> None:
     captures_folder().mkdir(parents=True)
     (captures_folder() / "20200101-000000-000.wav").touch()
-    assert open_keepers(load(None, ()).settings) == []
+    assert open_observers(load(None, ()).settings) == []
     assert wavs() == []

@@ -15,22 +15,22 @@ from audio.events import Event, Seed, Triggered
 from audio.pcm import AudioChunk
 from config.errors import NotRunningError, RefusedError
 from config.load import Loaded, load
-from daemon.components import Parts
+from daemon.components import Components
 from daemon.control import client
-from daemon.loop.main_loop import Service
-from daemon.loop.options import Household
-from daemon.loop.pending_reloads import Reload
-from daemon.ports import Change, Refusal
-from daemon.reload.reloader import Renewal, stamp_of
-from model.checkpoints.store import Kept
+from daemon.loop.main_loop import MainLoop
+from daemon.loop.options import LoopOptions
+from daemon.loop.pending_reloads import ReloadRequest
+from daemon.ports import ComponentUpdate, UpdateRejected
+from daemon.reload.reloader import Reloader, stamp_of
+from model.checkpoints.store import WeightsInfo
 from tests.daemon.control.test_control import microphone, serving, wait_until
-from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 
 TRIGGER = Triggered("hey computer", 0.1)
 
 
 @contextmanager
-def running(service: Service) -> Iterator[None]:
+def running(service: MainLoop) -> Iterator[None]:
     thread = threading.Thread(target=service.run)
     thread.start()
     try:
@@ -41,24 +41,24 @@ def running(service: Service) -> Iterator[None]:
     assert not thread.is_alive()
 
 
-def hand_over(service: Service, change: Change) -> None:
+def hand_over(service: MainLoop, change: ComponentUpdate) -> None:
     service.change(change)
     change.done.result(20)
 
 
 def test_a_reply_under_way_ends_with_the_parts_it_began_with() -> None:
-    old, new, speaker = Generator(["Old."] * 3), Generator(["New."]), Speaker(0.5)
+    old, new, speaker = Generator(["Old."] * 3), Generator(["New."]), SpeechOutput(0.5)
     renewed: list[list[str]] = []
     later: list[Event] = [TRIGGER, Seed("a crow", 0.2)]
-    hearing = Hearing({1: [TRIGGER, Seed("a fox", 0.2)]})
-    service = Service(Source(1_000_000, True, 0.01), hearing, old, speaker)
+    hearing = Recognition({1: [TRIGGER, Seed("a fox", 0.2)]})
+    service = MainLoop(Source(1_000_000, True, 0.01), hearing, old, speaker)
     with running(service):
         while not old.seeds:
             time.sleep(0.01)
-        next_hearing = Hearing({400: later})
+        next_hearing = Recognition({400: later})
         hand_over(
             service,
-            Change(
+            ComponentUpdate(
                 {"voice": "new"},
                 "Changed: everything.",
                 hearing=next_hearing,
@@ -77,15 +77,15 @@ def test_a_reply_under_way_ends_with_the_parts_it_began_with() -> None:
 
 
 def test_a_new_hearing_hears_the_last_seconds_again_and_waits_for_a_capture() -> None:
-    hearing = Hearing({20: [TRIGGER], 60: [Seed("a fox", 0.2)]})
+    hearing = Recognition({20: [TRIGGER], 60: [Seed("a fox", 0.2)]})
     generator = Generator()
-    service = Service(Source(1_000_000, True, 0.01), hearing, generator, Speaker())
+    service = MainLoop(Source(1_000_000, True, 0.01), hearing, generator, SpeechOutput())
     with running(service):
         while hearing.fed < 25:
             time.sleep(0.01)
         said_again: list[Event] = [TRIGGER]
-        new = Hearing({5: said_again})
-        change = Change({}, "Changed: the trigger.", hearing=new)
+        new = Recognition({5: said_again})
+        change = ComponentUpdate({}, "Changed: the trigger.", hearing=new)
         service.change(change)
         change.done.result(20)
         assert hearing.fed >= 60  # the seed was heard to its end
@@ -101,10 +101,10 @@ def test_a_new_hearing_hears_the_last_seconds_again_and_waits_for_a_capture() ->
 
 def test_another_microphone_is_opened_when_the_old_one_is_closed() -> None:
     old, new = Source(1_000_000, True, 0.01, drops=3), Source(1_000_000, True, 0.01, drops=4)
-    service = Service(old, Hearing({}), Generator(), Speaker(), household=Household())
+    service = MainLoop(old, Recognition({}), Generator(), SpeechOutput(), household=LoopOptions())
     with serving(service):
         wait_until("open", "microphone")
-        hand_over(service, Change({}, "Changed: audio.input.", source=new))
+        hand_over(service, ComponentUpdate({}, "Changed: audio.input.", source=new))
         deadline = time.monotonic() + 20
         while not new.opened:
             assert time.monotonic() < deadline
@@ -137,11 +137,11 @@ class Notes:
 
 def test_what_is_kept_goes_to_the_keepers_of_the_newest_settings() -> None:
     old, new = Notes(), Notes()
-    household = Household(keepers=[old])
-    service = Service(microphone(), Hearing({}), Generator(), Speaker(), None, household)
+    household = LoopOptions(keepers=[old])
+    service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, household)
     with serving(service):
         client.ask("say", seed="a fox")
-        hand_over(service, Change({}, "Changed: history.enabled.", keepers=[new]))
+        hand_over(service, ComponentUpdate({}, "Changed: history.enabled.", keepers=[new]))
         client.ask("say", seed="a crow")
         assert (old.seeds, old.closed, new.seeds, new.closed) == (
             ["a fox"],
@@ -149,19 +149,19 @@ def test_what_is_kept_goes_to_the_keepers_of_the_newest_settings() -> None:
             ["a crow"],
             False,
         )
-        hand_over(service, Change({}, "Changed: history.enabled.", keepers=[]))
+        hand_over(service, ComponentUpdate({}, "Changed: history.enabled.", keepers=[]))
         client.ask("say", seed="a hen")
     assert (new.seeds, new.closed) == (["a crow"], True)
 
 
-class Reloads:
+class PendingReloads:
     """What Household.reload may be; the test says how each ends."""
 
     def __init__(self) -> None:
-        self.asked: list[Reload] = []
+        self.asked: list[ReloadRequest] = []
 
-    def __call__(self) -> Reload:
-        self.asked.append(Reload())
+    def __call__(self) -> ReloadRequest:
+        self.asked.append(ReloadRequest())
         return self.asked[-1]
 
 
@@ -178,9 +178,11 @@ def in_background(answers: list[object], *, wait: bool = True) -> threading.Thre
 
 
 def test_two_reloads_at_once_are_both_answered_and_nobody_waits() -> None:
-    reloads, answers = Reloads(), []
-    household = Household(reload=reloads)
-    with serving(Service(microphone(), Hearing({}), Generator(), Speaker(), None, household)):
+    reloads, answers = PendingReloads(), []
+    household = LoopOptions(reload=reloads)
+    with serving(
+        MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, household)
+    ):
         threads = [in_background(answers), in_background(answers)]
         while len(reloads.asked) < 2:
             time.sleep(0.01)
@@ -198,8 +200,8 @@ def test_two_reloads_at_once_are_both_answered_and_nobody_waits() -> None:
 def test_two_reloads_at_once_are_done_one_after_the_other() -> None:
     loaded = load(environment={})
     hearing, generator = Mock(folder="vosk"), Mock(device="cpu")
-    kept = Kept("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
-    made = Parts(microphone(), hearing, generator, Mock(), kept)
+    kept = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
+    made = Components(microphone(), hearing, generator, Mock(), kept)
     under_way, most = 0, 0
 
     def read() -> Loaded:
@@ -210,11 +212,11 @@ def test_two_reloads_at_once_are_done_one_after_the_other() -> None:
         under_way -= 1
         return loaded
 
-    def take(change: Change | Refusal) -> None:
-        assert isinstance(change, Change)
+    def take(change: ComponentUpdate | UpdateRejected) -> None:
+        assert isinstance(change, ComponentUpdate)
         change.done.set_result(None)
 
-    with contextlib.closing(Renewal(read, loaded, made, stamp_of(loaded))) as renewal:
+    with contextlib.closing(Reloader(read, loaded, made, stamp_of(loaded))) as renewal:
         renewal.start(take)
         both = [renewal.reload(), renewal.reload()]
         nothing = {"changed": [], "later": []}
@@ -223,9 +225,9 @@ def test_two_reloads_at_once_are_done_one_after_the_other() -> None:
 
 
 def test_a_reload_that_loads_is_answered_at_once_and_told_of_at_its_end() -> None:
-    reloads = Reloads()
-    household = Household(reload=reloads)
-    service = Service(microphone(), Hearing({}), Generator(), Speaker(), None, household)
+    reloads = PendingReloads()
+    household = LoopOptions(reload=reloads)
+    service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, household)
     changed = {"changed": ["hearing.model"], "later": []}
     answers: list[object] = []
     with serving(service):
@@ -251,29 +253,29 @@ def test_a_reload_that_loads_is_answered_at_once_and_told_of_at_its_end() -> Non
 def test_a_refusal_is_told_to_all_until_something_is_taken(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    service = Service(microphone(), Hearing({}), Generator(), Speaker())
+    service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput())
     with serving(service):
-        service.change(Refusal("en.safetensors is broken."))
+        service.change(UpdateRejected("en.safetensors is broken."))
         wait_until("en.safetensors is broken.", "refused")
         assert [r.levelno for r in caplog.records if "broken" in r.message] == [logging.ERROR]
-        hand_over(service, Change({"language": "zh"}, "Changed: language."))
+        hand_over(service, ComponentUpdate({"language": "zh"}, "Changed: language."))
         found = client.ask("status")
         assert (found["refused"], found["language"]) == (None, "zh")
 
 
 def test_a_recording_has_nothing_to_reload() -> None:
     with (
-        serving(Service(microphone(), Hearing({}), Generator(), Speaker())),
+        serving(MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput())),
         pytest.raises(RefusedError, match="A recording"),
     ):
         client.ask("reload")
 
 
 def test_what_comes_too_late_does_not_wait_for_ever() -> None:
-    reloads = Reloads()
-    service = Service(Source(1), Hearing({}), Generator(), Speaker(), None, Household())
+    reloads = PendingReloads()
+    service = MainLoop(Source(1), Recognition({}), Generator(), SpeechOutput(), None, LoopOptions())
     service.run()
-    late = Change({}, "Changed: all.")
+    late = ComponentUpdate({}, "Changed: all.")
     service.change(late)
     assert isinstance(late.done.exception(1), NotRunningError)
     assert reloads.asked == []

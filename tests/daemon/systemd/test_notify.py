@@ -15,12 +15,12 @@ import pytest
 
 from audio.events import Seed, Triggered
 from config.errors import SpeechError
-from daemon.loop.main_loop import Service
-from daemon.loop.options import Household
-from daemon.loop.pending_reloads import Reload
+from daemon.loop.main_loop import MainLoop
+from daemon.loop.options import LoopOptions
+from daemon.loop.pending_reloads import ReloadRequest
 from daemon.systemd import journal
 from daemon.systemd.notify import Notifier
-from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 
 
 class Systemd:
@@ -56,17 +56,17 @@ def notifier(systemd: Systemd, watchdog_seconds: float = 0.0, **more: str) -> No
     return Notifier({"NOTIFY_SOCKET": str(systemd.path), "WATCHDOG_USEC": microseconds, **more})
 
 
-def running(service: Service) -> threading.Thread:
+def running(service: MainLoop) -> threading.Thread:
     thread = threading.Thread(target=service.run)
     thread.start()
     return thread
 
 
 def test_a_life_is_told_in_order(systemd: Systemd) -> None:
-    hearing = Hearing({20: [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]})
-    household = Household(notifier=notifier(systemd))
+    hearing = Recognition({20: [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]})
+    household = LoopOptions(notifier=notifier(systemd))
     source = Source(1_000_000, True, 0.01)
-    service = Service(source, hearing, Generator(), Speaker(0.1), household=household)
+    service = MainLoop(source, hearing, Generator(), SpeechOutput(0.1), household=household)
     thread = running(service)
     messages = systemd.told(1.5)
     service.stop()
@@ -83,8 +83,8 @@ def test_ready_but_honest_without_a_microphone(systemd: Systemd) -> None:
 
     source = Source(1_000_000, True, 0.01)
     source.errors = [AudioDeviceError("No microphone was found.")] * 100
-    household = Household(patient=True, notifier=notifier(systemd, 1.0))
-    service = Service(source, Hearing({}), Generator(), Speaker(), household=household)
+    household = LoopOptions(patient=True, notifier=notifier(systemd, 1.0))
+    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), household=household)
     thread = running(service)
     told = systemd.told(1.5)
     service.stop()
@@ -97,15 +97,15 @@ def test_the_watchdog_is_fed_by_the_loop_and_only_while_it_turns(systemd: System
     stuck = threading.Event()
     freed = threading.Event()
 
-    class Sticky(Hearing):
+    class Sticky(Recognition):
         def feed(self, chunk: object) -> list[object]:  # type: ignore[override]
             if stuck.is_set():
                 freed.wait(10)
             return []
 
-    household = Household(notifier=notifier(systemd, 0.4))
-    service = Service(
-        Source(1_000_000, True, 0.01), Sticky({}), Generator(), Speaker(), household=household
+    household = LoopOptions(notifier=notifier(systemd, 0.4))
+    service = MainLoop(
+        Source(1_000_000, True, 0.01), Sticky({}), Generator(), SpeechOutput(), household=household
     )
     thread = running(service)
     try:
@@ -121,9 +121,9 @@ def test_the_watchdog_is_fed_by_the_loop_and_only_while_it_turns(systemd: System
 
 
 def test_a_dead_replier_is_not_hidden(systemd: Systemd) -> None:
-    household = Household(notifier=notifier(systemd, 0.4))
+    household = LoopOptions(notifier=notifier(systemd, 0.4))
     source = Source(1_000_000, True, 0.01)
-    service = Service(source, Hearing({}), Generator(), Speaker(), household=household)
+    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), household=household)
     service._replier._jobs.put(None)
     time.sleep(0.1)
     thread = running(service)
@@ -136,10 +136,10 @@ def test_a_speech_engine_that_cannot_be_mended_is_not_hidden(
     systemd: Systemd, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("daemon.conversation.responder.CHECK_SECONDS", 0.05)
-    speaker = Speaker()
-    household = Household(notifier=notifier(systemd, 0.4))
+    speaker = SpeechOutput()
+    household = LoopOptions(notifier=notifier(systemd, 0.4))
     source = Source(1_000_000, True, 0.01)
-    service = Service(source, Hearing({}), Generator(), speaker, household=household)
+    service = MainLoop(source, Recognition({}), Generator(), speaker, household=household)
     thread = running(service)
     assert "WATCHDOG=1" in systemd.told(0.5)
     speaker.errors.append(SpeechError("The speech engine failed twice in a row."))
@@ -153,10 +153,10 @@ def test_a_speech_engine_that_cannot_be_mended_is_not_hidden(
 
 
 def test_a_reload_is_told_from_its_beginning_to_its_end(systemd: Systemd) -> None:
-    reload = Reload()
-    household = Household(notifier=notifier(systemd), reload=lambda: reload)
+    reload = ReloadRequest()
+    household = LoopOptions(notifier=notifier(systemd), reload=lambda: reload)
     source = Source(1_000_000, True, 0.01)
-    service = Service(source, Hearing({}), Generator(), Speaker(), household=household)
+    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), household=household)
     thread = running(service)
     systemd.told(0.5)
     service.reload()

@@ -21,11 +21,11 @@ pytest.importorskip("textual", reason="needs the extra tui")
 
 from audio.events import Event, Partial, Seed, Triggered
 from daemon.control.client import ask
-from daemon.loop.main_loop import Service
+from daemon.loop.main_loop import MainLoop
 from daemon.tui.app import WatchApp
 from daemon.tui.view_state import Scene
 from tests.daemon.control.test_control import household, serving
-from tests.daemon.fakes import Generator, Hearing, Source, Speaker
+from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 from tests.support.program import ROOT, afterword
 
 PICTURE = ROOT / "docs" / "watch.svg"
@@ -125,9 +125,11 @@ async def until(pilot: Any, condition: Callable[[], bool]) -> None:
 
 def test_it_shows_a_running_daemon_and_its_keys_work() -> None:
     script: list[Event] = [Triggered("hey computer", 0.1), Partial("a"), Seed("a fox", 0.2)]
-    speaker = Speaker(0.3)
+    speaker = SpeechOutput(0.3)
     source = Source(1_000_000, live=True, seconds_each=0.08)  # as a microphone is
-    service = Service(source, Hearing({20: script}), Generator(), speaker, household=household())
+    service = MainLoop(
+        source, Recognition({20: script}), Generator(), speaker, household=household()
+    )
 
     async def run() -> None:
         app = WatchApp()
@@ -211,7 +213,7 @@ find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == "textual" else find(name, *rest)
 sys.stdout.isatty = lambda: True
 sys.argv[1:] = ["watch"]
-from daemon.cli import main
+from daemon.cli.main import main
 main()
 """
 

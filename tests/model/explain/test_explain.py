@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from model.checkpoints.weights_file import save_weights
 from model.explain.__main__ import main
 from model.explain.trace import Token, make_lesson
-from model.inference.engine import Decoder
+from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions
 from model.plotting import labels
@@ -70,7 +70,9 @@ def test_it_draws_what_the_generator_draws(sampling: SamplingOptions):
     weights = small_weights()
     lesson = make_lesson(weights, "a fox", sampling, random_seed=1, count=20, top=5)
     options = GeneratorOptions(sampling, 100, 20, random_seed=1)
-    generator = TextGenerator(Decoder(weights.model, "float32"), weights.vocabulary, options)
+    generator = TextGenerator(
+        InferenceEngine(weights.model, "float32"), weights.vocabulary, options
+    )
     drawn = list(generator._tokens("a fox"))
     assert [step.drawn.id for step in lesson.steps] == drawn
     assert len(drawn) == 20

@@ -7,7 +7,7 @@ import torch
 from model.checkpoints.store import find_weights
 from model.checkpoints.weights_file import load_weights
 from model.data.corpus import read_documents
-from model.inference.engine import Decoder
+from model.inference.engine import InferenceEngine
 from model.transformer import Transformer, TransformerConfig
 from tests.model.made import small_model
 
@@ -27,7 +27,7 @@ def test_the_logits_are_those_of_the_plain_model(read_first: int):
         block.norm1.weight.uniform_(0.5, 2)
         block.norm2.weight.uniform_(0.5, 2)
     model.norm.weight.uniform_(0.5, 2)
-    decoder = Decoder(model, "float32")
+    decoder = InferenceEngine(model, "float32")
     found = [decoder.prefill(IDS[:read_first])]
     found += [decoder.step(token) for token in IDS[read_first:]]
     expected = [reference(model, IDS[:n]) for n in range(read_first, 31)]
@@ -38,7 +38,7 @@ def test_the_logits_are_those_of_the_plain_model(read_first: int):
 def test_small_numbers_are_normed_with_the_same_epsilon():
     model = small_model()
     model.embedding.weight *= 1e-3
-    decoder = Decoder(model, "float32")
+    decoder = InferenceEngine(model, "float32")
     decoder.prefill(IDS[:5])
     torch.testing.assert_close(decoder.step(IDS[5]), reference(model, IDS[:6]))
 
@@ -48,7 +48,7 @@ def test_small_numbers_are_normed_with_the_same_epsilon():
 def test_rounded_weights_give_nearly_the_same_logits(form: str, largest: float):
     torch.manual_seed(1)
     model = Transformer(TransformerConfig(300, 32, 3, 2, 64, 96))
-    decoder = Decoder(model, form)
+    decoder = InferenceEngine(model, form)
     found = [decoder.prefill(IDS[:10])]
     found += [decoder.step(token) for token in IDS[10:]]
     for n, logits in enumerate(found, start=10):
@@ -59,7 +59,7 @@ def test_rounded_weights_give_nearly_the_same_logits(form: str, largest: float):
 @torch.inference_mode()
 def test_a_new_prefill_forgets_what_was_before():
     model = small_model()
-    decoder = Decoder(model, "float32")
+    decoder = InferenceEngine(model, "float32")
     decoder.prefill(IDS)
     decoder.step(5)
     decoder.prefill(IDS[:4])
@@ -69,7 +69,7 @@ def test_a_new_prefill_forgets_what_was_before():
 @torch.inference_mode()
 def test_the_newest_that_fit_are_read_of_a_long_beginning():
     model = small_model(context=16)
-    torch.testing.assert_close(Decoder(model).prefill(IDS), reference(model, IDS[-16:]))
+    torch.testing.assert_close(InferenceEngine(model).prefill(IDS), reference(model, IDS[-16:]))
 
 
 @torch.inference_mode()
@@ -77,7 +77,7 @@ def test_a_full_context_slides():
     """With one layer, keys and values tell of their own token only, so a window is exact."""
     model = small_model(context=16)
     model.blocks = model.blocks[:1]
-    decoder = Decoder(model, "float32")
+    decoder = InferenceEngine(model, "float32")
     decoder._cache.both = decoder._cache.both[:1]
     decoder.prefill(IDS[:7])
     for n in range(7, 200):
@@ -87,7 +87,7 @@ def test_a_full_context_slides():
             torch.testing.assert_close(found, reference(model, window), rtol=1e-3, atol=1e-3)
 
 
-def nats(decoder: Decoder, ids: list[int]) -> float:
+def nats(decoder: InferenceEngine, ids: list[int]) -> float:
     """Negative log likelihood of ids[1:], token by token as when speaking."""
     total = 0.0
     logits = decoder.prefill(ids[:1])
@@ -100,7 +100,10 @@ def nats(decoder: Decoder, ids: list[int]) -> float:
 @pytest.mark.skipif(not EVALUATION.exists(), reason="needs the shared evaluation stories")
 def test_int8_costs_less_than_a_hundredth_of_a_bit_per_byte():
     weights = load_weights(find_weights("en", None))
-    exact, rounded = Decoder(weights.model, "float32"), Decoder(weights.model, "int8")
+    exact, rounded = (
+        InferenceEngine(weights.model, "float32"),
+        InferenceEngine(weights.model, "int8"),
+    )
     losses, size = [0.0, 0.0], 0
     for document in read_documents(EVALUATION)[::250]:
         ids = [weights.vocabulary.end, *weights.vocabulary.encode(document)]

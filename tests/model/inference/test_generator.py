@@ -5,10 +5,10 @@ import torch
 
 from config.errors import ConfigError, GenerationError, WeightsError
 from model.checkpoints.weights_file import save_weights
-from model.inference.engine import Decoder
+from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator, load_generator
 from model.inference.sampler import SamplingOptions
-from model.inference.utf8_mask import WholeCharacters
+from model.inference.utf8_mask import Utf8Mask
 from model.text.vocabulary import Vocabulary
 from tests.model.made import ScriptedDecoder, small_weights
 
@@ -27,7 +27,7 @@ def scripted(text: str, end: bool = True, **options: int) -> TextGenerator:
 
 def small_generator(options: GeneratorOptions) -> TextGenerator:
     weights = small_weights()
-    return TextGenerator(Decoder(weights.model, "float32"), weights.vocabulary, options)
+    return TextGenerator(InferenceEngine(weights.model, "float32"), weights.vocabulary, options)
 
 
 def test_the_first_sentence_carries_on_the_seed():
@@ -110,7 +110,7 @@ def greedy_tokens(seed: str, count: int) -> list[int]:
 def test_with_the_cache_the_likeliest_ids_are_those_without_it():
     weights = small_weights()
     ids = [weights.vocabulary.end, *weights.vocabulary.encode(" a fox")]
-    characters = WholeCharacters(weights.vocabulary.pieces)
+    characters = Utf8Mask(weights.vocabulary.pieces)
     for token in greedy_tokens("a fox", 20):
         logits = weights.model(torch.tensor([ids]), last_only=True)
         assert token == (logits + characters.mask()).argmax()
@@ -151,7 +151,7 @@ def test_bad_numbers_are_an_error_and_not_a_word():
     weights = small_weights()
     with torch.no_grad():
         weights.model.norm.weight.fill_(float("nan"))
-    decoder = Decoder(weights.model)
+    decoder = InferenceEngine(weights.model)
     generator = TextGenerator(decoder, weights.vocabulary, GeneratorOptions())
     with pytest.raises(GenerationError, match="not finite"):
         list(generator.continue_text("a", NEVER))

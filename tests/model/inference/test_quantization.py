@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from model.inference import quantization
-from model.inference.quantization import FORMS, WANTED_DTYPES, choose_form
+from model.inference.quantization import FORMATS, WANTED_DTYPES, choose_form
 
 
 def matrix(rows: int = 2048, columns: int = 256) -> torch.Tensor:
@@ -14,17 +14,17 @@ def matrix(rows: int = 2048, columns: int = 256) -> torch.Tensor:
 )
 def test_each_form_computes_the_product(form: str, largest: float):
     weight, x = matrix(), torch.randn(1, 256, generator=torch.Generator().manual_seed(2))
-    times = FORMS[form](weight).times
+    times = FORMATS[form](weight).times
     found = times(x)
     torch.testing.assert_close(times(x.to(WANTED_DTYPES[form])), found)
     expected = x.double() @ weight.double().T
     assert (found - expected).norm() / expected.norm() < largest
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMATS)
 def test_each_form_tells_its_rows(form: str):
     weight, places = matrix(), torch.tensor([7, 0, 7])
-    rows = FORMS[form](weight).rows
+    rows = FORMATS[form](weight).rows
     found = rows(places)
     torch.testing.assert_close(rows(7), found[0])
     torch.testing.assert_close(found, weight[places], rtol=0.005, atol=0.005 * 0.08)
@@ -34,27 +34,29 @@ def test_int8_bears_rows_of_zeros_and_of_any_scale():
     weight = matrix() * torch.logspace(-4, 4, 2048)[:, None]
     weight[7] = 0
     x = torch.ones(1, 256)
-    found, expected = FORMS["int8"](weight).times(x)[0].float(), weight.sum(dim=1)
+    found, expected = FORMATS["int8"](weight).times(x)[0].float(), weight.sum(dim=1)
     assert found[7] == 0
     errors = (found - expected).abs() / weight.norm(dim=1).clamp(min=1e-9)
     assert errors.max() < 0.1
 
 
-def refuses(weight: torch.Tensor) -> quantization.Matrix:
+def refuses(weight: torch.Tensor) -> quantization.QuantizedLinear:
     raise RuntimeError("no such operator")
 
 
-def miscomputes(weight: torch.Tensor) -> quantization.Matrix:
-    return quantization.Matrix(lambda x: torch.zeros(1, len(weight)), lambda which: weight[which])
+def miscomputes(weight: torch.Tensor) -> quantization.QuantizedLinear:
+    return quantization.QuantizedLinear(
+        lambda x: torch.zeros(1, len(weight)), lambda which: weight[which]
+    )
 
 
-def dawdles(weight: torch.Tensor) -> quantization.Matrix:
+def dawdles(weight: torch.Tensor) -> quantization.QuantizedLinear:
     def product(x: torch.Tensor) -> torch.Tensor:
         for _ in range(50):
             y = x @ weight.T
         return y
 
-    return quantization.Matrix(product, lambda which: weight[which])
+    return quantization.QuantizedLinear(product, lambda which: weight[which])
 
 
 @pytest.mark.parametrize("worse", [refuses, miscomputes, dawdles])

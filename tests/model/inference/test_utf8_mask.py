@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.inference.utf8_mask import FORBIDDEN, WholeCharacters
+from model.inference.utf8_mask import FORBIDDEN, Utf8Mask
 from model.text.vocabulary import Vocabulary
 from tests.model.text.test_vocabulary import unicode_text
 
@@ -12,8 +12,8 @@ SOME = Vocabulary(range(3000))
 
 
 @functools.cache
-def made_once() -> WholeCharacters:
-    return WholeCharacters(SOME.pieces)
+def made_once() -> Utf8Mask:
+    return Utf8Mask(SOME.pieces)
 
 
 @settings(deadline=None)
@@ -43,7 +43,7 @@ def test_what_is_allowed_makes_whole_characters(seed: int):
 
 
 def test_a_new_text_forgets_the_half_character_of_the_last():
-    characters = WholeCharacters(SOME.pieces)
+    characters = Utf8Mask(SOME.pieces)
     characters.feed(SOME.encode("武")[0])
     assert characters.mask()[SOME.end] == FORBIDDEN
     characters.reset()

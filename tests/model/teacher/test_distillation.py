@@ -5,7 +5,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.teacher.distillation import Lesson, SoftCrossEntropy, Teacher, batches, distillation_loss
+from model.teacher.distillation import (
+    AlignedText,
+    SoftCrossEntropy,
+    Teacher,
+    batches,
+    distillation_loss,
+)
 from model.teacher.llama2c import shared_ids, start_from_story_model
 from model.text.vocabulary import Vocabulary
 from tests.model.story_model import PIECES, write_story_model
@@ -26,7 +32,7 @@ def teacher(path: Path, vocabulary: Vocabulary) -> Teacher:
     return Teacher(path, vocabulary)
 
 
-def texts(lesson: Lesson, vocabulary: Vocabulary) -> list[str]:
+def texts(lesson: AlignedText, vocabulary: Vocabulary) -> list[str]:
     """What each has read where both stand: the student's text, a bar, the teacher's."""
     told = []
     for i, j in enumerate(lesson.at):
@@ -118,7 +124,7 @@ def test_a_student_learns_what_the_teacher_thinks(
 
 
 def test_each_lesson_comes_once_and_like_lengths_together():
-    lessons = [Lesson([0] * n, [1], [0]) for n in (3, 9, 4, 8, 2, 10)]
+    lessons = [AlignedText([0] * n, [1], [0]) for n in (3, 9, 4, 8, 2, 10)]
     found = list(batches(lessons, 20, np.random.default_rng(1)))
     assert sorted(len(one.student) for batch in found for one in batch) == [2, 3, 4, 8, 9, 10]
     assert all(max(len(x.student) for x in batch) * len(batch) <= 20 for batch in found)

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from config import paths
 from model.checkpoints.store import own_weights, previous, shipped_weights
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
-from model.data.user_texts import Book
+from model.data.user_texts import UserText
 from model.text.vocabulary import Vocabulary
 from model.train.refresh import corpus_folder, cut, training_folder
 from model.train.run import main
@@ -150,7 +150,7 @@ def test_files_and_folder_belong_together(arguments: list[str], home: Path):
 
 def test_books_are_cut_at_sentences():
     words = " ".join(f"Fox number {n} ran." for n in range(2000))
-    pieces = cut([Book(Path("a"), words), Book(Path("b"), "One.\n\nTwo.")])
+    pieces = cut([UserText(Path("a"), words), UserText(Path("b"), "One.\n\nTwo.")])
     assert "".join(pieces[:-1]).replace(" ", "") == words.replace(" ", "")
     assert pieces[-1] == "One.\n\nTwo."
     assert all(piece.endswith("ran.") and len(piece) <= 2000 for piece in pieces[:-1])

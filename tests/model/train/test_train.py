@@ -203,7 +203,7 @@ def test_tensorboard_is_asked_for_or_absent(stories: Path, tmp_path: Path):
         assert train(*arguments, "--tensorboard").exit_code == 0
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-        board = EventAccumulator(str(out / "tensorboard")).Reload()
+        board = EventAccumulator(str(out / "tensorboard")).ReloadRequest()
         found = [event.value for event in board.Scalars("loss")]
         assert found == pytest.approx(losses(out), rel=1e-5)
 
