@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from config import paths
 from config.errors import ConfigError
+from config.languages import LANGUAGES
 from config.settings import Settings
 
 ENVIRONMENT_PREFIX = "AFTERWORD_"
@@ -64,8 +65,9 @@ def load(
     upper |= _flag_layer(flags)
     entries = _packaged_layer("default.yaml")
     language = upper.get("language", entries["language"])
-    if language.value == "zh":
-        entries |= _packaged_layer("zh.yaml")
+    known = LANGUAGES.get(str(language.value))
+    if known and known.settings_file:
+        entries |= _packaged_layer(known.settings_file)
     entries |= upper
     return Loaded(_validate(entries), entries)
 

@@ -1,0 +1,144 @@
+"""Each language that Afterword hears, continues and speaks: everything that differs, in one table.
+
+A new language is one more entry of `LANGUAGES`, a Vosk model in audio/stt/vosk_models.json, weights,
+and, where its defaults differ, a settings file beside default.yaml.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+HAN = "㐀-䶿一-鿿豈-﫿"
+"""Ranges of Chinese characters, for a character class of a regular expression."""
+
+_AMBIGUOUS = "“”‘’\"'…—–"  # marks of both scripts: the character beside them decides
+
+
+@dataclass(frozen=True)
+class Language:
+    """What differs from language to language.
+
+    Attributes:
+        code: as in the setting `language`.
+        settings_file: the packaged layer over default.yaml; None where the defaults fit.
+        word_space: between two words of recognised speech.
+        voice_prefixes: of the language tags of espeak-ng's voices that speak it.
+        few_words: a seed of fewer words is likely to go on (endpointing).
+        unfinished_words: words that end no sentence (endpointing).
+        tune_voices: voices for `afterword tune`: those that differ most and can be understood.
+        evaluation_voices: voices that say a trigger phrase for `afterword doctor --phrase`.
+        near_sentence: a sentence around two confusable phrases, for the same command.
+        sample_sentence: a sentence to try a voice with.
+        doctor_sentence: a shorter one, for `afterword doctor`.
+        trial_seed: what new weights must be able to continue before a running daemon takes them.
+        training_seed: what a training continues at each validation.
+        report_seeds: what the report of a training continues.
+        opening_characters: length of an opening of the user's texts in that report.
+        spoken_openings: the share of training passages whose opening is written as speech is heard.
+    """
+
+    code: str
+    settings_file: str | None
+    word_space: str
+    voice_prefixes: tuple[str, ...]
+    few_words: int
+    unfinished_words: frozenset[str]
+    tune_voices: tuple[str, ...]
+    evaluation_voices: tuple[str, ...]
+    near_sentence: str
+    sample_sentence: str
+    doctor_sentence: str
+    trial_seed: str
+    training_seed: str
+    report_seeds: tuple[str, ...]
+    opening_characters: int
+    spoken_openings: float
+
+
+_ENGLISH = Language(
+    code="en",
+    settings_file=None,
+    word_space=" ",
+    voice_prefixes=("en",),
+    few_words=5,
+    unfinished_words=frozenset(
+        """
+        a an the and or but nor of to in on at by for from with into upon about over under through
+        than as if that because when while who which what where is are was were his my your our
+        their its these those had has have do does did will would shall should could can may might
+        must any some every each said
+        """.split()
+    ),
+    tune_voices=("en-us", "en", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3"),
+    evaluation_voices=(
+        *("en-us", "en-us+f3", "en-us+m7"),
+        *("en-gb-x-rp", "en-gb-x-rp+f2", "en-gb-scotland+m3"),
+    ),
+    near_sentence="I said {} to them, and {} again.",
+    sample_sentence="Once upon a time there was a little fox, who lived near the sea.",
+    doctor_sentence="Once upon a time.",
+    trial_seed="once upon a time",
+    training_seed="the old sailor",
+    report_seeds=("the old sailor", "once upon a time there was a fox"),
+    opening_characters=40,
+    spoken_openings=0.35,
+)
+
+_CHINESE = Language(
+    code="zh",
+    settings_file="zh.yaml",
+    word_space="",
+    voice_prefixes=("cmn", "yue", "hak", "nan", "zh"),
+    few_words=2,
+    unfinished_words=frozenset(
+        """
+        和 跟 与 在 把 被 从 对 给 向 往 是 但 但是 因为 如果 而 而且 或 或者 一个 这个 那个 很 就 也 都
+        """.split()
+    ),
+    tune_voices=("cmn-latn-pinyin", "cmn-latn-pinyin+f2", "cmn-latn-pinyin+m3"),
+    evaluation_voices=(
+        *("cmn-latn-pinyin", "cmn-latn-pinyin+f2"),
+        *("cmn-latn-pinyin+f4", "cmn-latn-pinyin+m3"),
+    ),
+    near_sentence="我说{}，又说{}。",
+    sample_sentence="床前明月光，疑是地上霜。",
+    doctor_sentence="很久以前",
+    trial_seed="春",
+    training_seed="春",
+    report_seeds=("春", "武"),
+    opening_characters=2,
+    spoken_openings=0.0,
+)
+
+LANGUAGES: Mapping[str, Language] = MappingProxyType(
+    {language.code: language for language in (_ENGLISH, _CHINESE)}
+)
+
+
+def is_han(text: str) -> bool:
+    """True if any character of the text is a Chinese one."""
+    return any("㐀" <= c <= "䶿" or "一" <= c <= "鿿" or "豈" <= c <= "﫿" for c in text)
+
+
+def sentence_gap(before: str, after: str) -> str:
+    """The space between two sentences: one blank, none where either of them is Chinese there."""
+    if not before or not after:
+        return ""
+    return (
+        ""
+        if _is_wide(before.rstrip(_AMBIGUOUS)[-1:]) or _is_wide(after.lstrip(_AMBIGUOUS)[:1])
+        else " "
+    )
+
+
+def join_sentences(sentences: Iterable[str]) -> str:
+    """Sentences one after another, with the gap that their script wants between them."""
+    text = ""
+    for sentence in sentences:
+        text += sentence_gap(text, sentence) + sentence
+    return text
+
+
+def _is_wide(character: str) -> bool:
+    return bool(character) and unicodedata.east_asian_width(character) in "WF"
