@@ -1,17 +1,19 @@
-"""Each language that Afterword hears, continues and speaks: everything that differs, in one table.
+"""The table of languages that Afterword hears, continues and speaks: all that differs.
 
-A new language is one more entry of `LANGUAGES`, a Vosk model in audio/stt/vosk_models.json, weights,
-and, where its defaults differ, a settings file beside default.yaml.
+A new language is one more entry of `LANGUAGES`, a Vosk model in audio/stt/vosk_models.json,
+weights, and, where its defaults differ, a settings file beside default.yaml.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-HAN = "㐀-䶿一-鿿豈-﫿"
+HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Ranges of Chinese characters, for a character class of a regular expression."""
 
+_HAN = re.compile(f"[{HAN}]")
 _AMBIGUOUS = "“”‘’\"'…—–"  # marks of both scripts: the character beside them decides
 
 
@@ -56,20 +58,24 @@ class Language:
     spoken_openings: float
 
 
+_UNFINISHED_ENGLISH = """
+a an the and or but nor of to in on at by for from with into upon about over under through than as
+if that because when while who which what where is are was were his my your our their its these
+those had has have do does did will would shall should could can may might must any some every
+each said
+"""
+_UNFINISHED_CHINESE = """
+和 跟 与 在 把 被 从 对 给 向 往 是 但 但是 因为 如果 而 而且 或 或者 一个 这个 那个 很
+就 也 都
+"""
+
 _ENGLISH = Language(
     code="en",
     settings_file=None,
     word_space=" ",
     voice_prefixes=("en",),
     few_words=5,
-    unfinished_words=frozenset(
-        """
-        a an the and or but nor of to in on at by for from with into upon about over under through
-        than as if that because when while who which what where is are was were his my your our
-        their its these those had has have do does did will would shall should could can may might
-        must any some every each said
-        """.split()
-    ),
+    unfinished_words=frozenset(_UNFINISHED_ENGLISH.split()),
     tune_voices=("en-us", "en", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3"),
     evaluation_voices=(
         *("en-us", "en-us+f3", "en-us+m7"),
@@ -91,11 +97,7 @@ _CHINESE = Language(
     word_space="",
     voice_prefixes=("cmn", "yue", "hak", "nan", "zh"),
     few_words=2,
-    unfinished_words=frozenset(
-        """
-        和 跟 与 在 把 被 从 对 给 向 往 是 但 但是 因为 如果 而 而且 或 或者 一个 这个 那个 很 就 也 都
-        """.split()
-    ),
+    unfinished_words=frozenset(_UNFINISHED_CHINESE.split()),
     tune_voices=("cmn-latn-pinyin", "cmn-latn-pinyin+f2", "cmn-latn-pinyin+m3"),
     evaluation_voices=(
         *("cmn-latn-pinyin", "cmn-latn-pinyin+f2"),
@@ -118,18 +120,15 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
 
 def is_han(text: str) -> bool:
     """True if any character of the text is a Chinese one."""
-    return any("㐀" <= c <= "䶿" or "一" <= c <= "鿿" or "豈" <= c <= "﫿" for c in text)
+    return bool(_HAN.search(text))
 
 
 def sentence_gap(before: str, after: str) -> str:
     """The space between two sentences: one blank, none where either of them is Chinese there."""
     if not before or not after:
         return ""
-    return (
-        ""
-        if _is_wide(before.rstrip(_AMBIGUOUS)[-1:]) or _is_wide(after.lstrip(_AMBIGUOUS)[:1])
-        else " "
-    )
+    last, first = before.rstrip(_AMBIGUOUS)[-1:], after.lstrip(_AMBIGUOUS)[:1]
+    return "" if _is_wide(last) or _is_wide(first) else " "
 
 
 def join_sentences(sentences: Iterable[str]) -> str:
