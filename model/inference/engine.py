@@ -22,7 +22,6 @@ from model.transformer import (
     NORM_EPSILON,
     ROTARY_BASE,
     Block,
-    Cache,
     Transformer,
     TransformerConfig,
     rotate,
@@ -91,7 +90,8 @@ class InferenceEngine:
             self._layers = [self._make_layer(block) for block in cast(list[Block], model.blocks)]
             self._head = FORMATS[self.form](model.embedding.weight)  # also the embedding
             self._norm = model.norm.weight * math.sqrt(c.width)
-            self._cache = Cache(c, device=device)
+            shape = (c.layers, 2, c.heads, c.context_length, c.width // c.heads)
+            self._cache = torch.zeros(shape, device=device)  # keys and values
             self._buffers = _Buffers(c, device, WANTED_DTYPES[self.form])
             head = c.width // c.heads
             exponents = torch.arange(0, head, 2, device=device).float() / head
@@ -126,7 +126,7 @@ class InferenceEngine:
             self._ones.expand(count, -1), torch.outer(positions, self._frequencies)
         )  # (T, D/2) complex
         x = self._head.rows(torch.tensor(ids, device=self.device))  # (T, C)
-        for layer, kept in zip(self._layers, self._cache.both[:, :, 0, :, :count], strict=True):
+        for layer, kept in zip(self._layers, self._cache[..., :count, :], strict=True):
             qkv = layer.qkv.times(_normed(x)).float().view(count, 3, self._heads, -1)
             q, k, v = qkv.permute(1, 2, 0, 3)  # (H, T, D) each
             q = rotate(q[None], turns)  # (1, H, T, D)
@@ -144,7 +144,7 @@ class InferenceEngine:
         place = self._position % self._context
         self._position += 1
         filled = min(self._position, self._context)
-        both = self._cache.both[:, :, 0]  # (layers, 2, H, context, D)
+        both = self._cache  # (layers, 2, H, context, D)
         places = both[..., place, :].unbind()  # (2, H, D) for each layer
         keys = both[:, 0, :, :filled].mT.unbind()  # (H, D, S) for each layer
         values = both[:, 1, :, :filled].unbind()  # (H, S, D) for each layer

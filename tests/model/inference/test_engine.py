@@ -16,7 +16,7 @@ IDS = torch.randint(0, 300, (30,), generator=torch.Generator().manual_seed(1)).t
 
 
 def reference(model, ids: list[int]) -> torch.Tensor:
-    return model(torch.tensor([ids]), last_only=True)[0]
+    return model(torch.tensor([ids]))[0, -1]
 
 
 @pytest.mark.parametrize("read_first", [1, 2, 17, 29])
@@ -78,7 +78,7 @@ def test_a_full_context_slides():
     model = small_model(context=16)
     model.blocks = model.blocks[:1]
     decoder = InferenceEngine(model, "float32")
-    decoder._cache.both = decoder._cache.both[:1]
+    decoder._cache = decoder._cache[:1]
     decoder.prefill(IDS[:7])
     for n in range(7, 200):
         found = decoder.step(IDS[n % 30])
