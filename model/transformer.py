@@ -3,8 +3,7 @@
 RMSNorm before each part, rotary positions, SwiGLU, no biases, one matrix for embedding and head.
 The shape equals that of the story models of llama2.c (https://github.com/karpathy/llama2.c), so
 that one of them can be the start of training; the manner is that of nanoGPT. Letters in shapes:
-B sequences, T new tokens, S tokens seen so far with the new ones, V vocabulary, C width, H heads,
-D = C / H, F hidden.
+B sequences, T tokens, V vocabulary, C width, H heads, D = C / H, F hidden.
 
 Sources: Vaswani et al. 2017 (Transformer), Zhang & Sennrich 2019 (RMSNorm), Shazeer 2020 (SwiGLU),
 Su et al. 2021 (rotary positions), Touvron et al. 2023 (Llama).
@@ -49,36 +48,6 @@ class TransformerConfig:
             raise ValueError(f"no Transformer has the shape {sizes}")
 
 
-class Cache:
-    """Keys and values of the tokens seen so far, in buffers made once.
-
-    Attributes:
-        both: (layers, 2, B, H, context_length, D), keys and values in one.
-        keys, values: its two halves, (layers, B, H, context_length, D).
-        length: how many positions are filled.
-    """
-
-    def __init__(
-        self,
-        config: TransformerConfig,
-        batch: int = 1,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        head = config.width // config.heads
-        shape = (config.layers, 2, batch, config.heads, config.context_length, head)
-        self.both = torch.zeros(shape, device=device, dtype=dtype)
-        self.keys, self.values = self.both[:, 0], self.both[:, 1]
-        self.length = 0
-
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store keys and values (B, H, T, D) of new tokens; return all so far (B, H, S, D)."""
-        end = self.length + keys.size(2)
-        self.keys[layer, :, :, self.length : end] = keys
-        self.values[layer, :, :, self.length : end] = values
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
-
-
 def rotary_table(config: TransformerConfig) -> Tensor:
     """Each position's angles as complex numbers of length 1, (context_length, D / 2)."""
     head = config.width // config.heads
@@ -109,30 +78,22 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 class CausalSelfAttention(nn.Module):
     """Causal self-attention: each token gathers from itself and those before it."""
 
-    def __init__(self, config: TransformerConfig, layer: int) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.layer = layer
         self.heads = config.heads
         self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
         self.out = nn.Linear(config.width, config.width, bias=False)
 
-    def forward(self, x: Tensor, turns: Tensor, cache: Cache | None) -> Tensor:
-        """Mix x (B, T, C) across positions; the T tokens are appended to `cache`."""
+    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
+        """Mix x (B, T, C) across positions."""
         b, t, c = x.shape
         qkv = self.qkv(x).view(b, t, 3, self.heads, c // self.heads)  # (B, T, 3, H, D)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
         q, k = rotate(q, turns), rotate(k, turns)
-        mask = None
-        if cache is not None:
-            k, v = cache.append(self.layer, k, v)  # (B, H, S, D) each
-            if t > 1 and cache.length:  # new token i sees the cached ones and the new up to itself
-                s = k.size(2)
-                mask = torch.ones(t, s, dtype=torch.bool, device=x.device).tril(s - t)  # (T, S)
-        if cache is None and q.requires_grad and q.is_cpu and t <= _LONGEST_PLAIN:
+        if q.requires_grad and q.is_cpu and t <= _LONGEST_PLAIN:
             y = attend(q, k, v)  # (B, H, T, D)
         else:
-            causal = t > 1 and mask is None
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, H, T, D)
         return self.out(y.transpose(1, 2).reshape(b, t, c))  # type: ignore[no-any-return]
 
 
@@ -153,16 +114,16 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """Pre-norm residual block: attention mixes across positions, the MLP within each."""
 
-    def __init__(self, config: TransformerConfig, layer: int) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.norm1 = nn.RMSNorm(config.width, eps=NORM_EPSILON)
-        self.attention = CausalSelfAttention(config, layer)
+        self.attention = CausalSelfAttention(config)
         self.norm2 = nn.RMSNorm(config.width, eps=NORM_EPSILON)
         self.mlp = Mlp(config)
 
-    def forward(self, x: Tensor, turns: Tensor, cache: Cache | None) -> Tensor:
-        """Transform x (B, T, C); keys and values of the T tokens are appended to `cache`."""
-        x = x + self.attention(self.norm1(x), turns, cache)  # (B, T, C)
+    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
+        """Transform x (B, T, C)."""
+        x = x + self.attention(self.norm1(x), turns)  # (B, T, C)
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
 
@@ -174,7 +135,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)  # also the head
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.RMSNorm(config.width, eps=NORM_EPSILON)
         self.register_buffer("turns", rotary_table(config), persistent=False)
         self._initialise()
@@ -187,27 +148,17 @@ class Transformer(nn.Module):
                 scale = 1 / math.sqrt(2 * self.config.layers) if residual else 1.0
                 nn.init.normal_(weight, std=0.02 * scale)
 
-    def states(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+    def states(self, ids: Tensor) -> Tensor:
         """What the head reads, (B, T, C), after each of ids (B, T)."""
-        begin = cache.length if cache is not None else 0
-        end = begin + ids.size(1)
-        if end > self.config.context_length:
-            raise ValueError(f"{end} tokens exceed the context of {self.config.context_length}")
-        turns = self.get_buffer("turns")[begin:end]  # (T, D/2)
+        t = ids.size(1)
+        if t > self.config.context_length:
+            raise ValueError(f"{t} tokens exceed the context of {self.config.context_length}")
+        turns = self.get_buffer("turns")[:t]  # (T, D/2)
         x = self.embedding(ids)  # (B, T, C)
         for block in self.blocks:
-            x = block(x, turns, cache)  # (B, T, C)
-        if cache is not None:
-            cache.length = end
+            x = block(x, turns)  # (B, T, C)
         return self.norm(x)  # type: ignore[no-any-return]
 
-    def forward(self, ids: Tensor, cache: Cache | None = None, last_only: bool = False) -> Tensor:
-        """Logits (B, T, V) of the token after each of ids (B, T); (B, V) if `last_only`.
-
-        With a cache the ids continue what it holds, and it grows by T. Together they must not be
-        longer than the context.
-        """
-        x = self.states(ids, cache)  # (B, T, C)
-        if last_only:
-            x = x[:, -1]  # (B, C)
-        return F.linear(x, self.embedding.weight)  # (B, T, V) or (B, V)
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits (B, T, V) of the token after each of ids (B, T)."""
+        return F.linear(self.states(ids), self.embedding.weight)

@@ -53,30 +53,6 @@ def sample(
     return int(ids[draw(values, generator)])
 
 
-@torch.inference_mode()
-def sample_batch(logits: Tensor, options: SamplingOptions, generator: torch.Generator) -> Tensor:
-    """Choose the next id (B,) of each of several texts by logits (B, V), with the same chances.
-
-    The repetition penalty is left out: what each text has said is not asked for.
-
-    Raises:
-        GenerationError: a logit is not a finite number.
-    """
-    _refuse_infinite(logits)
-    if options.temperature == 0:
-        return logits.argmax(dim=-1)
-    size = logits.size(-1)
-    values, ids = logits.float() / options.temperature, None  # (B, V)
-    if options.top_p < 1 or 0 < options.top_k < size:
-        values, ids = values.topk(min(options.top_k or size, size))  # (B, K) each, sorted
-    chances = values.softmax(dim=-1)  # (B, K)
-    keep = chances >= options.min_p * chances.amax(dim=-1, keepdim=True)  # (B, K)
-    if options.top_p < 1:
-        keep &= chances.cumsum(dim=-1) - chances < options.top_p  # what likelier ids have
-    places = torch.multinomial(chances * keep, 1, generator=generator)  # (B, 1)
-    return (places if ids is None else ids.gather(1, places)).squeeze(1)
-
-
 def _refuse_infinite(logits: Tensor) -> None:
     if not math.isfinite(logits.sum()):  # argmax would return the place of the NaN
         raise GenerationError(

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -100,11 +99,6 @@ class Teacher:
         """What the teacher's head reads at each position of each lesson, (B, T, C)."""
         ids = pad_sequence([torch.tensor(one.teacher) for one in lessons], batch_first=True)
         return self._model.states(ids)
-
-    @torch.no_grad()
-    def own_logits(self, states: Tensor) -> Tensor:
-        """The story model's logits of its own pieces, (R, P), from states (R, C)."""
-        return F.linear(states, self._model.embedding.weight)
 
     @torch.no_grad()
     def distribution(self, states: Tensor, opening: Tensor) -> Tensor:

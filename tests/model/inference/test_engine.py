@@ -16,7 +16,7 @@ IDS = torch.randint(0, 300, (30,), generator=torch.Generator().manual_seed(1)).t
 
 
 def reference(model, ids: list[int]) -> torch.Tensor:
-    return model(torch.tensor([ids]), last_only=True)[0]
+    return model(torch.tensor([ids]))[0, -1]
 
 
 @pytest.mark.parametrize("read_first", [1, 2, 17, 29])
