@@ -16,8 +16,9 @@ from config.load import Loaded, load
 from config.settings import Settings
 from daemon import components, mute
 from daemon.cli.translation import translate
+from daemon.control.lock import single_instance_lock
 from daemon.control.protocol import socket_path
-from daemon.control.server import ControlServer, hold
+from daemon.control.server import ControlServer
 from daemon.keepers import open_observers
 from daemon.loop.main_loop import MainLoop, Summary
 from daemon.loop.options import LoopOptions
@@ -71,7 +72,7 @@ def run_microphone(
     """
     settings = loaded.settings
     early = _note_hang_ups()
-    with hold(socket_path()) as restarts:
+    with single_instance_lock(socket_path()) as restarts:
         stamp = stamp_of(loaded)
         made = components.open_components(settings, out, patient=patient)
         renewal = Reloader(read, loaded, made, stamp)

@@ -6,17 +6,14 @@ waits for it.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
-import queue
 import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
 
 from config.errors import AfterwordError, OutputError, RefusedError
 from daemon.control.protocol import (
@@ -28,100 +25,15 @@ from daemon.control.protocol import (
     is_ours,
     read_request,
 )
+from daemon.control.subscriber import SUBSCRIBERS, Subscriber
 
 log = logging.getLogger(__name__)
 
 CLIENTS = 16  # at a time, those who follow included
 CLIENT_SECONDS = 2.0  # to send a request, and again to take in the answer
 CLOSE_SECONDS = 0.5  # for all of them together, when we end
-FOLLOW_EVENTS = 256  # that may wait for one who reads slowly
 
-Event = Mapping[str, object]
-Ask = Callable[[Request, "Subscriber | None"], Mapping[str, object]]
-
-
-class Subscriber:
-    """A queue of events for one client; the loop puts, the client's thread takes."""
-
-    def __init__(self, levels: bool = False) -> None:
-        """`levels`: tell this one the level of the microphone, too, several times a second."""
-        self._events: queue.Queue[Event | None] = queue.Queue(FOLLOW_EVENTS)
-        self.levels = levels
-        self.gone = False
-        """True when the client has left, or reads too slowly to be waited for."""
-
-    def tell(self, event: Event) -> None:
-        """Put one more event, never waiting."""
-        try:
-            self._events.put_nowait(event)
-        except queue.Full:
-            self.gone = True
-
-    def next(self, seconds: float) -> Event | None:
-        """The next event; None if there is none within `seconds`."""
-        try:
-            return self._events.get(timeout=seconds)
-        except queue.Empty:
-            return None
-
-
-# The commands that keep the connection, and what they want to be told.
-SUBSCRIBERS: Mapping[str, Callable[[], Subscriber]] = {
-    "follow": Subscriber,
-    "watch": lambda: Subscriber(levels=True),
-}
-
-
-@contextlib.contextmanager
-def hold(path: Path) -> Iterator[int]:
-    """Be the only daemon of this user, and own the folder of `path`, until the block ends.
-
-    The kernel frees the lock however a process ends, so what a dead daemon left is no obstacle.
-
-    Yields:
-        how many daemons died or failed since one ended in order.
-
-    Raises:
-        RefusedError: another daemon runs.
-        OutputError: the folder cannot be made.
-    """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.chmod(0o700)
-        lock = path.with_suffix(".lock").open("a+", encoding="ascii")
-    except OSError as error:
-        raise OutputError(
-            f"The folder {path.parent} for the control socket cannot be used: {error.strerror}."
-        ) from error
-    with lock:
-        restarts = _lock(lock, path)
-        try:
-            yield restarts
-        except (SystemExit, KeyboardInterrupt):
-            lock.truncate(0)
-            raise
-        lock.truncate(0)  # not by one that dies or fails
-
-
-def _lock(lock: IO[str], path: Path) -> int:
-    """Lock the file and write our number into it, and how many died before us."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        held = False
-    except OSError:
-        held = True
-    lock.seek(0)
-    left = lock.read(40).split()
-    if held:
-        raise RefusedError(
-            f"Afterword is running already: process {left[0] if left else 'unknown'} holds "
-            f"{path}; end it with `afterword stop`."
-        )
-    restarts = int(left[1]) + 1 if len(left) == 2 and left[1].isdecimal() else 0
-    lock.truncate(0)
-    with contextlib.suppress(OSError):  # a full disk: the lock itself needs no room
-        os.write(lock.fileno(), f"{os.getpid()} {restarts}\n".encode())
-    return restarts
+Ask = Callable[[Request, Subscriber | None], Mapping[str, object]]
 
 
 class ControlServer:

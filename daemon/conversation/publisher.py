@@ -20,7 +20,7 @@ from audio.events import (
 )
 from audio.events import Event as HearingEvent
 from audio.pcm import AudioChunk
-from daemon.control.server import Subscriber
+from daemon.control.subscriber import Subscriber
 from daemon.conversation.state_machine import Ended, Phase, Sentence
 from daemon.observers.console import Console
 from daemon.ports import Observer

@@ -16,7 +16,7 @@ from audio.pcm import AudioChunk
 from audio.silence import DigitalSilence
 from config.errors import AudioDeviceError, ConfigError
 from daemon.control.protocol import Request
-from daemon.control.server import Subscriber
+from daemon.control.subscriber import Subscriber
 from daemon.conversation.conversation import Conversation
 from daemon.conversation.publisher import MUTED, OPEN, SILENT, EventPublisher
 from daemon.conversation.responder import Responder

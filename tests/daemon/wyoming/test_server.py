@@ -25,7 +25,7 @@ from wyoming.tts import Synthesize
 
 from config.errors import ConfigError, GenerationError, RefusedError
 from config.load import load
-from daemon.wyoming_server import CLIENTS, House, _serve, check_uri, describe
+from daemon.wyoming.server import CLIENTS, House, _serve, check_uri, describe
 from tests.support.program import ROOT, afterword
 
 SENTENCES = ["was old.", "He smiled.", "The end."]
