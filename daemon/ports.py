@@ -126,19 +126,19 @@ class SpeechOutput(Protocol):
 
 
 class Observer(Protocol):
-    """Who keeps something of what happens, because the user wants it; called by the loop."""
+    """An observer of events and audio; called from the main loop."""
 
-    def tell(self, event: Mapping[str, object]) -> None:
-        """Note an event, as followers get it."""
+    def on_event(self, event: Mapping[str, object]) -> None:
+        """Take an event, as subscribers of the control socket get it."""
 
-    def sounded(self, chunk: AudioChunk) -> None:
-        """Note a chunk that was heard; what it made happen has been told."""
+    def on_audio(self, chunk: AudioChunk) -> None:
+        """Take a chunk of the microphone, after the events that it caused."""
 
-    def turn(self) -> None:
-        """Note that time has passed."""
+    def on_tick(self) -> None:
+        """Called once per tick of the main loop."""
 
     def close(self) -> None:
-        """Note that this is the end."""
+        """Called when the daemon ends or other settings replace this observer."""
 
 
 @dataclass(frozen=True)

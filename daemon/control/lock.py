@@ -12,12 +12,13 @@ from config.errors import OutputError, RefusedError
 
 @contextlib.contextmanager
 def single_instance_lock(path: Path) -> Iterator[int]:
-    """Be the only daemon of this user, and own the folder of `path`, until the block ends.
+    """Hold the lock of the only daemon of this user, beside the socket at `path`.
 
-    The kernel frees the lock however a process ends, so what a dead daemon left is no obstacle.
+    Makes the folder, private to the user. The kernel frees the lock however a process ends, so a
+    dead daemon's files are no obstacle.
 
     Yields:
-        how many daemons died or failed since one ended in order.
+        the number of daemons that crashed or failed since one ended in order.
 
     Raises:
         RefusedError: another daemon runs.
@@ -38,11 +39,11 @@ def single_instance_lock(path: Path) -> Iterator[int]:
         except (SystemExit, KeyboardInterrupt):
             lock.truncate(0)
             raise
-        lock.truncate(0)  # not by one that dies or fails
+        lock.truncate(0)  # not after an error: the next start counts it
 
 
 def _lock(lock: IO[str], path: Path) -> int:
-    """Lock the file and write our number into it, and how many died before us."""
+    """Lock the file; write this process's number and the count of crashes before it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         held = False
@@ -57,6 +58,6 @@ def _lock(lock: IO[str], path: Path) -> int:
         )
     restarts = int(left[1]) + 1 if len(left) == 2 and left[1].isdecimal() else 0
     lock.truncate(0)
-    with contextlib.suppress(OSError):  # a full disk: the lock itself needs no room
+    with contextlib.suppress(OSError):  # a full disk: the lock itself needs no space
         os.write(lock.fileno(), f"{os.getpid()} {restarts}\n".encode())
     return restarts

@@ -3,27 +3,30 @@
 import queue
 from collections.abc import Callable, Mapping
 
-FOLLOW_EVENTS = 256  # that may wait for one who reads slowly
+FOLLOW_EVENTS = 256  # that may wait for a client that reads slowly
 
 Event = Mapping[str, object]
 
 
 class Subscriber:
-    """A queue of events for one client; the loop puts, the client's thread takes."""
+    """A queue of events for one client: the loop pushes, the client's thread takes.
 
-    def __init__(self, levels: bool = False) -> None:
-        """`levels`: tell this one the level of the microphone, too, several times a second."""
+    Attributes:
+        wants_levels: also push the level of the microphone, several times a second.
+        disconnected: True when the client has left, or reads too slowly to be waited for.
+    """
+
+    def __init__(self, wants_levels: bool = False) -> None:
         self._events: queue.Queue[Event | None] = queue.Queue(FOLLOW_EVENTS)
-        self.levels = levels
-        self.gone = False
-        """True when the client has left, or reads too slowly to be waited for."""
+        self.wants_levels = wants_levels
+        self.disconnected = False
 
-    def tell(self, event: Event) -> None:
-        """Put one more event, never waiting."""
+    def push(self, event: Event) -> None:
+        """Queue an event without waiting; a full queue disconnects the client."""
         try:
             self._events.put_nowait(event)
         except queue.Full:
-            self.gone = True
+            self.disconnected = True
 
     def next(self, seconds: float) -> Event | None:
         """The next event; None if there is none within `seconds`."""
@@ -33,8 +36,8 @@ class Subscriber:
             return None
 
 
-# The commands that keep the connection, and what they want to be told.
+# The commands that keep the connection open for events.
 SUBSCRIBERS: Mapping[str, Callable[[], Subscriber]] = {
     "follow": Subscriber,
-    "watch": lambda: Subscriber(levels=True),
+    "watch": lambda: Subscriber(wants_levels=True),
 }

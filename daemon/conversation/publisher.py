@@ -5,7 +5,7 @@ The words themselves go to the terminal, to the followers and, at debug level, t
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from audio.events import (
@@ -51,7 +51,7 @@ class EventPublisher:
 
     def follow(self, follower: Subscriber) -> None:
         """Tell this one everything from now on."""
-        self._followers = [old for old in self._followers if not old.gone]
+        self._followers = [old for old in self._followers if not old.disconnected]
         self._followers.append(follower)
 
     def counts(self) -> dict[str, object]:
@@ -78,7 +78,7 @@ class EventPublisher:
                 log.info("seed of %d characters heard", len(text))
                 log.debug("seed: %s", text)
             case Resumed():
-                log.info("you go on: that reply came too early")
+                log.info("user resumed speaking; reply cancelled")
                 self._publish("resumed")
             case NoSpeech(reason=reason):
                 log.info("nothing heard after the trigger (%s)", reason)
@@ -94,12 +94,12 @@ class EventPublisher:
     def sounded(self, chunk: AudioChunk) -> None:
         """Note a chunk, and its level for those who watch it."""
         for keeper in self._keepers:
-            keeper.sounded(chunk)
-        watchers = [follower for follower in self._followers if follower.levels]
+            keeper.on_audio(chunk)
+        watchers = [follower for follower in self._followers if follower.wants_levels]
         if watchers:
             from audio.level import level_db
 
-            self._tell(watchers, "level", db=round(level_db(chunk.pcm), 1))
+            self._push(watchers, _event("level", db=round(level_db(chunk.pcm), 1)))
 
     def sounding(self, turn: int, number: int) -> None:
         """Note which sentence of a reply is heard just now; 0 is none.
@@ -154,7 +154,7 @@ class EventPublisher:
         turn = replace(turn, times=event.times)
         if self._turn and self._turn.number == turn.number:
             self._turn = turn
-        log.info("turn %d %s", turn.number, turn.in_words())
+        log.info("turn %d %s", turn.number, turn.summary())
         self._publish("timed", turn=turn.number, **asdict(turn.times))
 
     def microphone(self, before: str, now: str) -> None:
@@ -186,7 +186,7 @@ class EventPublisher:
     def turn(self) -> None:
         """Note that the loop has turned."""
         for keeper in self._keepers:
-            keeper.turn()
+            keeper.on_tick()
 
     def end(self) -> None:
         """Note that the daemon ends."""
@@ -209,13 +209,16 @@ class EventPublisher:
         self._turn = self._untimed[turn.number] = turn
 
     def _publish(self, name: str, **details: object) -> None:
-        if self._followers or self._keepers:
-            self._tell([*self._followers, *self._keepers], name, **details)
+        event = _event(name, **details)
+        self._push(self._followers, event)
+        for keeper in self._keepers:
+            keeper.on_event(event)
 
-    def _tell(
-        self, followers: Sequence[Subscriber | Observer], name: str, **details: object
-    ) -> None:
-        event = {"event": name, "time": round(time.time(), 3), **details}
+    def _push(self, followers: Sequence[Subscriber], event: Mapping[str, object]) -> None:
         for follower in followers:
-            follower.tell(event)
-        self._followers = [follower for follower in self._followers if not follower.gone]
+            follower.push(event)
+        self._followers = [follower for follower in self._followers if not follower.disconnected]
+
+
+def _event(name: str, **details: object) -> dict[str, object]:
+    return {"event": name, "time": round(time.time(), 3), **details}

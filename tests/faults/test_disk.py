@@ -119,8 +119,8 @@ def test_the_history_stops_whole_and_goes_on_when_there_is_room(
     history = History(small_disk / "history.jsonl", 500_000)
 
     def note(turn: int) -> None:
-        history.tell({"event": "seed", "turn": turn, "time": 1.0, "text": "x" * 1000})
-        history.tell({"event": "ended", "turn": turn, "outcome": "completed"})
+        history.on_event({"event": "seed", "turn": turn, "time": 1.0, "text": "x" * 1000})
+        history.on_event({"event": "ended", "turn": turn, "outcome": "completed"})
 
     note(1)
     fill(small_disk, leave=4096)
