@@ -26,5 +26,5 @@ def serve(settings: Settings, uri: str, *, exposed: bool) -> None:
     place = server.check_uri(uri, exposed=exposed)
     generator = components.open_generator(settings)
     with closing(components.open_engine(settings)) as engine:
-        house = server.House(generator, engine, server.describe(settings))
-        server.serve(place, house, lambda line: click.echo(line, err=True))
+        shared = server.Shared(generator, engine, server.describe(settings))
+        server.serve(place, shared, lambda line: click.echo(line, err=True))
