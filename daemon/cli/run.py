@@ -35,7 +35,7 @@ def load_settings(config_file: Path | None, flags: Iterable[str], language: str 
         ConfigError: a setting is unknown, of the wrong type or out of range.
     """
     loaded = read_settings(config_file, flags, language)
-    journal.set_up(loaded.settings.log.level)
+    journal.configure(loaded.settings.log.level)
     return loaded
 
 
