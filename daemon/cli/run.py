@@ -16,8 +16,9 @@ from config.load import Loaded, load
 from config.settings import Settings
 from daemon import components, mute
 from daemon.cli.translation import translate
+from daemon.control.lock import single_instance_lock
 from daemon.control.protocol import socket_path
-from daemon.control.server import ControlServer, hold
+from daemon.control.server import ControlServer
 from daemon.loop.main_loop import MainLoop, Summary
 from daemon.loop.options import LoopOptions
 from daemon.observers.console import Console
@@ -34,7 +35,7 @@ def load_settings(config_file: Path | None, flags: Iterable[str], language: str 
         ConfigError: a setting is unknown, of the wrong type or out of range.
     """
     loaded = read_settings(config_file, flags, language)
-    journal.set_up(loaded.settings.log.level)
+    journal.configure(loaded.settings.log.level)
     return loaded
 
 
@@ -71,7 +72,7 @@ def run_microphone(
     """
     settings = loaded.settings
     early = _note_hang_ups()
-    with hold(socket_path()) as restarts:
+    with single_instance_lock(socket_path()) as restarts:
         stamp = stamp_of(loaded)
         built = components.open_components(settings, out, wait_for_microphone=wait_for_microphone)
         reloader = Reloader(read, loaded, built, stamp)

@@ -21,7 +21,7 @@ from audio.events import (
 )
 from audio.events import Event as RecognitionEvent
 from audio.pcm import AudioChunk
-from daemon.control.server import Subscriber
+from daemon.control.subscriber import Subscriber
 from daemon.conversation.state_machine import Ended, Phase, Sentence
 from daemon.observers.console import Console
 from daemon.ports import Observer
@@ -52,7 +52,7 @@ class EventPublisher:
 
     def add_subscriber(self, subscriber: Subscriber) -> None:
         """Publish all events to this subscriber from now on."""
-        self._subscribers = [old for old in self._subscribers if not old.gone]
+        self._subscribers = [old for old in self._subscribers if not old.disconnected]
         self._subscribers.append(subscriber)
 
     def counts(self) -> dict[str, object]:
@@ -96,7 +96,7 @@ class EventPublisher:
         """A chunk of the microphone; its level goes to the subscribers that want levels."""
         for observer in self._observers:
             observer.on_audio(chunk)
-        wanting = [subscriber for subscriber in self._subscribers if subscriber.levels]
+        wanting = [subscriber for subscriber in self._subscribers if subscriber.wants_levels]
         if wanting:
             from audio.level import level_db
 
@@ -156,7 +156,7 @@ class EventPublisher:
         turn = replace(turn, times=event.times)
         if self._turn and self._turn.number == turn.number:
             self._turn = turn
-        log.info("turn %d %s", turn.number, turn.in_words())
+        log.info("turn %d %s", turn.number, turn.summary())
         self._publish("timed", turn=turn.number, **asdict(turn.times))
 
     def on_microphone(self, before: str, now: str) -> None:
@@ -221,6 +221,8 @@ class EventPublisher:
     ) -> Mapping[str, object]:
         event = {"event": name, "time": round(time.time(), 3), **details}
         for subscriber in subscribers:
-            subscriber.tell(event)
-        self._subscribers = [subscriber for subscriber in self._subscribers if not subscriber.gone]
+            subscriber.push(event)
+        self._subscribers = [
+            subscriber for subscriber in self._subscribers if not subscriber.disconnected
+        ]
         return event

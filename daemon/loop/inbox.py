@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from config.errors import ControlError, NotRunningError
 from daemon.control.protocol import Request
-from daemon.control.server import Subscriber
+from daemon.control.subscriber import Subscriber
 from daemon.conversation.state_machine import ReplyEvent
 from daemon.loop.pending_reloads import ReloadRequest
 from daemon.ports import ComponentUpdate, UpdateRejected

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from config.errors import RefusedError
 from daemon.control.protocol import SEED_CHARACTERS, Request
-from daemon.control.server import Subscriber
+from daemon.control.subscriber import Subscriber
 from daemon.conversation.conversation import Conversation
 from daemon.conversation.publisher import MUTED, EventPublisher
 from daemon.conversation.responder import Responder

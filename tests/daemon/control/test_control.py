@@ -25,7 +25,8 @@ from config.errors import (
 from daemon import mute
 from daemon.control import client, protocol
 from daemon.control import server as control_module
-from daemon.control.server import ControlServer, hold
+from daemon.control.lock import single_instance_lock
+from daemon.control.server import ControlServer
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
 from daemon.loop.request_handler import RequestHandler
@@ -40,7 +41,7 @@ def serving(service: MainLoop) -> Iterator[None]:
     """The loop in a thread of its own, behind the socket."""
     loop = threading.Thread(target=service.run)
     path = protocol.socket_path()
-    with hold(path), closing(ControlServer(path, service.inbox.ask)):
+    with single_instance_lock(path), closing(ControlServer(path, service.inbox.ask)):
         loop.start()
         try:
             yield
@@ -314,8 +315,10 @@ def test_what_a_dead_daemon_left_is_taken_over(source: Source, speaker: SpeechOu
     path = protocol.socket_path()
     program = (
         "import os, sys\nfrom pathlib import Path\n"
-        "from daemon.control.server import ControlServer, hold\n"
-        "path = Path(sys.argv[1])\nwith hold(path):\n    ControlServer(path, print); os._exit(9)"
+        "from daemon.control.lock import single_instance_lock\n"
+        "from daemon.control.server import ControlServer\n"
+        "path = Path(sys.argv[1])\nwith single_instance_lock(path):\n"
+        "    ControlServer(path, print); os._exit(9)"
     )
     died = subprocess.run([sys.executable, "-c", program, path])
     assert (died.returncode, path.is_socket()) == (9, True)
@@ -328,18 +331,23 @@ def test_what_a_dead_daemon_left_is_taken_over(source: Source, speaker: SpeechOu
 
 def test_those_who_died_before_are_counted_until_one_ends_in_order() -> None:
     path = protocol.socket_path()
-    with hold(path) as first:
+    with single_instance_lock(path) as first:
         pass
     program = (
-        "import os, sys\nfrom pathlib import Path\nfrom daemon.control.server import hold\n"
-        "with hold(Path(sys.argv[1])) as restarts:\n    print(restarts, flush=True)\n"
+        "import os, sys\nfrom pathlib import Path\n"
+        "from daemon.control.lock import single_instance_lock as lock\n"
+        "with lock(Path(sys.argv[1])) as restarts:\n    print(restarts, flush=True)\n"
         "    os._exit(9)"
     )
     command = [sys.executable, "-c", program, str(path)]
     died = [subprocess.run(command, capture_output=True, text=True).stdout for _ in range(2)]
-    with hold(path) as third, pytest.raises(SystemExit), hold(path.with_name("other")):
+    with (
+        single_instance_lock(path) as third,
+        pytest.raises(SystemExit),
+        single_instance_lock(path.with_name("other")),
+    ):
         sys.exit(0)
-    with hold(path) as fourth:
+    with single_instance_lock(path) as fourth:
         pass
     assert (first, died, third, fourth) == (0, ["0\n", "1\n"], 2, 0)
     assert path.with_suffix(".lock").read_text() == ""
@@ -347,11 +355,14 @@ def test_those_who_died_before_are_counted_until_one_ends_in_order() -> None:
 
 def test_a_folder_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc/nowhere")
-    with pytest.raises(OutputError, match=r"/proc/nowhere/afterword"), hold(protocol.socket_path()):
+    with (
+        pytest.raises(OutputError, match=r"/proc/nowhere/afterword"),
+        single_instance_lock(protocol.socket_path()),
+    ):
         pass
     long = home / ("x" * 200) / "control.sock"
     with (
-        hold(long),
+        single_instance_lock(long),
         pytest.raises(OutputError, match="too long"),
     ):
         ControlServer(long, lambda *_: {})
@@ -364,7 +375,7 @@ def test_without_a_runtime_folder_there_is_a_private_one(
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
     path = protocol.socket_path()
     assert path == home / ".cache" / "afterword" / "run" / "control.sock"
-    with hold(path):
+    with single_instance_lock(path):
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 

@@ -214,7 +214,7 @@ def test_a_check_that_breaks_is_a_finding(settings: Settings) -> None:
     def broken(_: Settings) -> Finding:
         raise ImportError("libc is gone")
 
-    finding = report._tried(broken, settings)
+    finding = report._run(broken, settings)
     assert (finding.level, finding.detail) == ("fault", "ImportError: libc is gone")
 
 
@@ -230,11 +230,11 @@ def test_an_error_splits_into_what_and_remedy() -> None:
 )
 def test_the_worst_finding_is_the_exit_code(levels: list, code: int) -> None:
     findings = [Finding("thing", level, "seen") for level in levels]
-    assert report.tell(findings, as_json=False) == code
+    assert report.print_report(findings, as_json=False) == code
 
 
 def test_colours_are_in_the_styled_line_only() -> None:
-    line = report.in_words(Finding("thing", "fault", "broken", "mend it"))
+    line = report.as_text(Finding("thing", "fault", "broken", "mend it"))
     assert line.startswith("\x1b[31m")
     assert click.unstyle(line).split("\n")[0] == "FAIL  thing       broken"
     assert os.linesep not in click.unstyle(line).split("\n")[1]

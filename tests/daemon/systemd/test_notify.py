@@ -192,7 +192,7 @@ def test_journal_lines_have_priorities(tmp_path: Path) -> None:
         "import logging, os\nfrom daemon.systemd import journal\n"
         "status = os.fstat(2)\n"
         "os.environ['JOURNAL_STREAM'] = f'{status.st_dev}:{status.st_ino}'\n"
-        "journal.set_up('info')\nlog = logging.getLogger('x')\n"
+        "journal.configure('info')\nlog = logging.getLogger('x')\n"
         "log.info('all well')\n"
         "try:\n    1 / 0\nexcept ZeroDivisionError:\n    log.exception('not so')\n"
     )
@@ -205,5 +205,5 @@ def test_journal_lines_have_priorities(tmp_path: Path) -> None:
 
 def test_a_terminal_gets_no_priorities(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "8:1234")  # a parent's, not ours
-    assert journal.last_words("No microphone.") == "afterword: No microphone."
-    assert journal.for_journal("a\nb", logging.WARNING) == "<4>a\n<4>b"
+    assert journal.format_error("No microphone.") == "afterword: No microphone."
+    assert journal.with_priority("a\nb", logging.WARNING) == "<4>a\n<4>b"
