@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from audio.manners import Manners, manners
 from config.errors import AudioDeviceError
 from config.settings import Settings
+from daemon.control.status import ComponentStatus
 from daemon.memory import trim_heap, use_one_malloc_arena
 from daemon.observers import history, recordings
 from daemon.ports import AudioSource, Observer
@@ -46,7 +47,7 @@ class Components:
     weights: WeightsInfo
     out: Path | None = None
 
-    def status_info(self, settings: Settings) -> Mapping[str, object]:
+    def status_info(self, settings: Settings) -> ComponentStatus:
         """What `status` reports of settings, devices and models."""
         weights = self.weights
         return {

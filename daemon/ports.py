@@ -12,6 +12,7 @@ from typing import Protocol
 from audio.events import Event
 from audio.manners import Manners
 from audio.pcm import AudioChunk
+from daemon.control.status import ComponentStatus
 
 Cancelled = Callable[[], bool]
 
@@ -161,7 +162,7 @@ class ComponentUpdate:
         done: done when the new components are in use.
     """
 
-    status_info: Mapping[str, object]
+    status_info: ComponentStatus
     summary: str
     source: AudioSource | None = None
     recognition: Recognition | None = None

@@ -21,6 +21,7 @@ from audio.events import (
 )
 from audio.events import Event as RecognitionEvent
 from audio.pcm import AudioChunk
+from daemon.control.status import Counts, last_turn
 from daemon.control.subscriber import Subscriber
 from daemon.conversation.state_machine import Ended, Phase, Sentence
 from daemon.observers.console import Console
@@ -55,17 +56,13 @@ class EventPublisher:
         self._subscribers = [old for old in self._subscribers if not old.disconnected]
         self._subscribers.append(subscriber)
 
-    def counts(self) -> dict[str, object]:
+    def counts(self) -> Counts:
         """The counters and the last turn, for `status`."""
-        turn = self._turn
-        last = turn and {**asdict(turn), **asdict(turn.times)}
-        if last:
-            del last["times"]
         return {
             "triggers": self.triggers,
             "replies": self.replies,
             "failures": self.failures,
-            "last_turn": last,
+            "last_turn": last_turn(self._turn) if self._turn else None,
         }
 
     def on_recognised(self, event: RecognitionEvent) -> None:

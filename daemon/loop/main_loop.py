@@ -6,9 +6,8 @@ The main thread owns all state, so there are no locks; other threads send messag
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from audio.events import Event as RecognitionEvent
 from audio.pcm import AudioChunk
@@ -213,8 +212,7 @@ class MainLoop:
             return
         self._publisher.on_microphone(self._input.state, microphone)
         if self._input.set(microphone):
-            phrases = cast(Iterable[str], self._reloads.status_info.get("phrases", ()))
-            self._options.on_listening(phrases)
+            self._options.on_listening(self._reloads.status_info.get("phrases", []))
 
     def _apply_updates(self) -> None:
         """Begin a reload that a signal asked for; take the components that are ready."""

@@ -1,9 +1,10 @@
 """Options of the main loop; the defaults suit a recording."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from audio.manners import Manners
+from daemon.control.status import ComponentStatus
 from daemon.loop.pending_reloads import BeginReload
 from daemon.ports import Observer
 from daemon.systemd.notify import Notifier
@@ -30,7 +31,7 @@ class LoopOptions:
     muted: bool = False
     save_muted: Callable[[bool], None] = lambda _: None
     on_listening: Callable[[Iterable[str]], None] = lambda _: None
-    status_info: Mapping[str, object] = field(default_factory=dict)
+    status_info: ComponentStatus = field(default_factory=ComponentStatus)
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
     begin_reload: BeginReload | None = None
     restarts: int = 0

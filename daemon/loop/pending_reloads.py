@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from config.errors import NotRunningError, RefusedError
+from daemon.control.status import ComponentStatus
 from daemon.ports import ComponentUpdate
 
 Result = Mapping[str, object]
@@ -54,7 +55,7 @@ class PendingReloads:
         self,
         begin_reload: BeginReload | None,
         on_reloading: Callable[[], None],
-        status_info: Mapping[str, object],
+        status_info: ComponentStatus,
     ) -> None:
         """`on_reloading` is called whenever a reload begins."""
         self.wanted = False

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from config.errors import RefusedError
 from daemon.control.protocol import SEED_CHARACTERS, Request
+from daemon.control.status import Status
 from daemon.control.subscriber import Subscriber
 from daemon.conversation.conversation import Conversation
 from daemon.conversation.publisher import MUTED, EventPublisher
@@ -76,7 +77,7 @@ class RequestHandler:
                 self._publisher.add_subscriber(subscriber)
         return {}
 
-    def _status(self) -> dict[str, object]:
+    def _status(self) -> Status:
         return {
             "state": self.state_text(),
             "pid": os.getpid(),
