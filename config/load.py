@@ -9,7 +9,7 @@ import difflib
 import os
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -23,6 +23,12 @@ from config.languages import LANGUAGES
 from config.settings import Settings
 
 ENVIRONMENT_PREFIX = "AFTERWORD_"
+RENAMED_KEYS = {  # old: new; the old ones are accepted in every layer, with a notice
+    "trigger.stop_phrases": "commands.stop",
+    "conversation.go_on_phrases": "commands.go_on",
+    "conversation.again_phrases": "commands.again",
+    "conversation.never_mind_phrases": "commands.never_mind",
+}
 MAX_FILE_BYTES = 256 * 1024  # a settings file is a few kilobytes; more is a mistake or an attack
 
 Scalar = str | int | float | bool | None
@@ -31,18 +37,32 @@ Value = Scalar | list[Scalar]
 
 @dataclass(frozen=True)
 class Entry:
-    """One value and where it was written, such as "/home/ann/config.yaml, line 3"."""
+    """One value of the settings.
+
+    Attributes:
+        value: as YAML gives it.
+        origin: where it was written, such as "/home/ann/config.yaml, line 3".
+        old_key: the key as written, where it is one of `RENAMED_KEYS`.
+    """
 
     value: Value
     origin: str
+    old_key: str | None = None
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Validated settings and, for each dotted key, the entry that won."""
+    """Validated settings.
+
+    Attributes:
+        settings: the values in force.
+        entries: for each dotted key, the entry that won.
+        notices: one sentence for each renamed key in use, for the log.
+    """
 
     settings: Settings
     entries: Mapping[str, Entry]
+    notices: tuple[str, ...]
 
 
 def load(
@@ -60,16 +80,22 @@ def load(
     Raises:
         ConfigError: an unknown key, a wrong type, a value out of range or a file that is not YAML.
     """
-    upper = _user_layer(user_file)
-    upper |= _environment_layer(os.environ if environment is None else environment)
-    upper |= _flag_layer(flags)
+    upper: dict[str, Entry] = {}
+    notices: list[str] = []
+    for layer in (
+        _user_layer(user_file),
+        _environment_layer(os.environ if environment is None else environment),
+        _flag_layer(flags),
+    ):
+        notices += _rename_keys(layer)
+        upper |= layer
     entries = _packaged_layer("default.yaml")
     language = upper.get("language", entries["language"])
     known = LANGUAGES.get(str(language.value))
     if known and known.settings_file:
         entries |= _packaged_layer(known.settings_file)
     entries |= upper
-    return Loaded(_validate(entries), entries)
+    return Loaded(_validate(entries), entries, tuple(notices))
 
 
 def changed_keys(old: Loaded, new: Loaded) -> list[str]:
@@ -89,6 +115,25 @@ def _fields(kind: type, prefix: str) -> Iterator[str]:
             yield from _fields(typing.cast(type, hints[field.name]), f"{prefix}{field.name}.")
         else:
             yield prefix + field.name
+
+
+def _rename_keys(layer: dict[str, Entry]) -> list[str]:
+    """Move the entries of old keys to the new ones, and return a notice for each.
+
+    Where a layer has both, the new key wins, so that a file can serve an older Afterword as well.
+    """
+    notices = []
+    for old, new in RENAMED_KEYS.items():
+        entry = layer.pop(old, None)
+        if entry is None:
+            continue
+        if new in layer:
+            told = f"is ignored, because {new} is set as well; remove the old key."
+        else:
+            layer[new] = replace(entry, old_key=old)
+            told = f"is deprecated; rename it to {new}."
+        notices.append(f"{entry.origin}: {old} {told}")
+    return notices
 
 
 def _packaged_layer(name: str) -> dict[str, Entry]:
@@ -218,14 +263,14 @@ def _scalar(node: yaml.Node, key: str, place: str) -> Scalar:
 
 
 def _refuse_unknown(key: str, place: str) -> None:
-    if key in known_keys():
+    if key in known_keys() or key in RENAMED_KEYS:
         return
     raise ConfigError(f"{place}: unknown key {key}; {_suggestion(key)}")
 
 
 def _suggestion(key: str) -> str:
     """The nearest known key: by its whole name, else by its last part in any section."""
-    known = known_keys()
+    known = [*known_keys(), *RENAMED_KEYS]
     last = key.rpartition(".")[2]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.75) or [
         name
@@ -233,7 +278,11 @@ def _suggestion(key: str) -> str:
         if difflib.get_close_matches(last, [name.rpartition(".")[2]], cutoff=0.7)
         or name.rpartition(".")[2].startswith(last + "_")
     ]
-    return f"did you mean {near[0]}?" if near else "`afterword config` lists all keys."
+    return (
+        f"did you mean {RENAMED_KEYS.get(near[0], near[0])}?"
+        if near
+        else "`afterword config` lists all keys."
+    )
 
 
 def _validate(entries: Mapping[str, Entry]) -> Settings:
@@ -252,7 +301,7 @@ def _explain(errors: list[ErrorDetails], entries: Mapping[str, Entry]) -> str:
     path = [str(part) for part in errors[0]["loc"]]
     key = next(k for k in entries if k == path[0] or k == ".".join(path[:2]))
     entry = entries[key]
-    return f"{entry.origin}: {key} should be {expected(key)}, not {entry.value!r}."
+    return f"{entry.origin}: {entry.old_key or key} should be {expected(key)}, not {entry.value!r}."
 
 
 def expected(key: str) -> str:

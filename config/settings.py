@@ -25,7 +25,6 @@ class TriggerSettings:
     phrases: Annotated[list[Text], Field(min_length=1, max_length=16)]
     must_begin: Flag
     cooldown_seconds: Annotated[Real, Field(ge=0, le=60)]
-    stop_phrases: Annotated[list[Text], Field(max_length=16)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -38,12 +37,19 @@ class SeedSettings:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class ConversationSettings:
-    """Words that steer, and how long after a reply some need no trigger."""
+class CommandSettings:
+    """Phrases that steer the conversation, by what each does; an empty list is off."""
 
-    go_on_phrases: Annotated[list[Text], Field(max_length=16)]
-    again_phrases: Annotated[list[Text], Field(max_length=16)]
-    never_mind_phrases: Annotated[list[Text], Field(max_length=16)]
+    stop: Annotated[list[Text], Field(max_length=16)]
+    go_on: Annotated[list[Text], Field(max_length=16)]
+    again: Annotated[list[Text], Field(max_length=16)]
+    never_mind: Annotated[list[Text], Field(max_length=16)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ConversationSettings:
+    """How long after a reply some commands need no trigger."""
+
     follow_up_seconds: Annotated[Real, Field(ge=0, le=60)]
 
 
@@ -133,6 +139,7 @@ class Settings:
     language: Literal["en", "zh"]
     trigger: TriggerSettings
     seed: SeedSettings
+    commands: CommandSettings
     conversation: ConversationSettings
     cues: CueSettings
     hearing: HearingSettings

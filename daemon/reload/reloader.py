@@ -84,6 +84,8 @@ class Reloader:
     def _reload(self, asked: ReloadRequest) -> Result:
         with self._refusing("The old settings stay in force."):
             new = self._read()
+            for notice in new.notices:
+                log.warning(notice)
             stamp = stamp_of(new)
             keys = changed_keys(self._loaded, new)
             told: Result = {"changed": keys, "later": untaken(keys)}

@@ -144,6 +144,6 @@ def test_a_file_named_on_the_command_line_must_exist(tmp_path: Path) -> None:
 def test_every_key_says_what_it_may_hold() -> None:
     assert expected("audio.input") == "a text, or a whole number from 0, or null"
     assert expected("cues.nothing") == "true or false, or a text"
-    assert expected("trigger.stop_phrases") == "a list of 0 to 16 texts"
+    assert expected("commands.stop") == "a list of 0 to 16 texts"
     for key in known_keys():
         assert re.match(r"(a |en or |debug|true or false)", expected(key))
