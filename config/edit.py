@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from config.errors import ConfigError, OutputError
 from config.load import Scalar, load
@@ -54,7 +52,7 @@ def changed_text(text: str, values: Mapping[str, Scalar]) -> str:
         for key, value in values.items():
             new = _with(new, key, value)
         understood = _meaning(new) == _changed(_meaning(text), values)
-    except YAMLError:
+    except yaml.YAMLError:
         understood = False
     if not understood:
         raise ConfigError("The settings file cannot be changed safely; change it by hand.")
@@ -62,7 +60,7 @@ def changed_text(text: str, values: Mapping[str, Scalar]) -> str:
 
 
 def _meaning(text: str) -> dict[str, Any]:
-    return YAML(typ="safe", pure=True).load(text) or {}
+    return yaml.safe_load(text) or {}
 
 
 def _changed(tree: dict[str, Any], values: Mapping[str, Scalar]) -> dict[str, Any]:
@@ -79,7 +77,7 @@ def _with(text: str, key: str, value: Scalar) -> str:
     """The text with one more value in it."""
     section, _, name = key.rpartition(".")
     entry = f"{name}: {_as_yaml(value)}"
-    root = YAML().compose(text)
+    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is None or (root.flow_style and not root.value):  # nothing yet, or {}
         head = text if root is None else _without(text, root)
         return _appended(head or _BEGINNING, section, entry)
