@@ -1,7 +1,6 @@
-"""Settings from their layers: default < language < user file < environment < flags.
+"""Loads the settings from their layers: default < language < user file < environment < flags.
 
-Every value remembers its layer, so that `afterword config` can show where it came from and an error
-can name the file and the line.
+Each value keeps its origin, for `afterword config` and for errors, which name file and line.
 """
 
 import dataclasses
@@ -29,7 +28,7 @@ RENAMED_KEYS = {  # old: new; the old ones are accepted in every layer, with a n
     "conversation.again_phrases": "commands.again",
     "conversation.never_mind_phrases": "commands.never_mind",
 }
-MAX_FILE_BYTES = 256 * 1024  # a settings file is a few kilobytes; more is a mistake or an attack
+MAX_FILE_BYTES = 256 * 1024  # a settings file has a few kilobytes; a larger one is a mistake
 
 Scalar = str | int | float | bool | None
 Value = Scalar | list[Scalar]
@@ -120,7 +119,7 @@ def _fields(kind: type, prefix: str) -> Iterator[str]:
 def _rename_keys(layer: dict[str, Entry]) -> list[str]:
     """Move the entries of old keys to the new ones, and return a notice for each.
 
-    Where a layer has both, the new key wins, so that a file can serve an older Afterword as well.
+    Where a layer has both, the new key wins.
     """
     notices = []
     for old, new in RENAMED_KEYS.items():
@@ -128,11 +127,11 @@ def _rename_keys(layer: dict[str, Entry]) -> list[str]:
         if entry is None:
             continue
         if new in layer:
-            told = f"is ignored, because {new} is set as well; remove the old key."
+            advice = f"is ignored, because {new} is set as well; remove the old key."
         else:
             layer[new] = replace(entry, old_key=old)
-            told = f"is deprecated; rename it to {new}."
-        notices.append(f"{entry.origin}: {old} {told}")
+            advice = f"is deprecated; rename it to {new}."
+        notices.append(f"{entry.origin}: {old} {advice}")
     return notices
 
 
@@ -165,7 +164,7 @@ def _user_layer(user_file: Path | None) -> dict[str, Entry]:
 
 
 def _environment_layer(environment: Mapping[str, str]) -> dict[str, Entry]:
-    """AFTERWORD_VOICE__RATE_WPM=130 is voice.rate_wpm; other programs' variables are not ours."""
+    """Variables such as AFTERWORD_VOICE__RATE_WPM=130, which is voice.rate_wpm."""
     layer: dict[str, Entry] = {}
     for name in sorted(environment):
         if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(
@@ -188,7 +187,7 @@ def _flag_layer(flags: Iterable[str]) -> dict[str, Entry]:
 
 
 def _assign(key: str, text: str, origin: str) -> dict[str, Entry]:
-    """One key of the environment or the command line, its value written in YAML."""
+    """A layer of one key from the environment or the command line; its value is YAML."""
     _refuse_unknown(key, origin)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -199,7 +198,7 @@ def _assign(key: str, text: str, origin: str) -> dict[str, Entry]:
 
 
 def _parse(text: str, origin: str, *, with_lines: bool) -> dict[str, Entry]:
-    """Flatten YAML into dotted keys, keeping the line of each; composing builds no objects."""
+    """Flatten YAML into dotted keys with the line of each; composing constructs no objects."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -227,7 +226,7 @@ def _place(origin: str, node: yaml.Node, with_lines: bool) -> str:
 def _leaves(
     node: yaml.Node, prefix: str, origin: str, with_lines: bool
 ) -> Iterator[tuple[str, yaml.Node]]:
-    """Walk the sections down to the keys that have values; an unknown key ends it."""
+    """Yield each dotted key and the node of its value; raises ConfigError at an unknown key."""
     if not isinstance(node, yaml.MappingNode):
         place, where = _place(origin, node, with_lines), prefix.rstrip(".") or "the file"
         raise ConfigError(f"{place}: {where} must hold keys and values, such as `language: en`.")
@@ -244,7 +243,7 @@ def _leaves(
 
 
 def _value(node: yaml.Node, key: str, place: str) -> Value:
-    """A scalar or a flat list of scalars; there is nothing deeper, so aliases cannot explode."""
+    """A scalar or a flat list of scalars; deeper nesting, as of an alias bomb, is refused."""
     if isinstance(node, yaml.SequenceNode):
         return [_scalar(item, key, place) for item in node.value]
     return _scalar(node, key, place)
@@ -259,7 +258,7 @@ def _scalar(node: yaml.Node, key: str, place: str) -> Scalar:
         raise ConfigError(f"{place}: {key} cannot be read: {node.value!r}.") from None
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    return str(node.value)  # a date is text here
+    return str(node.value)  # a date stays text
 
 
 def _refuse_unknown(key: str, place: str) -> None:
@@ -269,7 +268,7 @@ def _refuse_unknown(key: str, place: str) -> None:
 
 
 def _suggestion(key: str) -> str:
-    """The nearest known key: by its whole name, else by its last part in any section."""
+    """A hint at the nearest known key: by its whole name, else by its last part in any section."""
     known = [*known_keys(), *RENAMED_KEYS]
     last = key.rpartition(".")[2]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.75) or [
@@ -297,7 +296,7 @@ def _validate(entries: Mapping[str, Entry]) -> Settings:
 
 
 def _explain(errors: list[ErrorDetails], entries: Mapping[str, Entry]) -> str:
-    """The first wrong value in one sentence: where, which key, what was expected, what came."""
+    """One sentence on the first wrong value: its origin, key, expected type and value."""
     path = [str(part) for part in errors[0]["loc"]]
     key = next(k for k in entries if k == path[0] or k == ".".join(path[:2]))
     entry = entries[key]
@@ -305,7 +304,7 @@ def _explain(errors: list[ErrorDetails], entries: Mapping[str, Entry]) -> str:
 
 
 def expected(key: str) -> str:
-    """What a key may hold, in words, read off its type: "a number from 0 to 5"."""
+    """The type and range of a key in words, such as "a number from 0 to 5"."""
     schema = TypeAdapter(Settings).json_schema()
     node = schema
     for part in key.split("."):

@@ -1,4 +1,4 @@
-"""Values change, all else stays; and whatever happens, the file is there."""
+"""Edits keep all other text, and a failed edit keeps the file."""
 
 import errno
 import os
@@ -85,7 +85,7 @@ def test_every_kind_of_file(before: str, after: str) -> None:
 
 @pytest.mark.parametrize("value", ["en-us+f3", "yes", "a, b", "null", "# no", "'", 0.25, 130, None])
 @pytest.mark.parametrize("before", ["voice: {name: x}\n", "voice:\n  name: x\n", "voice:\n"])
-def test_every_value_is_read_as_it_was_meant(before: str, value: Scalar) -> None:
+def test_every_value_is_quoted_as_needed(before: str, value: Scalar) -> None:
     text = changed_text(before, {"voice.name": value})
     assert yaml.safe_load(text) == {"voice": {"name": value}}
 
@@ -104,7 +104,7 @@ def test_every_value_is_read_as_it_was_meant(before: str, value: Scalar) -> None
         "voice:\n  volume: 1\t# a\n",
     ],
 )
-def test_a_layout_beyond_us_is_refused(text: str) -> None:
+def test_an_unsupported_layout_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="by hand"):
         changed_text(text, {"voice.name": "cmn"})
 

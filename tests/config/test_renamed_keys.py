@@ -84,7 +84,7 @@ def test_an_old_key_overrides_the_defaults_of_a_language(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("value", ["stop", "[1]", "[a, '']", "null", "{a: b}", f"[{'a,' * 17}]"])
 @pytest.mark.parametrize(("old", "new"), RENAMED)
-def test_a_wrong_value_of_an_old_key_is_told_as_it_was_written(
+def test_an_error_names_the_old_key_as_written(
     old: str, new: str, value: str, tmp_path: Path
 ) -> None:
     text = refusal(tmp_path, in_yaml(old, value))
