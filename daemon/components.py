@@ -157,10 +157,10 @@ def open_recognition(settings: Settings) -> "AudioRecognition":
 def commands(settings: Settings) -> Mapping[str, list[str]]:
     """The phrases that steer the conversation, by kind."""
     return {
-        "stop": settings.trigger.stop_phrases,
-        "go on": settings.conversation.go_on_phrases,
-        "again": settings.conversation.again_phrases,
-        "never mind": settings.conversation.never_mind_phrases,
+        "stop": settings.commands.stop,
+        "go on": settings.commands.go_on,
+        "again": settings.commands.again,
+        "never mind": settings.commands.never_mind,
     }
 
 

@@ -1,6 +1,7 @@
 """What each command of the command line does."""
 
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -36,6 +37,8 @@ def load_settings(config_file: Path | None, flags: Iterable[str], language: str 
     """
     loaded = read_settings(config_file, flags, language)
     journal.configure(loaded.settings.log.level)
+    for notice in loaded.notices:
+        logging.getLogger(__name__).warning(notice)
     return loaded
 
 

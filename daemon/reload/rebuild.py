@@ -39,7 +39,7 @@ def recognizer_settings(settings: Settings) -> object:
 
 def recognition_settings(settings: Settings) -> object:
     """Trigger phrases, commands, and the end of a seed."""
-    return recognizer_settings(settings), settings.trigger, settings.seed, settings.conversation
+    return recognizer_settings(settings), settings.trigger, settings.seed, settings.commands
 
 
 def weights_settings(settings: Settings) -> object:
@@ -73,6 +73,11 @@ def observer_settings(settings: Settings) -> object:
     return settings.history, settings.captures
 
 
+def conversation_settings(settings: Settings) -> object:
+    """The conversation, which needs no new component."""
+    return settings.conversation
+
+
 def log_settings(settings: Settings) -> object:
     """The level of the log."""
     return settings.log
@@ -84,6 +89,7 @@ ALL_COMPONENTS: tuple[MadeFrom, ...] = (
     generator_settings,
     speech_settings,
     observer_settings,
+    conversation_settings,
     log_settings,
 )
 

@@ -91,6 +91,8 @@ class Reloader:
     def _reload(self, request: ReloadRequest) -> Result:
         with self._reporting("The old settings stay in force."):
             new = self._read()
+            for notice in new.notices:
+                log.warning(notice)
             stamp = stamp_of(new)
             changed = changed_keys(self._loaded, new)
             result: Result = {"changed": changed}

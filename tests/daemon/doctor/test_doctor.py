@@ -92,6 +92,13 @@ def test_wrong_settings_are_one_red_line_among_others(home: Path) -> None:
     assert next(findings).name == "Python"
 
 
+def test_a_renamed_key_is_a_warning(home: Path) -> None:
+    first = next(report.examine(None, ["trigger.stop_phrases=[hush]"], None, sound=False))
+    assert (first.name, first.level) == ("settings", "warning")
+    assert first.detail.startswith("valid, 1 of ")
+    assert first.remedy.endswith("trigger.stop_phrases is deprecated; rename it to commands.stop.")
+
+
 def pcm(samples: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> bytes:
     return (samples * 32767).astype("<i2").tobytes()
 

@@ -279,3 +279,25 @@ def test_what_comes_too_late_does_not_wait_for_ever() -> None:
     service.inbox.put(late)
     assert isinstance(late.done.exception(1), NotRunningError)
     assert reloads.asked == []
+
+
+def test_a_reload_logs_the_renamed_keys_and_takes_them(caplog: pytest.LogCaptureFixture) -> None:
+    loaded = load(environment={})
+    new = load(flags=["conversation.again_phrases=[once more]"], environment={})
+    kept = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
+    hearing = Mock(folder="vosk")
+    made = Components(microphone(), hearing, Mock(device="cpu"), Mock(), kept)
+
+    def take(change: ComponentUpdate | UpdateRejected) -> None:
+        assert isinstance(change, ComponentUpdate)
+        change.done.set_result(None)
+
+    with contextlib.closing(Reloader(lambda: new, loaded, made, stamp_of(loaded))) as reloader:
+        reloader.start(take)
+        assert reloader.begin_reload().done.result(20)["changed"] == ["commands.again"]
+    (*_, phrases) = hearing.renewed.call_args.args
+    assert phrases["again"] == ["once more"]
+    notice = "conversation.again_phrases is deprecated; rename it to commands.again."
+    assert [r.getMessage() for r in caplog.records if "deprecated" in r.getMessage()] == [
+        f"flag --set conversation.again_phrases: {notice}"
+    ]
