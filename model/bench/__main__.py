@@ -10,45 +10,43 @@ in use there is "afterword say" too: a seed's text to whole sentences, as `after
 them, with the sampling of the default settings.
 """
 
-import contextlib
-import importlib.metadata
 import importlib.util
 import json
 import statistics
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 
-from config.errors import ConfigError, InputError
+from config.errors import ConfigError
+from config.languages import LANGUAGES
 from config.load import load
+from model.bench.baselines import (
+    SAMPLING,
+    SHAPES,
+    Generate,
+    hugging_face,
+    machine,
+    nano_gpt,
+)
 from model.checkpoints.store import find_weights
 from model.checkpoints.weights_file import Weights, load_weights
 from model.command import report_errors
 from model.device import choose_device
 from model.inference.engine import InferenceEngine
-from model.inference.generator import GeneratorOptions, TextGenerator
-from model.inference.sampler import SamplingOptions, sample
+from model.inference.generator import TextGenerator
+from model.inference.loading import generator_options
+from model.inference.sampler import sample
 from model.transformer import Transformer, TransformerConfig
 
-SHAPES = {
-    "12k": TransformerConfig(12_288, 256, layers=6, heads=6, width=384, hidden=1024),
-    "100k": TransformerConfig(100_277, 256, layers=6, heads=6, width=384, hidden=1024),
-}
 WEIGHTS = "weights"  # the shape of the weights in use
 
-_SAMPLING = SamplingOptions(temperature=0.8, top_k=200, top_p=1.0, repetition_penalty=1.0)
 _BYTES = {"int8": 1, "bfloat16": 2, "float32": 4}
 _READS = 20
-_SAID = {"en": "the old sailor", "zh": "春"}
-
-Generate = Callable[[list[int], int], object]
-"""Continues ids by so many tokens."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def afterword(model: Transformer) -> tuple[str, Generate]:
     def generate(prompt: list[int], count: int) -> None:
         logits = decoder.prefill(prompt)
         for left in reversed(range(count)):
-            token = sample(logits, (), _SAMPLING, generator)
+            token = sample(logits, (), SAMPLING, generator)
             if left:
                 logits = decoder.step(token)
 
@@ -87,18 +85,13 @@ def afterword(model: Transformer) -> tuple[str, Generate]:
 
 def as_said(weights: Weights, device: torch.device) -> Generate:
     """What `afterword say` does with the default settings, but for speech; on its own seed."""
-    settings = load(None, [f"language={weights.language}"]).settings.model
-    sampling = SamplingOptions(
-        settings.temperature,
-        settings.top_k,
-        settings.top_p,
-        settings.repetition_penalty,
-        settings.min_p,
+    settings = load(None, [f"language={weights.language}"]).settings
+    options = replace(
+        generator_options(settings), max_sentences=100, max_new_tokens=1000, random_seed=1
     )
-    decoder = InferenceEngine(weights.model.to(device))
-    options = GeneratorOptions(sampling, max_sentences=100, max_new_tokens=1000, random_seed=1)
-    generator = TextGenerator(decoder, weights.vocabulary, options)
-    seed = _SAID[weights.language]
+    engine = InferenceEngine(weights.model.to(device))
+    generator = TextGenerator(engine, weights.vocabulary, options)
+    seed = LANGUAGES[weights.language].training_seed
 
     def generate(_prompt: list[int], count: int) -> None:
         come = 0
@@ -111,85 +104,6 @@ def as_said(weights: Weights, device: torch.device) -> Generate:
         while come < count:  # a text that has ended is followed by another
             for _sentence in generator.continue_text(seed, enough):
                 pass
-
-    return generate
-
-
-def hugging_face(config: TransformerConfig, device: torch.device) -> Generate | None:
-    """`generate` of transformers' Llama with its cache; none where it is not installed."""
-    if importlib.util.find_spec("transformers") is None:
-        return None
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    llama = LlamaConfig(
-        vocab_size=config.vocabulary_size,
-        hidden_size=config.width,
-        intermediate_size=config.hidden,
-        num_hidden_layers=config.layers,
-        num_attention_heads=config.heads,
-        max_position_embeddings=config.context_length,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
-    model = LlamaForCausalLM(llama).to(device).eval()
-
-    def generate(prompt: list[int], count: int) -> object:
-        ids = torch.tensor([prompt], device=device)
-        return model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=True,
-            temperature=_SAMPLING.temperature,
-            top_k=_SAMPLING.top_k,
-            max_new_tokens=count,
-            min_new_tokens=count,
-            use_cache=True,
-        )
-
-    return generate
-
-
-def load_nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> torch.nn.Module:
-    """A model of this shape out of nanoGPT's model.py, which is executed.
-
-    Raises:
-        InputError: the file is no such module.
-    """
-    spec = importlib.util.spec_from_file_location("nanogpt_model", path)
-    try:
-        if spec is None or spec.loader is None:
-            raise ImportError(path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses look themselves up there
-        spec.loader.exec_module(module)
-        shape = module.GPTConfig(
-            block_size=config.context_length,
-            vocab_size=config.vocabulary_size,
-            n_layer=config.layers,
-            n_head=config.heads,
-            n_embd=config.width,
-            dropout=0.0,
-            bias=False,
-        )
-        with contextlib.redirect_stdout(sys.stderr):  # it prints its size
-            return module.GPT(shape).to(device)  # type: ignore[no-any-return]
-    except (OSError, ImportError, SyntaxError, AttributeError, TypeError) as error:
-        raise InputError(f"{path} is not nanoGPT's model.py: {error}.") from error
-
-
-def nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> Generate:
-    """`generate` of nanoGPT's model.py, which is executed.
-
-    Raises:
-        InputError: the file is no such module.
-    """
-    model: Any = load_nano_gpt(config, path, device).eval()
-
-    def generate(prompt: list[int], count: int) -> None:
-        ids = torch.tensor([prompt], device=device)
-        model.generate(ids, count, temperature=_SAMPLING.temperature, top_k=_SAMPLING.top_k)
 
     return generate
 
@@ -312,21 +226,6 @@ def describe(name: str, result: dict[str, Any]) -> str:
         f"{result['share_of_bandwidth_limit_cpu']:.0%} by CPU time"
     )
     return "\n".join(lines)
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """What the figures were measured on."""
-    versions = {"torch": str(torch.__version__)}
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        versions["transformers"] = importlib.metadata.version("transformers")
-    on_gpu = device.type == "cuda"
-    name = torch.cuda.get_device_name(device) if on_gpu else torch.backends.cpu.get_cpu_capability()
-    return {
-        "device": str(device),
-        "processor": name,
-        "threads": torch.get_num_threads(),
-        **versions,
-    }
 
 
 @click.command(context_settings={"show_default": True})

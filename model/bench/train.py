@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import click
 import torch
 
-from model.bench.__main__ import SHAPES, load_nano_gpt, machine
+from model.bench.baselines import SHAPES, load_nano_gpt, machine
 from model.command import report_errors
 from model.data import corpus as corpora
 from model.device import choose_device
