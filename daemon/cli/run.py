@@ -22,9 +22,10 @@ from daemon.keepers import open_observers
 from daemon.loop.main_loop import MainLoop, Summary
 from daemon.loop.options import LoopOptions
 from daemon.observers.console import Console
-from daemon.reload.reloader import Reloader, stamp_of
+from daemon.reload.reloader import Reloader
 from daemon.systemd import journal
 from daemon.systemd.notify import Notifier
+from model.checkpoints.store import stamp_of
 
 
 def load_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> Loaded:
@@ -72,7 +73,7 @@ def run_microphone(
     settings = loaded.settings
     early = _note_hang_ups()
     with hold(socket_path()) as restarts:
-        stamp = stamp_of(loaded)
+        stamp = stamp_of(settings.language, settings.model.weights)
         made = components.open_components(settings, out, patient=patient)
         renewal = Reloader(read, loaded, made, stamp)
         console = Console(sys.stdout) if sys.stdout.isatty() else None

@@ -10,7 +10,6 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from config.errors import AfterwordError, NotRunningError, RefusedError
 from config.load import Loaded, changed_keys
@@ -20,13 +19,11 @@ from daemon.memory import trim_heap
 from daemon.ports import ComponentUpdate, UpdateRejected
 from daemon.reload.rebuild import renew
 from daemon.reload.setting_keys import WEIGHTS_KEYS, touched, untaken
-from model.checkpoints.store import find_weights
+from model.checkpoints.store import Stamp, stamp_of
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0  # between two looks at the weights file
-
-Stamp = tuple[Path, int, int, int]
 
 
 class Reloader:
@@ -84,7 +81,7 @@ class Reloader:
     def _reload(self, asked: ReloadRequest) -> Result:
         with self._refusing("The old settings stay in force."):
             new = self._read()
-            stamp = stamp_of(new)
+            stamp = _stamp_of(new)
             keys = changed_keys(self._loaded, new)
             told: Result = {"changed": keys, "later": untaken(keys)}
             asked.read.set_result(told)
@@ -92,12 +89,12 @@ class Reloader:
         self._loaded = new
         if touched(keys, WEIGHTS_KEYS):
             self._judged = stamp
-        self._take_weights(stamp_of(new))
+        self._take_weights(_stamp_of(new))
         return told
 
     def _look(self) -> None:
         """Take in new weights; a file that was being written just now is left for the next look."""
-        stamp = stamp_of(self._loaded)
+        stamp = _stamp_of(self._loaded)
         settled, self._seen = stamp == self._seen, stamp
         if settled:
             with contextlib.suppress(RefusedError, NotRunningError):
@@ -135,11 +132,5 @@ class Reloader:
         trim_heap()  # of the old ones, unless a reply under way still needs them
 
 
-def stamp_of(loaded: Loaded) -> Stamp | None:
-    """What tells one weights file from another without reading it; None where there is none."""
-    try:
-        path = find_weights(loaded.settings.language, loaded.settings.model.weights)
-        status = path.stat()
-    except (AfterwordError, OSError):
-        return None
-    return path, status.st_ino, status.st_mtime_ns, status.st_size
+def _stamp_of(loaded: Loaded) -> Stamp | None:
+    return stamp_of(loaded.settings.language, loaded.settings.model.weights)

@@ -21,7 +21,8 @@ import torch
 from tqdm import tqdm
 
 from config.errors import OutputError, WeightsError
-from model.checkpoints.weights_file import LARGEST_CONTEXT, build_model, load_state, load_weights
+from model.checkpoints.training_state import load_state
+from model.checkpoints.weights_file import LARGEST_CONTEXT, build_model, load_weights
 from model.command import report_errors
 from model.data import corpus as corpora
 from model.memory import keep_freed_memory

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from config.errors import ConfigError, WeightsError
-from model.checkpoints.weights_file import Weights, publish_weights, save_state
+from model.checkpoints.training_state import save_state
+from model.checkpoints.weights_file import Weights, publish_weights
 from model.data import corpus as corpora
 from model.device import choose_device, faster_with_bfloat16
 from model.evaluate import score

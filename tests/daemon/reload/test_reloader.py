@@ -21,8 +21,8 @@ from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
 from daemon.loop.pending_reloads import ReloadRequest
 from daemon.ports import ComponentUpdate, UpdateRejected
-from daemon.reload.reloader import Reloader, stamp_of
-from model.checkpoints.store import WeightsInfo
+from daemon.reload.reloader import Reloader
+from model.checkpoints.store import WeightsInfo, stamp_of
 from tests.daemon.control.test_control import microphone, serving, wait_until
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 
@@ -216,7 +216,7 @@ def test_two_reloads_at_once_are_done_one_after_the_other() -> None:
         assert isinstance(change, ComponentUpdate)
         change.done.set_result(None)
 
-    with contextlib.closing(Reloader(read, loaded, made, stamp_of(loaded))) as renewal:
+    with contextlib.closing(Reloader(read, loaded, made, stamp_of("en", None))) as renewal:
         renewal.start(take)
         both = [renewal.reload(), renewal.reload()]
         nothing = {"changed": [], "later": []}

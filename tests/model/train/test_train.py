@@ -10,7 +10,8 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from model.checkpoints.weights_file import load_state, load_weights, save_weights
+from model.checkpoints.training_state import load_state
+from model.checkpoints.weights_file import load_weights, save_weights
 from model.train.run import main
 from tests.model.made import small_weights, story_text
 
