@@ -28,6 +28,7 @@ import torch
 from model.bench.baselines import SHAPES, load_nano_gpt, machine
 from model.command import report_errors
 from model.data import corpus as corpora
+from model.data.batches import Batches, render_pass
 from model.device import choose_device
 from model.evaluate import score
 from model.memory import keep_freed_memory
@@ -97,8 +98,8 @@ class _NanoGpt:
         model: Any = load_nano_gpt(self.config, path, torch.device("cpu"))
         self._model = model
         self._optimizer = model.configure_optimizers(0.1, rate, (0.9, 0.95), "cpu")
-        self._batches = corpora.Batches(
-            lambda n: corpora.render_pass(corpus, vocabulary, 0.0, _SEED, n),
+        self._batches = Batches(
+            lambda n: render_pass(corpus, vocabulary, 0.0, _SEED, n),
             _BATCH,
             self.config.context_length,
             _SEED,

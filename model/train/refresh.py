@@ -29,7 +29,7 @@ from config.settings import Settings
 from model.checkpoints.store import find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
 from model.data import corpus as corpora
-from model.data.user_texts import SUFFIXES, UserText, find_books, read_book
+from model.data.user_texts import SUFFIXES, UserText, find_user_texts, read_user_text
 from model.device import choose_device, faster_with_bfloat16
 from model.loss import batch_loss
 from model.train.log import open_log
@@ -191,13 +191,13 @@ def _read_pieces(language: str, tell: Tell) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    found, left_out = find_books(folder, language)
+    found, left_out = find_user_texts(folder, language)
     if not found:
         raise InputError(
             f"There are no texts in {folder} yet; put some there ({', '.join(SUFFIXES)}), or name "
             "them with --corpus and a folder with --out."
         )
-    books = [read_book(path) for path in found]
+    books = [read_user_text(path) for path in found]
     for book in books:
         tell(f"  {book.path.relative_to(folder)}: {len(book.text):,} characters")
     for path in left_out:

@@ -13,6 +13,7 @@ from config.errors import ConfigError, WeightsError
 from model.checkpoints.training_state import save_state
 from model.checkpoints.weights_file import Weights, publish_weights
 from model.data import corpus as corpora
+from model.data.batches import Batches, render_pass
 from model.device import choose_device, faster_with_bfloat16
 from model.evaluate import score
 from model.inference.engine import InferenceEngine
@@ -139,10 +140,8 @@ class Trainer:
         usual = _usual_rate(options, self.optimizer)
         self.rate = options.learning_rate or (state or {}).get("rate") or usual
         number, position = state["data"] if state else (0, 0)
-        self.batches = corpora.Batches(
-            lambda n: corpora.render_pass(
-                corpus, vocabulary, options.spoken_openings, options.seed, n
-            ),
+        self.batches = Batches(
+            lambda n: render_pass(corpus, vocabulary, options.spoken_openings, options.seed, n),
             options.batch,
             model.config.context_length,
             options.seed,
