@@ -33,7 +33,8 @@ from model.device import choose_device
 from model.evaluate import score
 from model.memory import keep_freed_memory
 from model.text.vocabulary import Vocabulary
-from model.train.trainer import Trainer, TrainOptions
+from model.train.options import TrainOptions
+from model.train.trainer import Trainer
 from model.transformer import Transformer, TransformerConfig
 
 _BATCH = 16
