@@ -10,6 +10,7 @@ AfterwordError              1
 ├── AudioDeviceError       69   no microphone, speaker or sound server
 ├── SpeechError            70   the speech engine failed
 ├── GenerationError        71   the model produced no usable numbers
+│   └── DeviceError        71   the GPU that computes the model failed, or its memory is full
 ├── NotRunningError         3   no daemon answers
 ├── RefusedError           77   the daemon, or a second one, will not do that
 ├── ControlError           76   the daemon gave no answer that makes sense
@@ -79,6 +80,10 @@ class GenerationError(AfterwordError):
     """The model produced no usable numbers."""
 
     exit_code = 71
+
+
+class DeviceError(GenerationError):
+    """The GPU that computes the model failed, or its memory is full; the CPU can take over."""
 
 
 class NotRunningError(AfterwordError):

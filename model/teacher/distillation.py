@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from model.loss import hand_on
+from model.loss import mean_gradients
 from model.teacher.llama2c import BEGIN, build_story_model, encode_piece, read_story_model
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer
@@ -184,7 +184,7 @@ class SoftCrossEntropy(torch.autograd.Function):
         ctx.save_for_backward(x_gradient, head_gradient)
         return loss / len(x)
 
-    backward = staticmethod(hand_on)
+    backward = staticmethod(mean_gradients)
 
 
 def batches(

@@ -64,7 +64,7 @@ def story_text(documents: int = 60, seed: int = 1) -> str:
 class ScriptedDecoder:
     """Says the ids of a script one after another, whatever it is given."""
 
-    device = "cpu"
+    device = torch.device("cpu")
 
     def __init__(self, script: Sequence[int], vocabulary_size: int) -> None:
         self._size = vocabulary_size

@@ -10,7 +10,7 @@ from model.checkpoints.store import find_weights
 from model.checkpoints.weights_file import load_weights
 from model.inference.generator import TextGenerator, load_generator
 from model.inference.loading import generator_options
-from model.inference.quantization import choose_form
+from model.inference.quantization import choose_format
 
 
 def shipped(language: str) -> TextGenerator:
@@ -62,7 +62,7 @@ def test_they_may_be_rounded_to_8_bits(
     """Which is faster depends on the machine; whether the product is near enough does not."""
     monkeypatch.setattr(
         "model.inference.quantization._seconds",
-        lambda matrix, x: float(matrix.times(x).dtype.itemsize),
+        lambda matrix, x: float(matrix(x).dtype.itemsize),
     )
     weights = load_weights(find_weights(language, None))
-    assert choose_form(weights.model.embedding.weight.detach()) == "int8"
+    assert choose_format(weights.model.embedding.weight.detach()) == "int8"

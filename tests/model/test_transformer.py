@@ -25,11 +25,11 @@ def test_more_tokens_than_the_context_are_refused():
 
 
 def test_rotated_products_depend_on_the_distance_only():
-    turns = rotary_table(TransformerConfig(1, 64, 1, 1, 8, 1))
+    rotations = rotary_table(TransformerConfig(1, 64, 1, 1, 8, 1))
     q, k = torch.randn(2, 1, 1, 1, 8, generator=torch.Generator().manual_seed(1))
 
     def product(at_q: int, at_k: int) -> float:
-        a, b = rotate(q, turns[at_q : at_q + 1]), rotate(k, turns[at_k : at_k + 1])
+        a, b = rotate(q, rotations[at_q : at_q + 1]), rotate(k, rotations[at_k : at_k + 1])
         return float((a * b).sum())
 
     assert product(5, 2) == pytest.approx(product(60, 57), abs=1e-5)

@@ -92,14 +92,14 @@ def after(calls: int) -> Callable[[], bool]:
 def test_cancelling_is_noticed_at_the_next_token(calls: int, said: list[str]):
     generator = scripted("One. Two. Three.")
     assert list(generator.continue_text("a", after(calls))) == said
-    assert generator._decoder.calls <= calls
+    assert generator._engine.calls <= calls
 
 
 def test_a_sentence_comes_before_the_next_one_is_made():
     generator = scripted("One. Two. Three.")
     sentences = generator.continue_text("a", NEVER)
     assert next(sentences) == "One."
-    assert generator._decoder.calls == len("One. T")
+    assert generator._engine.calls == len("One. T")
 
 
 def greedy_tokens(seed: str, count: int) -> list[int]:
