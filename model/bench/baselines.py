@@ -20,11 +20,11 @@ SHAPES = {
 }
 SAMPLING = SamplingOptions(temperature=0.8, top_k=200, top_p=1.0, repetition_penalty=1.0)
 Generate = Callable[[list[int], int], object]
-"""Continues ids by so many tokens."""
+"""Continues ids by this many tokens."""
 
 
 def hugging_face(config: TransformerConfig, device: torch.device) -> Generate | None:
-    """`generate` of transformers' Llama with its cache; none where it is not installed."""
+    """`generate` of transformers' Llama with its cache; None if it is not installed."""
     if importlib.util.find_spec("transformers") is None:
         return None
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -60,17 +60,17 @@ def hugging_face(config: TransformerConfig, device: torch.device) -> Generate | 
 
 
 def load_nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> torch.nn.Module:
-    """A model of this shape out of nanoGPT's model.py, which is executed.
+    """A model of this shape from nanoGPT's model.py, which is executed.
 
     Raises:
-        InputError: the file is no such module.
+        InputError: the file is not that module.
     """
     spec = importlib.util.spec_from_file_location("nanogpt_model", path)
     try:
         if spec is None or spec.loader is None:
             raise ImportError(path)
         module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses look themselves up there
+        sys.modules[spec.name] = module  # where dataclasses look up their module
         spec.loader.exec_module(module)
         shape = module.GPTConfig(
             block_size=config.context_length,
@@ -91,7 +91,7 @@ def nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> Gen
     """`generate` of nanoGPT's model.py, which is executed.
 
     Raises:
-        InputError: the file is no such module.
+        InputError: the file is not that module.
     """
     model: Any = load_nano_gpt(config, path, device).eval()
 
@@ -103,7 +103,7 @@ def nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> Gen
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine and versions of a measurement."""
     versions = {"torch": str(torch.__version__)}
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions["transformers"] = importlib.metadata.version("transformers")
