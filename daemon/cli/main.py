@@ -71,7 +71,7 @@ def run(
         run.run_recording(loaded.settings, wav, out)
     else:
         read = partial(run.read_settings, config_file, flags, language)
-        run.run_microphone(loaded, read, out, patient=wait_for_microphone)
+        run.run_microphone(loaded, read, out, wait_for_microphone=wait_for_microphone)
 
 
 @cli.command(

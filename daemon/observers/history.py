@@ -33,7 +33,7 @@ class History:
         self._reply: list[object] = []
         self._complains = True
 
-    def tell(self, event: Mapping[str, object]) -> None:
+    def on_event(self, event: Mapping[str, object]) -> None:
         """Note an event, as those who follow the daemon get it."""
         match event:
             case {"event": "seed", "turn": turn, "time": time, "text": text}:
@@ -47,10 +47,10 @@ class History:
             case {"event": "ended", "turn": turn, "outcome": outcome} if self._is_under_way(turn):
                 self._keep(outcome)
 
-    def sounded(self, chunk: AudioChunk) -> None:
+    def on_audio(self, chunk: AudioChunk) -> None:
         """Sound is not kept here."""
 
-    def turn(self) -> None:
+    def on_tick(self) -> None:
         """Time alone changes nothing."""
 
     def close(self) -> None:

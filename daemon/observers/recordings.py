@@ -41,7 +41,7 @@ class DebugRecordings:
         self._is_due = False
         self._looked = float("-inf")
 
-    def sounded(self, chunk: AudioChunk) -> None:
+    def on_audio(self, chunk: AudioChunk) -> None:
         """Note a chunk that has been heard; what it made happen has been told before."""
         if self._chunks and chunk.end_seconds < self._chunks[-1].end_seconds:
             self._chunks.clear()  # the microphone was opened again
@@ -51,7 +51,7 @@ class DebugRecordings:
         if self._is_due:
             self._write()
 
-    def tell(self, event: Mapping[str, object]) -> None:
+    def on_event(self, event: Mapping[str, object]) -> None:
         """Note an event, as those who follow the daemon get it."""
         match event:
             case {"event": "triggered", "audio_seconds": float(at) | int(at)}:
@@ -61,7 +61,7 @@ class DebugRecordings:
             case {"event": "seed" | "nothing"} if self._since is not None:
                 self._is_due = True
 
-    def turn(self) -> None:
+    def on_tick(self) -> None:
         """Delete now and then what has expired."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()

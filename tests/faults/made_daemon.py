@@ -40,11 +40,11 @@ def main(state: str) -> None:
         source.errors = [AudioDeviceError("none")] * 1000
     generator = Thinker() if state == "thinking" else Generator()
     hearing, speaker = Recognition(SCRIPTS.get(state, {})), SpeechOutput(600.0)
-    household = LoopOptions(patient=True, muted=state == "muted")
+    options = LoopOptions(wait_for_microphone=True, muted=state == "muted")
     with hold(socket_path()):
-        service = MainLoop(source, hearing, generator, speaker, household=household)
+        service = MainLoop(source, hearing, generator, speaker, options=options)
         run._obey_signals(service)
-        with closing(ControlServer(socket_path(), service.ask)):
+        with closing(ControlServer(socket_path(), service.inbox.ask)):
             service.run()
 
 

@@ -1,10 +1,11 @@
-"""What comes with Afterword is worth hearing: small samples of what the model card counts."""
+"""The shipped weights are worth hearing: small samples of what the model card counts."""
 
 import re
 from dataclasses import replace
 
 import pytest
 
+from config.languages import join_sentences
 from config.load import load
 from model.checkpoints.store import find_weights
 from model.checkpoints.weights_file import load_weights
@@ -21,9 +22,8 @@ def shipped(language: str) -> TextGenerator:
 def continuations(language: str, seeds: str | list[str]) -> list[str]:
     generator = shipped(language)
     options = generator_options(load(flags=[f"language={language}"]).settings)
-    joint = " " if language == "en" else ""
     return [
-        joint.join(
+        join_sentences(
             generator.with_options(replace(options, random_seed=n)).continue_text(s, lambda: False)
         )
         for n, s in enumerate(seeds)

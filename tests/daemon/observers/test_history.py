@@ -12,7 +12,7 @@ import pytest
 from audio.events import Event, NoSpeech, Seed, Triggered
 from audio.pcm import AudioChunk
 from config.load import load
-from daemon.keepers import open_observers
+from daemon.components import open_observers
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
 from daemon.observers.history import History, history_file, in_words, newest_lines, read
@@ -27,10 +27,8 @@ def exchange(text: str) -> list[Event]:
 
 def serve(*flags: str, script: dict[int, list[Event]]) -> None:
     keepers = open_observers(load(None, flags).settings)
-    household = LoopOptions(keepers=keepers)
-    MainLoop(
-        Source(60), Recognition(script), Generator(), SpeechOutput(), household=household
-    ).run()
+    options = LoopOptions(observers=keepers)
+    MainLoop(Source(60), Recognition(script), Generator(), SpeechOutput(), options=options).run()
 
 
 SCRIPT = {2: exchange("a fox"), 4: [Triggered("hey computer", 0.3), NoSpeech("silence")],

@@ -24,7 +24,7 @@ from daemon.control.client import ask
 from daemon.loop.main_loop import MainLoop
 from daemon.tui.app import WatchApp
 from daemon.tui.view_state import Scene
-from tests.daemon.control.test_control import household, serving
+from tests.daemon.control.test_control import options, serving
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 from tests.support.program import ROOT, afterword
 
@@ -127,9 +127,7 @@ def test_it_shows_a_running_daemon_and_its_keys_work() -> None:
     script: list[Event] = [Triggered("hey computer", 0.1), Partial("a"), Seed("a fox", 0.2)]
     speaker = SpeechOutput(0.3)
     source = Source(1_000_000, live=True, seconds_each=0.08)  # as a microphone is
-    service = MainLoop(
-        source, Recognition({20: script}), Generator(), speaker, household=household()
-    )
+    service = MainLoop(source, Recognition({20: script}), Generator(), speaker, options=options())
 
     async def run() -> None:
         app = WatchApp()

@@ -10,7 +10,7 @@ from model.inference.generator import GeneratorOptions, TextGenerator, load_gene
 from model.inference.sampler import SamplingOptions
 from model.inference.utf8_mask import Utf8Mask
 from model.text.vocabulary import Vocabulary
-from tests.model.made import ScriptedDecoder, small_weights
+from tests.model.made import ScriptedEngine, small_weights
 
 BYTES = Vocabulary([])
 NEVER = lambda: False  # noqa: E731
@@ -21,7 +21,7 @@ def scripted(text: str, end: bool = True, **options: int) -> TextGenerator:
     """A generator that says this text byte by byte, then ends it or goes on with "x"."""
     script = BYTES.encode(text) + ([BYTES.end] if end else BYTES.encode("x") * 500)
     return TextGenerator(
-        ScriptedDecoder(script, BYTES.size), BYTES, GeneratorOptions(GREEDY, **options)
+        ScriptedEngine(script, BYTES.size), BYTES, GeneratorOptions(GREEDY, **options)
     )
 
 
@@ -43,7 +43,7 @@ def test_the_first_sentence_carries_on_the_seed():
         ('He said, "One. Two. Three. Four. Five.', ['He said, "One.', "Two.", "Three.", "Four."]),
     ],
 )
-def test_whoever_speaks_at_the_last_sentence_may_say_a_little_more(text: str, said: list[str]):
+def test_an_open_quotation_at_the_last_sentence_may_end(text: str, said: list[str]):
     assert list(scripted(text, max_sentences=2).continue_text("a", NEVER)) == said
 
 
@@ -151,8 +151,8 @@ def test_bad_numbers_are_an_error_and_not_a_word():
     weights = small_weights()
     with torch.no_grad():
         weights.model.norm.weight.fill_(float("nan"))
-    decoder = InferenceEngine(weights.model)
-    generator = TextGenerator(decoder, weights.vocabulary, GeneratorOptions())
+    engine = InferenceEngine(weights.model)
+    generator = TextGenerator(engine, weights.vocabulary, GeneratorOptions())
     with pytest.raises(GenerationError, match="not finite"):
         list(generator.continue_text("a", NEVER))
 
