@@ -85,8 +85,8 @@ class Teacher:
 
     def align(self, text: str, original: str) -> AlignedText:
         """Align a text with `original`, the teacher's, which may differ in its opening."""
-        ours, context = self._vocabulary, self._story.config.context_length
-        student = [ours.end, *ours.encode(text), ours.end][: context + 1]
+        vocabulary, context = self._vocabulary, self._story.config.context_length
+        student = [vocabulary.end, *vocabulary.encode(text), vocabulary.end][: context + 1]
         words = _WORD.findall(f" {original}".encode())
         teacher = [BEGIN, *(i for word in words for i in self._encode_word(word))][:context]
         mine, whole = text.encode(), original.encode()
@@ -95,7 +95,7 @@ class Teacher:
         shift = len(whole) - len(mine)
         ends = np.cumsum([0, *(len(self._story.pieces[i]) for i in teacher[1:])]) - 1
         places = {max(0, int(end)): j for j, end in enumerate(ends)}
-        bounds = np.cumsum([0, *(len(ours.pieces[i]) for i in student[1:-1])]).tolist()
+        bounds = np.cumsum([0, *(len(vocabulary.pieces[i]) for i in student[1:-1])]).tolist()
         return AlignedText(
             student, teacher, [places.get(b + shift, -1) if b >= begin else -1 for b in bounds]
         )
