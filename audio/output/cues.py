@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from audio.pcm import Samples
 from audio.tts.engine import RATE
 from config.errors import ConfigError
-
-Samples = npt.NDArray[np.int16]
 
 NAMES = ("trigger", "captured", "nothing", "error")
 LONGEST_SECONDS = 3.0  # of a file; more is no cue

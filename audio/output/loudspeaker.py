@@ -1,125 +1,26 @@
-"""Where rendered speech goes: a loudspeaker, or a WAV file instead of one.
+"""Audio sink that plays through a loudspeaker: one PortAudio stream, open between sentences."""
 
-Both players take mono 16-bit samples at `rate` and have the methods of
-audio/output/speech_output.py's Sink.
-"""
-
-import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from audio.devices.portaudio import Opener, close_stream, import_sounddevice, start_stream
 from audio.devices.selection import Device, find_device
 from audio.devices.sound_server import route
 from audio.native_stderr import quiet_stderr
+from audio.output.buffer import Cancelled, PlaybackBuffer
+from audio.pcm import Samples
 from audio.tts.engine import RATE
-from config.errors import AudioDeviceError, OutputError
-
-Samples = npt.NDArray[np.int16]
-Cancelled = Callable[[], bool]
+from config.errors import AudioDeviceError
 
 LATENCY_SECONDS = 0.05  # between the callback and the ear; less crackles on a busy machine
 FADE_SECONDS = 0.02  # a shorter one clicks
 AHEAD_SECONDS = 8.0  # how much sound may wait: `play` takes more only when some has sounded
 POLL_SECONDS = 0.01  # how often a waiting thread looks around
 STALL_SECONDS = 2.0  # a device that asked for nothing for so long is dead
-WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
-
-
-class PlaybackBuffer:
-    """The samples that the loudspeaker is to play next.
-
-    One thread puts, the device's callback takes. Neither waits for the other: the queue is a
-    deque, and each counter is written by one side only.
-    """
-
-    def __init__(self, fade_samples: int) -> None:
-        """Start empty; `fade_samples` is the length of a fade-out."""
-        self._queue: deque[Samples] = deque()
-        self._position = 0  # in the first block of the queue
-        self._put = self._taken = 0  # samples
-        self._ramp = np.linspace(1, 0, fade_samples, dtype=np.float32)
-        self._faded = 0
-        self.fading = False
-        self._held_until = 0.0  # monotonic time
-        self._held = False
-
-    @property
-    def pending(self) -> int:
-        """The number of samples not yet taken."""
-        return self._put - self._taken
-
-    def put(self, samples: Samples) -> None:
-        """Queue samples; not during a fade."""
-        self._put += len(samples)
-        if len(samples):
-            self._queue.append(samples)
-
-    def hold(self, until: float) -> None:
-        """Give silence until this monotonic time, then go on; for any thread."""
-        self._held_until = until
-
-    def fade(self) -> None:
-        """Let what plays now fade out and drop the rest; `fading` falls when that has happened."""
-        self.fading = self.pending > 0
-
-    def clear(self) -> None:
-        """Drop everything; only where no callback runs."""
-        self._queue.clear()
-        self._position = self._faded = 0
-        self._taken = self._put
-        self._held_until = 0.0
-        self.fading = False
-
-    def fill(self, out: Samples) -> int:
-        """Fill the device's block, with zeros where there is nothing; returns the samples taken.
-
-        This runs in PortAudio's thread: no locks, no waiting, no allocation beyond small views.
-        """
-        was_held, self._held = self._held, time.monotonic() < self._held_until
-        if was_held and self._held:
-            out[:] = 0
-            if self.fading:  # it is silent already
-                self.clear()
-            return 0
-        done = self._take(out)
-        if self.fading:
-            self._fade(out)
-        elif was_held or self._held:  # the block before silence fades out, the one after it in
-            ramp = np.linspace(not was_held, not self._held, len(out), dtype=np.float32)
-            out[:] = out * ramp
-        return done
-
-    def _take(self, out: Samples) -> int:
-        done = 0
-        while done < len(out) and self._queue:
-            block = self._queue[0]
-            part = block[self._position : self._position + len(out) - done]
-            out[done : done + len(part)] = part
-            done += len(part)
-            self._position += len(part)
-            if self._position == len(block):
-                self._queue.popleft()
-                self._position = 0
-        out[done:] = 0
-        self._taken += done
-        return done
-
-    def _fade(self, out: Samples) -> None:
-        ramp = self._ramp[self._faded : self._faded + len(out)]
-        out[: len(ramp)] = out[: len(ramp)] * ramp
-        out[len(ramp) :] = 0
-        self._faded += len(ramp)
-        if self._faded == len(self._ramp):
-            self.clear()
 
 
 class Loudspeaker:
@@ -311,102 +212,3 @@ class Loudspeaker:
         if self._stream is None or time.monotonic() - self._called_at > STALL_SECONDS:
             return False
         return bool(self._stream.active)
-
-
-class WavFilePlayer:
-    """A WAV file that receives the speech instead of a loudspeaker, much faster than it sounds.
-
-    The file is complete after every `play`, whatever happens next.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Create the file, or empty it.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        self.rate = RATE
-        self.started_at: float | None = None
-        self._path = path
-        self._lock = threading.Lock()  # `close` may come from another thread
-        self._bytes = 0  # of sound
-        try:
-            # Unbuffered: what a full disk refuses must not come back when the file is closed.
-            self._file = path.open("wb", buffering=0)
-        except OSError as error:
-            raise self._problem(error) from error
-        try:
-            self._write(b"")
-        except OutputError:
-            self._file.close()
-            raise
-
-    def open(self) -> None:
-        """Forget `started_at`."""
-        self.started_at = None
-
-    def play(self, samples: Samples, cancelled: Cancelled) -> None:
-        """Append samples, unless `cancelled` or closed.
-
-        Raises:
-            OutputError: they cannot be written.
-        """
-        if cancelled() or len(samples) == 0:
-            return
-        self._write(samples.tobytes())
-        if self.started_at is None:
-            self.started_at = time.monotonic()
-
-    def wait(self, cancelled: Cancelled) -> None:
-        """Return at once: a file has heard everything."""
-
-    def cue(self, samples: Samples) -> bool:  # noqa: ARG002
-        """Do nothing: the file is for the words."""
-        return True
-
-    def hold(self, seconds: float) -> None:
-        """Do nothing: nobody hears it now."""
-
-    def stop(self) -> None:
-        """Do nothing: what is written is written."""
-
-    def close(self) -> None:
-        """End the file."""
-        with self._lock, suppress(OSError):
-            self._file.close()
-
-    def _write(self, sound: bytes) -> None:
-        """Append, then bring the header up to date: it never promises what is not there."""
-        with self._lock:
-            if self._file.closed:
-                return
-            try:
-                self._write_at(WAV_HEADER.size + self._bytes, sound)
-                self._bytes += len(sound)
-                self._write_at(0, wav_header(self._bytes))
-            except OSError as error:
-                raise self._problem(error) from error
-
-    def _write_at(self, position: int, data: bytes) -> None:
-        self._file.seek(position)
-        left = memoryview(data)
-        while left:
-            left = left[self._file.write(left) :]
-
-    def _problem(self, error: OSError) -> OutputError:
-        reason = error.strerror or str(error)
-        return OutputError(
-            f"The speech cannot be written to {self._path}: {reason}; "
-            "name a file in a folder that exists and that you may write to."
-        )
-
-
-def wav_header(size: int) -> bytes:
-    """The first 44 bytes of a mono 16-bit WAV file at `RATE` with `size` bytes of sound.
-
-    http://soundfile.sapp.org/doc/WaveFormat/
-    """
-    size = min(size, 2**32 - WAV_HEADER.size)  # after 27 hours the field is full
-    fields = (b"RIFF", size + WAV_HEADER.size - 8, b"WAVE", b"fmt ", 16)
-    layout = (1, 1, RATE, 2 * RATE, 2, 16)  # PCM, channels, rate, bytes a second, a frame; bits
-    return WAV_HEADER.pack(*fields, *layout, b"data", size)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from audio.output.buffer import Cancelled
 from audio.output.word_timeline import PlayedText, words_between
+from audio.pcm import Samples
 from audio.tts.engine import clean_text, split_text
 from config.errors import AfterwordError, AudioDeviceError, ConfigError
-
-Samples = npt.NDArray[np.int16]
-Cancelled = Callable[[], bool]
 
 
 class TtsEngine(Protocol):

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import IO, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from audio.pcm import Samples
 from audio.tts.worker import FAILED, HEADER, MAGIC, PING, READY, REFUSED, SOUND, TEXT, frame
 from config.errors import AfterwordError, ConfigError, SpeechError
 
-Samples = npt.NDArray[np.int16]
 T = TypeVar("T")
 
 RATE = 22_050  # samples per second; pyttsx3's espeak driver knows no other

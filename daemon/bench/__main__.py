@@ -21,14 +21,12 @@ from typing import Any
 
 import click
 import numpy as np
-import numpy.typing as npt
 
+from audio.pcm import Samples
 from config.errors import AfterwordError, AudioDeviceError, ControlError
 from daemon.bench import interruption, soak
 from daemon.bench.virtual_audio import SoundServer, missing_programs
 from daemon.control import client
-
-Samples = npt.NDArray[np.int16]
 
 RATE = 16_000
 SEEDS = (

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from audio.events import TriggerSuspected
 from audio.output.word_timeline import PlayedText, words_between
-from audio.pcm import AudioChunk
+from audio.pcm import AudioChunk, Samples
 from config.errors import AfterwordError
 from config.settings import Settings
 from daemon import components
@@ -38,8 +38,6 @@ from daemon.conversation.state_machine import (
 if TYPE_CHECKING:
     from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
-
-Samples = npt.NDArray[np.int16]
 
 PAUSE_SECONDS = 0.35  # between sentences
 LEAD_SECONDS, TAIL_SECONDS = 0.3, 1.5

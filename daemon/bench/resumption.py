@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from audio.events import Resumed, Seed
-from audio.pcm import CHUNK_SECONDS, AudioChunk
+from audio.pcm import CHUNK_SECONDS, AudioChunk, Samples
 from audio.recognition import AudioRecognition
 from config.settings import Settings
 from daemon import components
 
-Samples = npt.NDArray[np.int16]
 Sound = npt.NDArray[np.float64]
 
 RATE = 16_000

@@ -17,16 +17,13 @@ from typing import Any
 
 import click
 import numpy as np
-import numpy.typing as npt
 
 from audio.events import Event, Triggered
-from audio.pcm import CHUNK_SECONDS, AudioChunk
+from audio.pcm import CHUNK_SECONDS, AudioChunk, Samples
 from config.settings import Settings
 from daemon import components
 from daemon.loop.main_loop import MainLoop
 from daemon.ports import Recognition
-
-Samples = npt.NDArray[np.int16]
 
 RATE = 16_000
 NOISE_SECONDS = 60  # of it are made, and cut anew each time

@@ -24,6 +24,7 @@ from typing import IO, cast
 import numpy as np
 import numpy.typing as npt
 
+from audio.pcm import Samples
 from config.errors import AudioDeviceError
 
 PROGRAMS = ("pulseaudio", "pactl", "paplay", "parec")
@@ -40,8 +41,6 @@ load-module module-remap-source source_name=mic master=mic_in.monitor
 set-default-sink speaker
 set-default-source mic
 """
-
-Samples = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)

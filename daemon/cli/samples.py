@@ -5,7 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from audio.output.loudspeaker import Loudspeaker, WavFilePlayer
+from audio.output.loudspeaker import Loudspeaker
+from audio.output.wav_file import WavFilePlayer
 from audio.tts.engine import SpeechEngine
 from config.errors import OutputError
 from config.settings import Settings, VoiceSettings

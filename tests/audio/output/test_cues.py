@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio.output.buffer import PlaybackBuffer
 from audio.output.cues import NAMES, load_cues
-from audio.output.loudspeaker import PlaybackBuffer
 from audio.tts.engine import RATE
 from config.errors import ConfigError
 

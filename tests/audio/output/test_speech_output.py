@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.output.loudspeaker import Loudspeaker, WavFilePlayer
-from audio.output.speech_output import Cancelled, Samples, SpeechOutput
+from audio.output.buffer import Cancelled
+from audio.output.loudspeaker import Loudspeaker
+from audio.output.speech_output import SpeechOutput
+from audio.output.wav_file import WavFilePlayer
+from audio.pcm import Samples
 from audio.tts.engine import PIECE_CHARACTERS, RATE, SpeechEngine
 from config.errors import AudioDeviceError, SpeechError
 from tests.support.sound_server import SoundServer
