@@ -76,17 +76,17 @@ class SpeechOutput(Protocol):
 
     @property
     def sounding(self) -> int:
-        """How many sentences of the newest `say` have begun to sound; for any thread."""
+        """How many sentences of the newest reply have begun to sound; for any thread."""
 
     def words_between(self, begin: float, end: float) -> str:
-        """The words of the newest `say` that may have sounded between two monotonic times."""
+        """The words of the newest reply that may have sounded between two monotonic times."""
 
     @property
     def restarts(self) -> int:
         """How many times the speech engine has broken down and gone on."""
 
     def check(self) -> None:
-        """See that the speech engine answers, and mend it where it does not; not during a `say`.
+        """See that the speech engine answers, and mend it where it does not; not during `speak`.
 
         Raises:
             ConfigError, SpeechError: it cannot be mended.
@@ -94,17 +94,17 @@ class SpeechOutput(Protocol):
 
     @property
     def started_at(self) -> float | None:
-        """The monotonic time (seconds) at which the newest `say` began to sound; None before."""
+        """The monotonic time (seconds) at which the newest reply began to sound; None before."""
 
-    def say(
+    def speak(
         self,
         sentences: Iterable[str],
         cancelled: Cancelled,
-        await_leave: Callable[[], None] = lambda: None,
+        wait_until_confirmed: Callable[[], None] = lambda: None,
     ) -> None:
         """Speak the sentences without gaps as they come; return when the last has sounded.
 
-        `await_leave` is called when the first sound is ready; nothing sounds until it returns.
+        `wait_until_confirmed` is called when the first sound is ready; it sounds after that.
 
         Raises:
             SpeechError: the speech engine failed twice in a row.
@@ -118,8 +118,8 @@ class SpeechOutput(Protocol):
         False where that is not possible before the loudspeaker has been looked after by `check`.
         """
 
-    def hold(self, seconds: float) -> None:
-        """Fall silent for so long, then go on, unless cancelled meanwhile; any thread."""
+    def pause(self, seconds: float) -> None:
+        """Pause playback for so many seconds, then resume unless cancelled; any thread."""
 
     def close(self) -> None:
         """Fall silent at once and free the device and the child process."""
@@ -146,8 +146,8 @@ class ComponentUpdate:
     """New parts to go on with, made while the old ones serve; None where the old one stays.
 
     Attributes:
-        speak_anew: lets the speaker go on with new parts; to be called between two `say`, in their
-            thread.
+        speak_anew: lets the speaker go on with new parts; to be called between two replies, in
+            their thread.
         about: what `status` tells of settings and models from now on.
         told: what has changed, in a sentence for the log.
         manners: how the conversation is steered by words.

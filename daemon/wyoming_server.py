@@ -62,7 +62,7 @@ class TtsEngine(Protocol):
     def rate(self) -> int:
         """Samples per second."""
 
-    def render(self, text: str) -> npt.NDArray[np.int16]:
+    def synthesize(self, text: str) -> npt.NDArray[np.int16]:
         """The spoken text."""
 
 
@@ -179,7 +179,7 @@ class Client(AsyncEventHandler):
         engine = self._house.engine
         try:
             async with self._house.speaking:
-                samples = await asyncio.to_thread(engine.render, asked.text)
+                samples = await asyncio.to_thread(engine.synthesize, asked.text)
         except AfterwordError as error:
             await self.write_event(Error(str(error), type(error).__name__).event())
             return

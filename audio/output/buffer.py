@@ -13,22 +13,21 @@ Cancelled = Callable[[], bool]
 
 
 class PlaybackBuffer:
-    """The samples that the loudspeaker is to play next.
+    """A lock-free FIFO of samples: one thread puts, the audio callback takes.
 
-    One thread puts, the device's callback takes. Neither waits for the other: the queue is a
-    deque, and each counter is written by one side only.
+    Neither waits for the other: the queue is a deque, and each counter has one writer.
     """
 
     def __init__(self, fade_samples: int) -> None:
         """Start empty; `fade_samples` is the length of a fade-out."""
         self._queue: deque[Samples] = deque()
         self._position = 0  # in the first block of the queue
-        self._put = self._taken = 0  # samples
+        self._put = self._taken = 0  # samples so far
         self._ramp = np.linspace(1, 0, fade_samples, dtype=np.float32)
         self._faded = 0
         self.fading = False
-        self._held_until = 0.0  # monotonic time
-        self._held = False
+        self._paused_until = 0.0  # monotonic time
+        self._paused = False
 
     @property
     def pending(self) -> int:
@@ -41,38 +40,38 @@ class PlaybackBuffer:
         if len(samples):
             self._queue.append(samples)
 
-    def hold(self, until: float) -> None:
-        """Give silence until this monotonic time, then go on; for any thread."""
-        self._held_until = until
+    def pause_until(self, until: float) -> None:
+        """Give silence until this monotonic time (seconds), then resume; for any thread."""
+        self._paused_until = until
 
     def fade(self) -> None:
-        """Let what plays now fade out and drop the rest; `fading` falls when that has happened."""
+        """Fade out and drop the rest; `fading` is True until that is done."""
         self.fading = self.pending > 0
 
     def clear(self) -> None:
-        """Drop everything; only where no callback runs."""
+        """Drop everything; only while no callback runs."""
         self._queue.clear()
         self._position = self._faded = 0
         self._taken = self._put
-        self._held_until = 0.0
+        self._paused_until = 0.0
         self.fading = False
 
     def fill(self, out: Samples) -> int:
-        """Fill the device's block, with zeros where there is nothing; returns the samples taken.
+        """Fill the device's block, padded with zeros; returns the number of samples taken.
 
         This runs in PortAudio's thread: no locks, no waiting, no allocation beyond small views.
         """
-        was_held, self._held = self._held, time.monotonic() < self._held_until
-        if was_held and self._held:
+        was_paused, self._paused = self._paused, time.monotonic() < self._paused_until
+        if was_paused and self._paused:
             out[:] = 0
-            if self.fading:  # it is silent already
+            if self.fading:  # playback is silent already
                 self.clear()
             return 0
         done = self._take(out)
         if self.fading:
             self._fade(out)
-        elif was_held or self._held:  # the block before silence fades out, the one after it in
-            ramp = np.linspace(not was_held, not self._held, len(out), dtype=np.float32)
+        elif was_paused or self._paused:  # fade out before the pause, and in after it
+            ramp = np.linspace(not was_paused, not self._paused, len(out), dtype=np.float32)
             out[:] = out * ramp
         return done
 

@@ -15,9 +15,9 @@ WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
 class WavFilePlayer:
-    """A WAV file that receives the speech instead of a loudspeaker, much faster than it sounds.
+    """A WAV file instead of a loudspeaker; written much faster than real time.
 
-    The file is complete after every `play`, whatever happens next.
+    The file is complete after every `play`, even if the process is killed next.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,7 +32,7 @@ class WavFilePlayer:
         self._lock = threading.Lock()  # `close` may come from another thread
         self._bytes = 0  # of sound
         try:
-            # Unbuffered: what a full disk refuses must not come back when the file is closed.
+            # Unbuffered: bytes that a full disk refuses must not be written again at closing.
             self._file = path.open("wb", buffering=0)
         except OSError as error:
             raise self._problem(error) from error
@@ -59,25 +59,25 @@ class WavFilePlayer:
             self.started_at = time.monotonic()
 
     def wait(self, cancelled: Cancelled) -> None:
-        """Return at once: a file has heard everything."""
+        """Return at once: all samples are written."""
 
     def cue(self, samples: Samples) -> bool:  # noqa: ARG002
-        """Do nothing: the file is for the words."""
+        """Do nothing: the file holds speech alone."""
         return True
 
-    def hold(self, seconds: float) -> None:
-        """Do nothing: nobody hears it now."""
+    def pause(self, seconds: float) -> None:
+        """Do nothing: a file has no real-time playback."""
 
     def stop(self) -> None:
-        """Do nothing: what is written is written."""
+        """Do nothing: written samples stay."""
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         with self._lock, suppress(OSError):
             self._file.close()
 
     def _write(self, sound: bytes) -> None:
-        """Append, then bring the header up to date: it never promises what is not there."""
+        """Append, then update the header, which never counts bytes that are not there."""
         with self._lock:
             if self._file.closed:
                 return

@@ -181,8 +181,8 @@ def _render(wavs: Sequence[Path], talk: Path, noise: Path, seconds: float) -> No
 
     for number, wav in enumerate(wavs):
         with closing(SpeechEngine(VOICES[number % len(VOICES)], 150, 0.8)) as engine:
-            _write(wav, engine.render(f"hey computer, {SEEDS[number]}"), engine.rate)
-            spoken = [engine.render(text) for text in TALK]
+            _write(wav, engine.synthesize(f"hey computer, {SEEDS[number]}"), engine.rate)
+            spoken = [engine.synthesize(text) for text in TALK]
     once = np.concatenate(spoken)
     _write(talk, np.resize(once, int(seconds * engine.rate)), engine.rate)
     random = np.random.default_rng(1)

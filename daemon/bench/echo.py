@@ -99,7 +99,7 @@ def measure(
     users = []
     for voice in USERS:
         with closing(SpeechEngine(voice, 150, 0.8)) as engine:
-            users.append(at_rate(engine.render(phrase), engine.rate))
+            users.append(at_rate(engine.synthesize(phrase), engine.rate))
     with closing(components.open_engine(settings)) as engine:
         for decibels in levels:
             yield _level(hearing, engine, phrase, users, decibels, replies, random_seed)
@@ -211,7 +211,7 @@ def _reply(engine: "SpeechEngine", phrase: str, random: Any) -> _Reply:
     said = []
     for sentence in sentences:
         begin = sum(map(len, sounds)) / RATE
-        sounds += [at_rate(engine.render(sentence), engine.rate)]
+        sounds += [at_rate(engine.synthesize(sentence), engine.rate)]
         said.append(PlayedText(sentence, begin, begin + len(sounds[-1]) / RATE))
         sounds += [np.zeros(int(PAUSE_SECONDS * RATE), np.int16)]
     sounds.append(np.zeros(int(TAIL_SECONDS * RATE), np.int16))

@@ -106,7 +106,7 @@ def spoken(server: SoundServer, text: str, number: int) -> Path:
     path = server.folder / f"{text} {voice}.wav"
     if not path.exists():
         with closing(SpeechEngine(voice, 150, 0.9)) as engine:
-            soundfile.write(path, engine.render(text), engine.rate)
+            soundfile.write(path, engine.synthesize(text), engine.rate)
     return path
 
 

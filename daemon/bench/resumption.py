@@ -67,7 +67,7 @@ def measure(settings: Settings, levels: Sequence[float], count: int) -> Iterator
     trigger = replace(settings.trigger, cooldown_seconds=0.0)
     hearing = components.open_recognition(replace(settings, trigger=trigger))
     with closing(components.open_engine(settings)) as engine:
-        replies = [at_rate(engine.render(text), engine.rate) for text in REPLIES]
+        replies = [at_rate(engine.synthesize(text), engine.rate) for text in REPLIES]
     users = [_user(voice, settings.trigger.phrases[0], seed) for voice in USERS for seed in SEEDS]
     for decibels in levels:
         echoes = [reply.astype(np.float64) * 10 ** (decibels / 20) for reply in replies]
@@ -78,7 +78,7 @@ def _user(voice: str, phrase: str, seed: tuple[str, str]) -> tuple[Samples, Samp
     from audio.tts.engine import SpeechEngine
 
     with closing(SpeechEngine(voice, 150, 0.8)) as engine:
-        first, second = engine.render(f"{phrase}, {seed[0]}"), engine.render(seed[1])
+        first, second = engine.synthesize(f"{phrase}, {seed[0]}"), engine.synthesize(seed[1])
     return at_rate(first, engine.rate), at_rate(second, engine.rate)
 
 

@@ -245,7 +245,7 @@ class Nowhere:
         """Nobody hears it."""
         return True
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Nothing sounds."""
 
     def close(self) -> None:
@@ -309,7 +309,7 @@ def render_speech(settings: Settings) -> tuple[list[Samples], list[Samples]]:
         with closing(SpeechEngine(voice, 140, 0.8)) as engine:
 
             def say(text: str) -> Samples:
-                sound = soxr.resample(engine.render(text), SPEECH_RATE, RATE)
+                sound = soxr.resample(engine.synthesize(text), SPEECH_RATE, RATE)
                 room = random.normal(0, ROOM_LEVEL, len(sound))
                 samples: Samples = np.clip(sound + room, -32_768, 32_767).astype(np.int16)
                 return samples

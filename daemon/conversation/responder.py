@@ -181,7 +181,7 @@ class Responder:
         What sounds is held at once: our thread may be busy with the next sentence.
         """
         if self._current is not None:
-            self._speaker.hold(CANCEL_SECONDS)
+            self._speaker.pause(CANCEL_SECONDS)
             self._current.cancel()
 
     def cue(self, name: str) -> None:
@@ -191,7 +191,7 @@ class Responder:
 
     def hold(self, seconds: float) -> None:
         """Let what sounds fall silent for so long."""
-        self._speaker.hold(seconds)
+        self._speaker.pause(seconds)
 
     def renew(self, generator: Generator | None, speak_anew: Callable[[], None] | None) -> None:
         """Go on with these from the next reply on; None keeps what there is."""
@@ -251,7 +251,7 @@ class Responder:
         if job.cancelled.is_set():
             return None
         try:
-            self._speaker.say(
+            self._speaker.speak(
                 self._sentences(job), job.cancelled.is_set, lambda: self._await_leave(job)
             )
         except AfterwordError as error:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from config.errors import AfterwordError
+from config.languages import LANGUAGES
 from config.settings import Settings
 from daemon.doctor.finding import Finding, fault
 
@@ -122,7 +123,7 @@ def voice(settings: Settings) -> Finding:
     try:
         engine.start()
         began = time.perf_counter()
-        samples = engine.render("很久以前" if settings.language == "zh" else "Once upon a time.")
+        samples = engine.synthesize(LANGUAGES[settings.language].doctor_sentence)
         took = time.perf_counter() - began
     except AfterwordError as error:
         return fault("voice", error)

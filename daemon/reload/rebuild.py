@@ -116,7 +116,7 @@ def _renew_speaker(
     pause, cues = settings.voice.pause_seconds, components.open_cues(settings)
     # A child process: nothing may fail after it has been started.
     engine = components.open_engine(settings) if touched(keys, ENGINE_KEYS) else None
-    return lambda: old.speaker.renew(engine, sink, pause, cues)
+    return lambda: old.speaker.reconfigure(engine, sink, pause, cues)
 
 
 def _renew_hearing(
