@@ -1,4 +1,4 @@
-"""The private PulseAudio of daemon/bench/virtual_audio.py, by the name that tests know."""
+"""Private PulseAudio server of daemon/bench/virtual_audio.py, for tests."""
 
 from daemon.bench.virtual_audio import Recording, SoundServer, missing_programs
 
