@@ -1,4 +1,4 @@
-"""Short tones: ours, the user's, or none."""
+"""Cues: the built-in tones, the user's files, or none."""
 
 from pathlib import Path
 

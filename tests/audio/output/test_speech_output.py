@@ -1,4 +1,4 @@
-"""Sentences to sound: in order, without gaps, and silent when told to be."""
+"""Sentences to audio: in order, without gaps, and silent soon after a cancellation."""
 
 import threading
 import time
@@ -52,7 +52,7 @@ class LoudEngine:
 
 
 class ListSink:
-    """Remembers what it is told, in order."""
+    """Records the calls, in order."""
 
     def __init__(self) -> None:
         self.started_at: float | None = None
@@ -130,7 +130,7 @@ class TestOrder:
         assert asked == ["one"]
         assert sink.orders[-1] == "stop"
 
-    def test_a_failure_stops_the_sound_and_is_told(self) -> None:
+    def test_a_failure_stops_the_sound_and_is_raised(self) -> None:
         sink = ListSink()
         speaker = SpeechOutput(LoudEngine(), sink, 0.5)
         with pytest.raises(SpeechError):

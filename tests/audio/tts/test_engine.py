@@ -1,4 +1,4 @@
-"""The speech engine: what it renders, and how it outlives a child that does not."""
+"""The speech engine: its speech, and how it replaces a failing worker."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_a_sound_server_that_hangs_does_not_hold_the_engine_up(
 
 
 def children() -> list[int]:
-    """The speech children of this process."""
+    """Process ids of this process's workers."""
     listing = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], text=True,
                              capture_output=True, check=True).stdout  # fmt: skip
     return [int(line.split()[0]) for line in listing.splitlines() if "audio.tts.worker" in line]
@@ -116,7 +116,7 @@ def test_text_without_words_renders_to_nothing(make: Make, text: str) -> None:
 def test_difficult_text_is_spoken_whole(make: Make) -> None:
     engine = make()
     plain = seconds(engine.synthesize("one two three four"))
-    # One process never renders a sentence twice to the very same samples.
+    # One process never synthesizes a sentence twice to the very same samples.
     same = pytest.approx(plain, rel=0.02)
     assert seconds(engine.synthesize("one\ntwo\x00three\r\n\u2028four")) == same
     assert seconds(engine.synthesize("-one two three four")) == same
@@ -219,7 +219,7 @@ class TestChildInTrouble:
 
 
 def fake(tmp_path: Path, first: str) -> tuple[str, ...]:
-    """A child that runs `first` in its first life, and is the real one in all others."""
+    """A worker that runs `first` when it is first started, and is the real one after that."""
     script = tmp_path / "child.py"
     script.write_text(
         "import os, sys, pathlib\n"
