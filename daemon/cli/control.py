@@ -17,7 +17,7 @@ def status(as_json: bool) -> None:
     from daemon.control import client
     from daemon.control.status import in_lines
 
-    answer = client.ask("status")
+    answer = client.status()
     click.echo(json.dumps(answer, ensure_ascii=False) if as_json else "\n".join(in_lines(answer)))
 
 

@@ -23,5 +23,5 @@ def history(as_json: bool, clear: bool) -> None:
             "Nothing is kept; `history: {enabled: true}` in your settings does it.", err=True
         )
     for exchange in kept.read(file):
-        as_text = json.dumps(exchange, ensure_ascii=False) if as_json else kept.in_words(exchange)
+        as_text = json.dumps(exchange, ensure_ascii=False) if as_json else kept.as_text(exchange)
         click.echo(as_text)

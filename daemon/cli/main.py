@@ -71,7 +71,7 @@ def run(
         run.run_recording(loaded.settings, wav, out)
     else:
         read = partial(run.read_settings, config_file, flags, language)
-        run.run_microphone(loaded, read, out, patient=wait_for_microphone)
+        run.run_microphone(loaded, read, out, wait_for_microphone=wait_for_microphone)
 
 
 @cli.command(
@@ -211,23 +211,23 @@ def _mend_standard_streams() -> None:
 
 
 def _run() -> int:
-    from daemon.systemd.journal import last_words
+    from daemon.systemd.journal import format_error
 
     try:
         cli(prog_name="afterword")
     except AfterwordError as error:
-        click.echo(last_words(str(error)), err=True)
+        click.echo(format_error(str(error)), err=True)
         return error.exit_code
     except SystemExit as end:  # how click tells its exit code
         return end.code if isinstance(end.code, int) else 1
     except MemoryError:
-        click.echo(last_words("There is not enough memory; close other programs."), err=True)
+        click.echo(format_error("There is not enough memory; close other programs."), err=True)
         return AfterwordError.exit_code
     except OSError as error:
         if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO):
             raise
         reason = f"Standard output cannot be written: {error.strerror}."
         with contextlib.suppress(OSError):
-            click.echo(last_words(reason), err=True)
+            click.echo(format_error(reason), err=True)
         return OutputError.exit_code
     return 0

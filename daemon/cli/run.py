@@ -1,6 +1,7 @@
 """What each command of the command line does."""
 
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -16,15 +17,16 @@ from config.load import Loaded, load
 from config.settings import Settings
 from daemon import components, mute
 from daemon.cli.translation import translate
+from daemon.control.lock import single_instance_lock
 from daemon.control.protocol import socket_path
-from daemon.control.server import ControlServer, hold
-from daemon.keepers import open_observers
+from daemon.control.server import ControlServer
 from daemon.loop.main_loop import MainLoop, Summary
 from daemon.loop.options import LoopOptions
 from daemon.observers.console import Console
 from daemon.reload.reloader import Reloader, stamp_of
 from daemon.systemd import journal
 from daemon.systemd.notify import Notifier
+from model.inference.loading import load_weights
 
 
 def load_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> Loaded:
@@ -34,7 +36,9 @@ def load_settings(config_file: Path | None, flags: Iterable[str], language: str 
         ConfigError: a setting is unknown, of the wrong type or out of range.
     """
     loaded = read_settings(config_file, flags, language)
-    journal.set_up(loaded.settings.log.level)
+    journal.configure(loaded.settings.log.level)
+    for notice in loaded.notices:
+        logging.getLogger(__name__).warning(notice)
     return loaded
 
 
@@ -51,17 +55,17 @@ def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
     """Serve a recording to its end, and print the exchange."""
     _refuse_overwriting(wav, out)
     source = components.open_source(settings, wav)
-    hearing = components.open_recognition(settings)
-    generator = components.open_generator(settings)
-    speaker = components.open_speech_output(settings, out)
-    household = LoopOptions(manners=components.open_manners(settings))
-    service = MainLoop(source, hearing, generator, speaker, Console(sys.stdout), household)
-    _obey_signals(service)
-    _tell_what_was_missing(service.run(), wav, _either(settings.trigger.phrases))
+    recognition = components.open_recognition(settings)
+    generator, _ = load_weights(settings)
+    speech = components.open_speech_output(settings, out)
+    options = LoopOptions(manners=components.open_manners(settings))
+    loop = MainLoop(source, recognition, generator, speech, Console(sys.stdout), options)
+    _obey_signals(loop)
+    _tell_what_was_missing(loop.run(), wav, _either(settings.trigger.phrases))
 
 
 def run_microphone(
-    loaded: Loaded, read: Callable[[], Loaded], out: Path | None, *, patient: bool
+    loaded: Loaded, read: Callable[[], Loaded], out: Path | None, *, wait_for_microphone: bool
 ) -> None:
     """Serve the microphone, and the control socket, until told to stop.
 
@@ -71,34 +75,34 @@ def run_microphone(
     """
     settings = loaded.settings
     early = _note_hang_ups()
-    with hold(socket_path()) as restarts:
+    with single_instance_lock(socket_path()) as restarts:
         stamp = stamp_of(loaded)
-        made = components.open_components(settings, out, patient=patient)
-        renewal = Reloader(read, loaded, made, stamp)
-        console = Console(sys.stdout) if sys.stdout.isatty() else None
-        household = LoopOptions(
-            patient=patient,
+        built = components.open_components(settings, out, wait_for_microphone=wait_for_microphone)
+        reloader = Reloader(read, loaded, built, stamp)
+        options = LoopOptions(
+            wait_for_microphone=wait_for_microphone,
             muted=mute.is_muted(),
-            remember_muted=mute.remember,
-            opened=_greet,
-            about=made.about(settings),
+            save_muted=mute.remember,
+            on_listening=_greet,
+            status_info=built.status_info(settings),
             notifier=Notifier(),
-            reload=renewal.reload,
+            begin_reload=reloader.begin_reload,
             restarts=restarts,
-            keepers=open_observers(settings),
+            observers=components.open_observers(settings),
             manners=components.open_manners(settings),
         )
-        parts_of_it = (made.source, made.hearing, made.generator, made.speaker)
-        service = MainLoop(*parts_of_it, console, household)
-        _obey_signals(service)
-        _reload_on_hang_up(service)
+        console = Console(sys.stdout) if sys.stdout.isatty() else None
+        inputs = (built.source, built.recognition, built.generator, built.speech)
+        loop = MainLoop(*inputs, console, options)
+        _obey_signals(loop)
+        _reload_on_hang_up(loop)
         if early:
-            service.reload()
-        renewal.start(service.change)
-        with closing(renewal), closing(ControlServer(socket_path(), service.ask)):
-            if household.muted:
+            loop.reload()
+        reloader.start(loop.inbox.put)
+        with closing(reloader), closing(ControlServer(socket_path(), loop.inbox.ask)):
+            if options.muted:
                 click.echo("Muted. `afterword unmute` opens the microphone.", err=True)
-            service.run()
+            loop.run()
 
 
 def _greet(phrases: Iterable[str]) -> None:
@@ -110,9 +114,9 @@ def _either(phrases: Iterable[str]) -> str:
     return " or ".join(f'"{phrase}"' for phrase in phrases)
 
 
-def _obey_signals(service: MainLoop) -> None:
+def _obey_signals(loop: MainLoop) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: service.stop())
+        signal.signal(number, lambda *_: loop.stop())
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     faulthandler.enable()  # the watchdog's SIGABRT thus tells where the loop was stuck
 
@@ -125,15 +129,15 @@ def _note_hang_ups() -> list[int]:
     return noted
 
 
-def _reload_on_hang_up(service: MainLoop) -> None:
+def _reload_on_hang_up(loop: MainLoop) -> None:
     """SIGHUP asks a service for a reload; to a program in a terminal it says that this is gone."""
     in_terminal = sys.stderr.isatty()
 
     def obey(*_: object) -> None:
         if in_terminal and not os.isatty(2):
-            service.stop()
+            loop.stop()
         else:
-            service.reload()
+            loop.reload()
 
     signal.signal(signal.SIGHUP, obey)
 

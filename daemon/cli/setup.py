@@ -54,12 +54,12 @@ def doctor(
         from daemon.doctor import trigger_phrase
 
         settings = run.load_settings(config_file, flags, language).settings
-        trigger_phrase.tell(trigger_phrase.judge(settings, phrase, positives, negatives))
+        trigger_phrase.print_lines(trigger_phrase.judge(settings, phrase, positives, negatives))
         return
     from daemon.doctor import report as page
 
     findings = page.examine(config_file, flags, language, sound=not no_sound)
-    sys.exit(page.tell(findings, as_json=as_json))
+    sys.exit(page.print_report(findings, as_json=as_json))
 
 
 @click.command(
@@ -86,10 +86,10 @@ def devices(
     a second.
     """
     from daemon.cli import run
-    from daemon.doctor.devices import tell
+    from daemon.doctor.devices import print_devices
 
     settings = run.load_settings(config_file, flags, language).settings
-    tell(settings, as_json=as_json, listen=not no_level)
+    print_devices(settings, as_json=as_json, listen=not no_level)
 
 
 @click.command(

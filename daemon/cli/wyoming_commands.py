@@ -18,13 +18,13 @@ def serve(settings: Settings, uri: str, *, exposed: bool) -> None:
         AfterwordError: as those of parts.
     """
     try:
-        from daemon import wyoming_server
+        from daemon.wyoming import server
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             'Wyoming needs its library; `pip install "afterword[wyoming]"` brings it.'
         ) from error
-    place = wyoming_server.check_uri(uri, exposed=exposed)
+    place = server.check_uri(uri, exposed=exposed)
     generator = components.open_generator(settings)
     with closing(components.open_engine(settings)) as engine:
-        house = wyoming_server.House(generator, engine, wyoming_server.describe(settings))
-        wyoming_server.serve(place, house, lambda line: click.echo(line, err=True))
+        shared = server.Shared(generator, engine, server.describe(settings))
+        server.serve(place, shared, lambda line: click.echo(line, err=True))
