@@ -43,7 +43,7 @@ def main(state: str) -> None:
     household = LoopOptions(patient=True, muted=state == "muted")
     with hold(socket_path()):
         service = MainLoop(source, hearing, generator, speaker, household=household)
-        run._obey_signals(service)
+        run.install_signal_handlers(service)
         with closing(ControlServer(socket_path(), service.ask)):
             service.run()
 
