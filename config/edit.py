@@ -1,4 +1,4 @@
-"""Change values in a user's settings file; its comments, order and all else stay as they are."""
+"""Edits single values of a settings file in place; comments, order and layout are preserved."""
 
 import os
 import tempfile
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from config.errors import ConfigError, OutputError
 from config.load import Scalar, load
@@ -19,17 +17,16 @@ _BEGINNING = "# Settings of Afterword; `afterword config` prints all of them.\n"
 def change_settings(path: Path, values: Mapping[str, Scalar]) -> None:
     """Write dotted keys, such as "voice.rate_wpm", into the file at `path`; it may be missing.
 
-    The new file is checked before it takes the old one's place, in one step: whatever happens,
-    one of the two is there, whole.
+    The new file is validated, then replaces the old one atomically.
 
     Raises:
         ConfigError: the file is not valid, or a value is not; nothing is changed.
         OutputError: it cannot be written; nothing is changed.
     """
-    path = path.resolve()  # a link into somebody's dotfiles stays one
+    path = path.resolve()  # a symbolic link, into dotfiles for example, stays one
     old = ""
     if path.exists():
-        load(path, (), {})  # tells what is wrong, with the line
+        load(path, (), {})  # raises an error that names the line
         old = path.read_bytes().decode("utf-8-sig")
     new = changed_text(old, values)
     try:
@@ -41,20 +38,20 @@ def change_settings(path: Path, values: Mapping[str, Scalar]) -> None:
 
 
 def changed_text(text: str, values: Mapping[str, Scalar]) -> str:
-    """The YAML text with these values in it, and not one other character changed.
+    """The YAML text with these values in it, and no other character changed.
 
-    A round trip through objects would keep comments, but move some and forget indentation; so the
-    library only tells where everything is, and whether the outcome means what it should.
+    PyYAML gives the position of each node, and parses the result to check its meaning. Dumping
+    parsed objects would lose comments and indentation.
 
     Raises:
-        ConfigError: the text is laid out in a way that this does not know.
+        ConfigError: the layout of the text is not supported, such as block scalars or aliases.
     """
     new = text
     try:
         for key, value in values.items():
             new = _with(new, key, value)
         understood = _meaning(new) == _changed(_meaning(text), values)
-    except YAMLError:
+    except yaml.YAMLError:
         understood = False
     if not understood:
         raise ConfigError("The settings file cannot be changed safely; change it by hand.")
@@ -62,7 +59,7 @@ def changed_text(text: str, values: Mapping[str, Scalar]) -> str:
 
 
 def _meaning(text: str) -> dict[str, Any]:
-    return YAML(typ="safe", pure=True).load(text) or {}
+    return yaml.safe_load(text) or {}
 
 
 def _changed(tree: dict[str, Any], values: Mapping[str, Scalar]) -> dict[str, Any]:
@@ -76,11 +73,11 @@ def _changed(tree: dict[str, Any], values: Mapping[str, Scalar]) -> dict[str, An
 
 
 def _with(text: str, key: str, value: Scalar) -> str:
-    """The text with one more value in it."""
+    """The text with one value set."""
     section, _, name = key.rpartition(".")
     entry = f"{name}: {_as_yaml(value)}"
-    root = YAML().compose(text)
-    if root is None or (root.flow_style and not root.value):  # nothing yet, or {}
+    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is None or (root.flow_style and not root.value):  # an empty file, or {}
         head = text if root is None else _without(text, root)
         return _appended(head or _BEGINNING, section, entry)
     if not section:
@@ -111,12 +108,12 @@ def _in_mapping(text: str, mapping: Any, name: str, entry: str, value: Scalar) -
 
 
 def _child(mapping: Any, name: str) -> Any:
-    """The value's node of a key."""
+    """The node of a key's value, or None."""
     return next((value for key, value in mapping.value if key.value == name), None)
 
 
 def _span(mapping: Any, name: str, text: str) -> tuple[int, int]:
-    """Where the value of a key is; the mark of one that is not written may be lines below."""
+    """Begin and end of a key's value; an empty value is put behind the colon, not at its mark."""
     key, value = next(pair for pair in mapping.value if pair[0].value == name)
     begin, end = value.start_mark.index, value.end_mark.index
     if begin == end:
@@ -125,7 +122,7 @@ def _span(mapping: Any, name: str, text: str) -> tuple[int, int]:
 
 
 def _end(node: Any) -> int:
-    """Where the last value in a node ends; a mapping's own mark is behind the comments after it."""
+    """End of the last value in a node; a block mapping's own mark is behind later comments."""
     if node.id == "scalar" or node.flow_style or not node.value:
         return int(node.end_mark.index)
     last = node.value[-1]
@@ -144,7 +141,7 @@ def _appended(text: str, section: str, entry: str) -> str:
 
 
 def _after_line(text: str, position: int, line: str) -> str:
-    """The text with a line more, below the one that holds `position`."""
+    """The text with a line inserted below the one that holds `position`."""
     end = text.find("\n", position)
     if end < 0:
         return f"{text}{_line_end(text)}{line}{_line_end(text)}"
@@ -156,12 +153,12 @@ def _line_end(text: str) -> str:
 
 
 def _as_yaml(value: Scalar) -> str:
-    """A value as it may stand anywhere in YAML, also between braces."""
+    """A value in flow style, which is valid in block and in flow mappings."""
     return yaml.safe_dump([value], default_flow_style=True, allow_unicode=True).strip()[1:-1]
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write beside the file, check, then put it in its place in one step."""
+    """Write a temporary file beside it, validate that, then rename it onto the path."""
     handle, name = tempfile.mkstemp(prefix=".config-", suffix=".yaml", dir=path.parent)
     temporary = Path(name)
     try:

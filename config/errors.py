@@ -1,4 +1,4 @@
-"""Everything that can go wrong in a way the user can mend.
+"""Errors that the user can mend, each with its exit code.
 
 AfterwordError              1
 ├── ConfigError            78   a setting is unknown, of the wrong type or out of range
@@ -7,105 +7,111 @@ AfterwordError              1
 ├── WeightsError           65   weights or a trainer state are missing, damaged or do not fit
 ├── HearingModelError      72   a Vosk model is missing, incomplete or damaged
 ├── DownloadError          75   a download failed; trying again may help
-├── AudioDeviceError       69   no microphone, speaker or sound server
+├── AudioDeviceError       69   no microphone, loudspeaker or sound server
 ├── SpeechError            70   the speech engine failed
 ├── GenerationError        71   the model produced no usable numbers
+│   └── DeviceError        71   the GPU that computes the model failed, or its memory is full
 ├── NotRunningError         3   no daemon answers
-├── RefusedError           77   the daemon, or a second one, will not do that
-├── ControlError           76   the daemon gave no answer that makes sense
+├── RefusedError           77   the daemon refuses the request, or another one is running already
+├── ControlError           76   the daemon gave no answer, or none that makes sense
 ├── UnitError              74   systemd did not do what was asked
 └── MissingPackageError     5   an optional Python package is not installed
 
-The exit codes follow BSD's sysexits.h where it has a fitting one. The message is one sentence that
-names the thing, the place and the remedy; it is all the user sees.
+The message is one sentence that names the thing, the place and the remedy; the user sees nothing
+else. scripts/make-docs makes the list of exit codes from this tree. The codes follow BSD's
+sysexits.h (EX_...), and the Linux Standard Base (LSB) for init scripts.
 """
 
 
 class AfterwordError(Exception):
-    """Base of all errors that are reported as one sentence instead of a traceback."""
+    """Base class: reported as one sentence instead of a traceback."""
 
     exit_code = 1
 
 
 class ConfigError(AfterwordError):
-    """A setting is unknown, of the wrong type or out of range."""
+    """Settings (EX_CONFIG)."""
 
     exit_code = 78
 
 
 class InputError(AfterwordError):
-    """A file to read is missing or is not what it should be."""
+    """Files to read (EX_NOINPUT)."""
 
     exit_code = 66
 
 
 class OutputError(AfterwordError):
-    """A file cannot be written."""
+    """Files to write (EX_CANTCREAT)."""
 
     exit_code = 73
 
 
 class WeightsError(AfterwordError):
-    """Weights or a trainer state are missing, damaged or do not fit."""
+    """Weights and trainer states (EX_DATAERR)."""
 
     exit_code = 65
 
 
 class HearingModelError(AfterwordError):
-    """A Vosk model is missing, incomplete or damaged."""
+    """Vosk models (EX_OSFILE)."""
 
     exit_code = 72
 
 
 class DownloadError(AfterwordError):
-    """A download failed; trying again may help."""
+    """Downloads (EX_TEMPFAIL)."""
 
     exit_code = 75
 
 
 class AudioDeviceError(AfterwordError):
-    """No microphone, speaker or sound server."""
+    """Audio devices (EX_UNAVAILABLE)."""
 
     exit_code = 69
 
 
 class SpeechError(AfterwordError):
-    """The speech engine failed."""
+    """Speech engine (EX_SOFTWARE)."""
 
     exit_code = 70
 
 
 class GenerationError(AfterwordError):
-    """The model produced no usable numbers."""
+    """Transformer (EX_OSERR)."""
 
     exit_code = 71
 
 
-class NotRunningError(AfterwordError):
-    """No daemon answers."""
+class DeviceError(GenerationError):
+    """The GPU that computes the model failed, or its memory is full; the CPU can take over."""
 
-    exit_code = 3  # as in the Linux Standard Base: the program is not running
+
+class NotRunningError(AfterwordError):
+    """Daemon absent (LSB: program is not running)."""
+
+    exit_code = 3
 
 
 class RefusedError(AfterwordError):
-    """The daemon will not do that; or another one is running already."""
+    """Request or start refused (EX_NOPERM)."""
 
     exit_code = 77
 
 
 class ControlError(AfterwordError):
-    """The daemon gave no answer, or none that makes sense."""
+    """Control protocol (EX_PROTOCOL)."""
 
     exit_code = 76
 
 
 class UnitError(AfterwordError):
-    """Systemd did not do what was asked."""
+    """User unit of systemd (EX_IOERR)."""
 
     exit_code = 74
 
 
 class MissingPackageError(AfterwordError):
-    """What was asked for needs a Python package of one of our extras."""
+    """Packages of the extras (LSB: program is not installed)."""
 
-    exit_code = 5  # as in the Linux Standard Base: the program is not installed
+    exit_code = 5

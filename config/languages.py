@@ -1,4 +1,4 @@
-"""The table of languages that Afterword hears, continues and speaks: all that differs.
+"""The table of languages that Afterword recognises, continues and speaks.
 
 A new language is one more entry of `LANGUAGES`, a Vosk model in audio/stt/vosk_models.json,
 weights, and, where its defaults differ, a settings file beside default.yaml.
@@ -19,25 +19,26 @@ _AMBIGUOUS = "“”‘’\"'…—–"  # marks of both scripts: the character 
 
 @dataclass(frozen=True)
 class Language:
-    """What differs from language to language.
+    """One language, with all that depends on it.
 
     Attributes:
         code: as in the setting `language`.
         settings_file: the packaged layer over default.yaml; None where the defaults fit.
-        word_space: between two words of recognised speech.
-        voice_prefixes: of the language tags of espeak-ng's voices that speak it.
+        word_space: separator between two words of recognised speech.
+        voice_prefixes: language tags of espeak-ng's voices that speak it begin with one of these.
         few_words: a seed of fewer words is likely to go on (endpointing).
         unfinished_words: words that end no sentence (endpointing).
-        tune_voices: voices for `afterword tune`: those that differ most and can be understood.
+        tune_voices: distinct and intelligible voices, offered by `afterword tune`.
         evaluation_voices: voices that say a trigger phrase for `afterword doctor --phrase`.
-        near_sentence: a sentence around two confusable phrases, for the same command.
+        near_sentence: a sentence around two confusable phrases, for `doctor --phrase`.
         sample_sentence: a sentence to try a voice with.
-        doctor_sentence: a shorter one, for `afterword doctor`.
-        trial_seed: what new weights must be able to continue before a running daemon takes them.
-        training_seed: what a training continues at each validation.
-        report_seeds: what the report of a training continues.
-        opening_characters: length of an opening of the user's texts in that report.
-        spoken_openings: the share of training passages whose opening is written as speech is heard.
+        doctor_sentence: a shorter sentence that `afterword doctor` speaks.
+        trial_seed: the seed that new weights must continue before a running daemon loads them.
+        training_seed: the seed of the sample at each validation of a training.
+        report_seeds: the seeds of the samples in the report of a training.
+        opening_characters: length of a seed taken from the user's texts in that report.
+        spoken_openings: fraction of training passages whose opening is written like recognised
+            speech, without capitals and punctuation.
     """
 
     code: str
@@ -119,12 +120,12 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
 
 
 def is_han(text: str) -> bool:
-    """True if any character of the text is a Chinese one."""
+    """True if any character of the text is Chinese."""
     return bool(_HAN.search(text))
 
 
 def sentence_gap(before: str, after: str) -> str:
-    """The space between two sentences: one blank, none where either of them is Chinese there."""
+    """The separator of two sentences: a space, or nothing beside a wide (Chinese) character."""
     if not before or not after:
         return ""
     last, first = before.rstrip(_AMBIGUOUS)[-1:], after.lstrip(_AMBIGUOUS)[:1]
@@ -132,7 +133,7 @@ def sentence_gap(before: str, after: str) -> str:
 
 
 def join_sentences(sentences: Iterable[str]) -> str:
-    """Sentences one after another, with the gap that their script wants between them."""
+    """The sentences in one text, with the `sentence_gap` between them."""
     text = ""
     for sentence in sentences:
         text += sentence_gap(text, sentence) + sentence

@@ -1,7 +1,6 @@
-"""Settings from their layers: default < language < user file < environment < flags.
+"""Loads the settings from their layers: default < language < user file < environment < flags.
 
-Every value remembers its layer, so that `afterword config` can show where it came from and an error
-can name the file and the line.
+Each value keeps its origin, for `afterword config` and for errors, which name file and line.
 """
 
 import dataclasses
@@ -9,7 +8,7 @@ import difflib
 import os
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -23,7 +22,13 @@ from config.languages import LANGUAGES
 from config.settings import Settings
 
 ENVIRONMENT_PREFIX = "AFTERWORD_"
-MAX_FILE_BYTES = 256 * 1024  # a settings file is a few kilobytes; more is a mistake or an attack
+RENAMED_KEYS = {  # old: new; the old ones are accepted in every layer, with a notice
+    "trigger.stop_phrases": "commands.stop",
+    "conversation.go_on_phrases": "commands.go_on",
+    "conversation.again_phrases": "commands.again",
+    "conversation.never_mind_phrases": "commands.never_mind",
+}
+MAX_FILE_BYTES = 256 * 1024  # a settings file has a few kilobytes; a larger one is a mistake
 
 Scalar = str | int | float | bool | None
 Value = Scalar | list[Scalar]
@@ -31,18 +36,32 @@ Value = Scalar | list[Scalar]
 
 @dataclass(frozen=True)
 class Entry:
-    """One value and where it was written, such as "/home/ann/config.yaml, line 3"."""
+    """One value of the settings.
+
+    Attributes:
+        value: as YAML gives it.
+        origin: where it was written, such as "/home/ann/config.yaml, line 3".
+        old_key: the key as written, where it is one of `RENAMED_KEYS`.
+    """
 
     value: Value
     origin: str
+    old_key: str | None = None
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Validated settings and, for each dotted key, the entry that won."""
+    """Validated settings.
+
+    Attributes:
+        settings: the values in force.
+        entries: for each dotted key, the entry that won.
+        notices: one sentence for each renamed key in use, for the log.
+    """
 
     settings: Settings
     entries: Mapping[str, Entry]
+    notices: tuple[str, ...]
 
 
 def load(
@@ -60,16 +79,22 @@ def load(
     Raises:
         ConfigError: an unknown key, a wrong type, a value out of range or a file that is not YAML.
     """
-    upper = _user_layer(user_file)
-    upper |= _environment_layer(os.environ if environment is None else environment)
-    upper |= _flag_layer(flags)
+    upper: dict[str, Entry] = {}
+    notices: list[str] = []
+    for layer in (
+        _user_layer(user_file),
+        _environment_layer(os.environ if environment is None else environment),
+        _flag_layer(flags),
+    ):
+        notices += _rename_keys(layer)
+        upper |= layer
     entries = _packaged_layer("default.yaml")
     language = upper.get("language", entries["language"])
     known = LANGUAGES.get(str(language.value))
     if known and known.settings_file:
         entries |= _packaged_layer(known.settings_file)
     entries |= upper
-    return Loaded(_validate(entries), entries)
+    return Loaded(_validate(entries), entries, tuple(notices))
 
 
 def changed_keys(old: Loaded, new: Loaded) -> list[str]:
@@ -89,6 +114,25 @@ def _fields(kind: type, prefix: str) -> Iterator[str]:
             yield from _fields(typing.cast(type, hints[field.name]), f"{prefix}{field.name}.")
         else:
             yield prefix + field.name
+
+
+def _rename_keys(layer: dict[str, Entry]) -> list[str]:
+    """Move the entries of old keys to the new ones, and return a notice for each.
+
+    Where a layer has both, the new key wins.
+    """
+    notices = []
+    for old, new in RENAMED_KEYS.items():
+        entry = layer.pop(old, None)
+        if entry is None:
+            continue
+        if new in layer:
+            advice = f"is ignored, because {new} is set as well; remove the old key."
+        else:
+            layer[new] = replace(entry, old_key=old)
+            advice = f"is deprecated; rename it to {new}."
+        notices.append(f"{entry.origin}: {old} {advice}")
+    return notices
 
 
 def _packaged_layer(name: str) -> dict[str, Entry]:
@@ -120,7 +164,7 @@ def _user_layer(user_file: Path | None) -> dict[str, Entry]:
 
 
 def _environment_layer(environment: Mapping[str, str]) -> dict[str, Entry]:
-    """AFTERWORD_VOICE__RATE_WPM=130 is voice.rate_wpm; other programs' variables are not ours."""
+    """Variables such as AFTERWORD_VOICE__RATE_WPM=130, which is voice.rate_wpm."""
     layer: dict[str, Entry] = {}
     for name in sorted(environment):
         if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(
@@ -143,7 +187,7 @@ def _flag_layer(flags: Iterable[str]) -> dict[str, Entry]:
 
 
 def _assign(key: str, text: str, origin: str) -> dict[str, Entry]:
-    """One key of the environment or the command line, its value written in YAML."""
+    """A layer of one key from the environment or the command line; its value is YAML."""
     _refuse_unknown(key, origin)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -154,7 +198,7 @@ def _assign(key: str, text: str, origin: str) -> dict[str, Entry]:
 
 
 def _parse(text: str, origin: str, *, with_lines: bool) -> dict[str, Entry]:
-    """Flatten YAML into dotted keys, keeping the line of each; composing builds no objects."""
+    """Flatten YAML into dotted keys with the line of each; composing constructs no objects."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -182,7 +226,7 @@ def _place(origin: str, node: yaml.Node, with_lines: bool) -> str:
 def _leaves(
     node: yaml.Node, prefix: str, origin: str, with_lines: bool
 ) -> Iterator[tuple[str, yaml.Node]]:
-    """Walk the sections down to the keys that have values; an unknown key ends it."""
+    """Yield each dotted key and the node of its value; raises ConfigError at an unknown key."""
     if not isinstance(node, yaml.MappingNode):
         place, where = _place(origin, node, with_lines), prefix.rstrip(".") or "the file"
         raise ConfigError(f"{place}: {where} must hold keys and values, such as `language: en`.")
@@ -199,7 +243,7 @@ def _leaves(
 
 
 def _value(node: yaml.Node, key: str, place: str) -> Value:
-    """A scalar or a flat list of scalars; there is nothing deeper, so aliases cannot explode."""
+    """A scalar or a flat list of scalars; deeper nesting, as of an alias bomb, is refused."""
     if isinstance(node, yaml.SequenceNode):
         return [_scalar(item, key, place) for item in node.value]
     return _scalar(node, key, place)
@@ -214,18 +258,18 @@ def _scalar(node: yaml.Node, key: str, place: str) -> Scalar:
         raise ConfigError(f"{place}: {key} cannot be read: {node.value!r}.") from None
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    return str(node.value)  # a date is text here
+    return str(node.value)  # a date stays text
 
 
 def _refuse_unknown(key: str, place: str) -> None:
-    if key in known_keys():
+    if key in known_keys() or key in RENAMED_KEYS:
         return
     raise ConfigError(f"{place}: unknown key {key}; {_suggestion(key)}")
 
 
 def _suggestion(key: str) -> str:
-    """The nearest known key: by its whole name, else by its last part in any section."""
-    known = known_keys()
+    """A hint at the nearest known key: by its whole name, else by its last part in any section."""
+    known = [*known_keys(), *RENAMED_KEYS]
     last = key.rpartition(".")[2]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.75) or [
         name
@@ -233,7 +277,11 @@ def _suggestion(key: str) -> str:
         if difflib.get_close_matches(last, [name.rpartition(".")[2]], cutoff=0.7)
         or name.rpartition(".")[2].startswith(last + "_")
     ]
-    return f"did you mean {near[0]}?" if near else "`afterword config` lists all keys."
+    return (
+        f"did you mean {RENAMED_KEYS.get(near[0], near[0])}?"
+        if near
+        else "`afterword config` lists all keys."
+    )
 
 
 def _validate(entries: Mapping[str, Entry]) -> Settings:
@@ -248,15 +296,15 @@ def _validate(entries: Mapping[str, Entry]) -> Settings:
 
 
 def _explain(errors: list[ErrorDetails], entries: Mapping[str, Entry]) -> str:
-    """The first wrong value in one sentence: where, which key, what was expected, what came."""
+    """One sentence on the first wrong value: its origin, key, expected type and value."""
     path = [str(part) for part in errors[0]["loc"]]
     key = next(k for k in entries if k == path[0] or k == ".".join(path[:2]))
     entry = entries[key]
-    return f"{entry.origin}: {key} should be {expected(key)}, not {entry.value!r}."
+    return f"{entry.origin}: {entry.old_key or key} should be {expected(key)}, not {entry.value!r}."
 
 
 def expected(key: str) -> str:
-    """What a key may hold, in words, read off its type: "a number from 0 to 5"."""
+    """The type and range of a key in words, such as "a number from 0 to 5"."""
     schema = TypeAdapter(Settings).json_schema()
     node = schema
     for part in key.split("."):

@@ -1,7 +1,7 @@
-"""What can be set: frozen values with their ranges, one dataclass per section of the YAML file.
+"""Types and ranges of all settings: a frozen dataclass for each section of the YAML file.
 
-`config/default.yaml` documents each key for users and gives its default; this file is the law on
-types and ranges. Fields have no defaults here, so that the two can never disagree.
+`config/default.yaml` documents each key for users and gives its default. Fields have no defaults
+here, so that the two files cannot disagree.
 """
 
 from typing import Annotated, Literal
@@ -11,26 +11,25 @@ from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-# Strict: "150" is not a number and yes is not 1, so that a slip is told, not guessed.
+# Strict: "150" is no number and yes is not 1; a slip is an error and is not converted.
 Text = Annotated[str, Strict(), Field(min_length=1)]
 Whole = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
-Real = Annotated[float, Strict()]  # a whole number will do
+Real = Annotated[float, Strict()]  # whole numbers are accepted
 
 
 @dataclass(frozen=True, config=_STRICT)
 class TriggerSettings:
-    """When to start listening to a seed."""
+    """The wake phrase that starts the capture of a seed."""
 
     phrases: Annotated[list[Text], Field(min_length=1, max_length=16)]
     must_begin: Flag
     cooldown_seconds: Annotated[Real, Field(ge=0, le=60)]
-    stop_phrases: Annotated[list[Text], Field(max_length=16)]
 
 
 @dataclass(frozen=True, config=_STRICT)
 class SeedSettings:
-    """How a spoken seed begins and ends, in seconds of audio."""
+    """Endpointing of a spoken seed, in seconds of audio."""
 
     silence_seconds: Annotated[Real, Field(ge=0.2, le=5)]
     timeout_seconds: Annotated[Real, Field(ge=1, le=60)]
@@ -38,21 +37,28 @@ class SeedSettings:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class ConversationSettings:
-    """Words that steer, and how long after a reply some need no trigger."""
+class CommandSettings:
+    """Phrases that steer the conversation, by what each does; an empty list is off."""
 
-    go_on_phrases: Annotated[list[Text], Field(max_length=16)]
-    again_phrases: Annotated[list[Text], Field(max_length=16)]
-    never_mind_phrases: Annotated[list[Text], Field(max_length=16)]
+    stop: Annotated[list[Text], Field(max_length=16)]
+    go_on: Annotated[list[Text], Field(max_length=16)]
+    again: Annotated[list[Text], Field(max_length=16)]
+    never_mind: Annotated[list[Text], Field(max_length=16)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ConversationSettings:
+    """How long after a reply some commands need no trigger."""
+
     follow_up_seconds: Annotated[Real, Field(ge=0, le=60)]
 
 
-Cue = Annotated[bool, Strict()] | Text
+Cue = Flag | Text
 
 
 @dataclass(frozen=True, config=_STRICT)
 class CueSettings:
-    """Short sounds: true is the one that comes with us, false none, a text a WAV file."""
+    """Short tones: true is the built-in one, false none, a text the name of a WAV file."""
 
     trigger: Cue
     captured: Cue
@@ -63,14 +69,14 @@ class CueSettings:
 
 @dataclass(frozen=True, config=_STRICT)
 class HearingSettings:
-    """The recogniser."""
+    """The speech recogniser; `model` is the folder of a Vosk model."""
 
     model: Text | None
 
 
 @dataclass(frozen=True, config=_STRICT)
 class ModelSettings:
-    """How the Transformer continues a seed."""
+    """Weights, device and sampling of the Transformer."""
 
     weights: Text | None
     device: Text
@@ -87,7 +93,7 @@ class ModelSettings:
 
 @dataclass(frozen=True, config=_STRICT)
 class VoiceSettings:
-    """How the continuation sounds."""
+    """Speech synthesis."""
 
     name: Text
     rate_wpm: Annotated[Whole, Field(ge=80, le=450)]
@@ -97,7 +103,7 @@ class VoiceSettings:
 
 @dataclass(frozen=True, config=_STRICT)
 class AudioSettings:
-    """Microphone and loudspeaker, by name, part of a name or number; none is the default one."""
+    """Microphone and loudspeaker, by name, part of a name or number; None is the default device."""
 
     input: Text | Annotated[Whole, Field(ge=0)] | None
     output: Text | Annotated[Whole, Field(ge=0)] | None
@@ -105,15 +111,15 @@ class AudioSettings:
 
 @dataclass(frozen=True, config=_STRICT)
 class HistorySettings:
-    """Whether exchanges are kept, in words."""
+    """The optional file of exchanges as text."""
 
-    enabled: Annotated[bool, Strict()]
+    enabled: Flag
     max_kilobytes: Annotated[Whole, Field(ge=10, le=100_000)]
 
 
 @dataclass(frozen=True, config=_STRICT)
 class CapturesSettings:
-    """Whether seeds are kept, as sound."""
+    """The optional debug recordings of seeds."""
 
     keep: Annotated[Whole, Field(ge=0, le=1000)]
     expire_hours: Annotated[Real, Field(gt=0, le=8760)]
@@ -121,18 +127,19 @@ class CapturesSettings:
 
 @dataclass(frozen=True, config=_STRICT)
 class LogSettings:
-    """What is written to standard error."""
+    """Logging to standard error."""
 
     level: Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Settings:
-    """All of it, as validated."""
+    """All settings, validated."""
 
     language: Literal["en", "zh"]
     trigger: TriggerSettings
     seed: SeedSettings
+    commands: CommandSettings
     conversation: ConversationSettings
     cues: CueSettings
     hearing: HearingSettings

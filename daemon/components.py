@@ -1,6 +1,6 @@
-"""Joins the parts: settings in, sources, hearing, generators and speakers out.
+"""Builds the components from settings: source, recognition, generator, speech output, observers.
 
-The one place that knows which implementation stands behind each port.
+The one place that knows which implementation stands behind each Protocol of daemon/ports.py.
 """
 
 import contextlib
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, TypeVar
 from audio.manners import Manners, manners
 from config.errors import AudioDeviceError
 from config.settings import Settings
+from daemon.control.status import ComponentStatus
 from daemon.memory import trim_heap, use_one_malloc_arena
-from daemon.ports import AudioSource
+from daemon.observers import history, recordings
+from daemon.ports import AudioSource, Observer
 from model.checkpoints.store import WeightsInfo
 from model.inference.loading import load_weights
 
@@ -26,22 +28,27 @@ if TYPE_CHECKING:  # each is imported where it is used; all together take second
     from audio.tts.engine import SpeechEngine
     from model.inference.generator import TextGenerator
 
-Made = TypeVar("Made")
+Built = TypeVar("Built")
 
 
 @dataclass(frozen=True)
 class Components:
-    """All that serves a microphone, made from the same settings."""
+    """Everything that serves a microphone, built from the same settings.
+
+    Attributes:
+        weights: the weights of the generator.
+        out: the WAV file that receives the speech instead of the loudspeaker.
+    """
 
     source: AudioSource
-    hearing: "AudioRecognition"
+    recognition: "AudioRecognition"
     generator: "TextGenerator"
-    speaker: "SpeechOutput"
+    speech: "SpeechOutput"
     weights: WeightsInfo
-    out: Path | None = None  # receives the speech instead of the loudspeaker
+    out: Path | None = None
 
-    def about(self, settings: Settings) -> Mapping[str, object]:
-        """What `status` tells of settings, devices and models: those that are loaded."""
+    def status_info(self, settings: Settings) -> ComponentStatus:
+        """What `status` reports of settings, devices and models."""
         weights = self.weights
         return {
             "language": settings.language,
@@ -51,7 +58,7 @@ class Components:
                 "output": settings.audio.output,
                 "model": self.generator.device,
             },
-            "models": {"hearing": str(self.hearing.folder), "weights": str(weights.path)},
+            "models": {"hearing": str(self.recognition.folder), "weights": str(weights.path)},
             "weights": {
                 "name": weights.name,
                 "made_at": round(weights.made_at),
@@ -61,42 +68,46 @@ class Components:
         }
 
 
-def open_components(settings: Settings, out: Path | None, *, patient: bool) -> Components:
-    """Everything for a microphone; what may be missing is looked for first.
+def open_components(
+    settings: Settings, out: Path | None, *, wait_for_microphone: bool
+) -> Components:
+    """Build everything for a microphone; devices that may be missing are looked for first.
 
     Raises:
         AfterwordError: as the functions below.
     """
     use_one_malloc_arena()
-    gc.disable()  # nothing of what is imported and loaded here is garbage
+    gc.disable()  # nothing that is imported and loaded here is garbage
     try:
         with contextlib.ExitStack() as undo:
-            loading = _beside(lambda: load_weights(settings))
-            source = open_source(settings, None, patient=patient)
-            starting = _beside(lambda: open_engine(settings))
+            loading = _in_background(lambda: load_weights(settings))
+            source = open_source(settings, None, wait_for_microphone=wait_for_microphone)
+            starting = _in_background(lambda: open_engine(settings))
             undo.callback(starting.add_done_callback, _close)
-            hearing = open_recognition(settings)
+            recognition = open_recognition(settings)
             generator, weights = loading.result()
-            speaker = open_speech_output(settings, out, starting.result(), patient=patient)
+            speech = open_speech_output(
+                settings, out, starting.result(), wait_for_loudspeaker=wait_for_microphone
+            )
             undo.pop_all()
     finally:
         gc.enable()
     trim_heap()
-    return Components(source, hearing, generator, speaker, weights, out)
+    return Components(source, recognition, generator, speech, weights, out)
 
 
-def _beside(make: "Callable[[], Made]") -> "Future[Made]":
-    """Make a part in a thread of its own, which does not hold up the end of the program."""
-    made: Future[Made] = Future()
+def _in_background(build: "Callable[[], Built]") -> "Future[Built]":
+    """Build a component in a daemon thread, for which the end of the program does not wait."""
+    built: Future[Built] = Future()
 
     def work() -> None:
         try:
-            made.set_result(make())
-        except BaseException as error:  # it belongs to who waits for the part
-            made.set_exception(error)
+            built.set_result(build())
+        except BaseException as error:  # raised in the thread that waits for the component
+            built.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
-    return made
+    return built
 
 
 def _close(starting: "Future[SpeechEngine]") -> None:
@@ -104,11 +115,13 @@ def _close(starting: "Future[SpeechEngine]") -> None:
         starting.result().close()
 
 
-def open_source(settings: Settings, wav: Path | None, *, patient: bool = False) -> AudioSource:
-    """The recording where one is given, else the microphone; it may be missing if we are patient.
+def open_source(
+    settings: Settings, wav: Path | None, *, wait_for_microphone: bool = False
+) -> AudioSource:
+    """The recording if one is given, else the microphone, which may be missing if it is awaited.
 
     Raises:
-        InputError: the recording is missing or is no sound; better told before seconds of loading.
+        InputError: the recording is missing or is no sound; reported before models are loaded.
         AudioDeviceError: there is no microphone.
     """
     from audio.input.file import WavFile
@@ -120,17 +133,17 @@ def open_source(settings: Settings, wav: Path | None, *, patient: bool = False) 
             return recording
     from audio.devices.selection import find_device
 
-    if not patient:
+    if not wait_for_microphone:
         find_device("input", settings.audio.input)
     return Microphone(settings.audio.input)
 
 
 def open_recognition(settings: Settings) -> "AudioRecognition":
-    """Load the recogniser (0.5 s).
+    """Load the Vosk model and build the recognition (0.5 s).
 
     Raises:
-        HearingModelError: its model is missing or damaged.
-        ConfigError: it does not know a word of a trigger phrase.
+        HearingModelError: the model is missing or damaged.
+        ConfigError: the model does not know a word of a trigger phrase.
     """
     from audio import recognition
     from audio.stt import vosk_models
@@ -144,10 +157,10 @@ def open_recognition(settings: Settings) -> "AudioRecognition":
 def commands(settings: Settings) -> Mapping[str, list[str]]:
     """The phrases that steer the conversation, by kind."""
     return {
-        "stop": settings.trigger.stop_phrases,
-        "go on": settings.conversation.go_on_phrases,
-        "again": settings.conversation.again_phrases,
-        "never mind": settings.conversation.never_mind_phrases,
+        "stop": settings.commands.stop,
+        "go on": settings.commands.go_on,
+        "again": settings.commands.again,
+        "never mind": settings.commands.never_mind,
     }
 
 
@@ -157,7 +170,7 @@ def open_manners(settings: Settings) -> Manners:
 
 
 def open_cues(settings: Settings) -> "Mapping[str, Samples]":
-    """The short tones.
+    """The cues, by name.
 
     Raises:
         ConfigError: a sound file cannot be used.
@@ -182,15 +195,15 @@ def open_speech_output(
     out: Path | None,
     engine: "SpeechEngine | None" = None,
     *,
-    patient: bool = False,
+    wait_for_loudspeaker: bool = False,
 ) -> "SpeechOutput":
-    """Open the loudspeaker, or the WAV file where one is given.
+    """Open the loudspeaker, or the WAV file if one is given.
 
     Args:
-        settings: those in force.
+        settings: the settings in force.
         out: the WAV file.
-        engine: the speech engine; it is started where it does not run already.
-        patient: the loudspeaker may be missing: each reply looks for it anew.
+        engine: a running speech engine; None starts one.
+        wait_for_loudspeaker: the loudspeaker may be missing; each reply tries to open it.
 
     Raises:
         OutputError: the file cannot be written.
@@ -201,15 +214,15 @@ def open_speech_output(
     from audio.output.loudspeaker import Loudspeaker, WavFilePlayer
     from audio.output.speech_output import SpeechOutput
 
-    engine = engine or open_engine(settings)  # first: a wrong voice must not empty the file
+    engine = engine or open_engine(settings)  # first, so that a wrong voice empties no file
     sink = WavFilePlayer(out) if out else Loudspeaker(settings.audio.output)
-    speaker = SpeechOutput(engine, sink, settings.voice.pause_seconds, open_cues(settings))
-    if patient:
+    speech = SpeechOutput(engine, sink, settings.voice.pause_seconds, open_cues(settings))
+    if wait_for_loudspeaker:
         with contextlib.suppress(AudioDeviceError):
             sink.open()
     else:
-        speaker.start()
-    return speaker
+        speech.start()
+    return speech
 
 
 def open_engine(settings: Settings) -> "SpeechEngine":
@@ -225,3 +238,21 @@ def open_engine(settings: Settings) -> "SpeechEngine":
     engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
     engine.start()
     return engine
+
+
+def open_observers(settings: Settings) -> list[Observer]:
+    """The optional observers: history and debug recordings.
+
+    Recordings that were kept before the setting was switched off are deleted.
+    """
+    observers: list[Observer] = []
+    if settings.history.enabled:
+        limit = settings.history.max_kilobytes * 1000
+        observers.append(history.History(history.history_file(), limit))
+    folder, chosen = recordings.captures_folder(), settings.captures
+    if chosen.keep:
+        limit_seconds = chosen.expire_hours * 3600
+        observers.append(recordings.DebugRecordings(folder, chosen.keep, limit_seconds))
+    else:
+        recordings.expire(folder, 0, 0.0)
+    return observers

@@ -1,19 +1,19 @@
-"""Being muted outlasts a restart: an empty file says so."""
+"""The mute state, kept over restarts as an empty file in the state folder."""
 
 from config.errors import OutputError
 from config.paths import state_folder
 
 
 def is_muted() -> bool:
-    """Whether the user has muted us, now or in an earlier run."""
+    """True if the user has muted the microphone, in this run or an earlier one."""
     return (state_folder() / "muted").exists()
 
 
 def remember(muted: bool) -> None:
-    """Keep it for the next start.
+    """Save the mute state for the next start.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     file = state_folder() / "muted"
     try:

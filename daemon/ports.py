@@ -12,46 +12,47 @@ from typing import Protocol
 from audio.events import Event
 from audio.manners import Manners
 from audio.pcm import AudioChunk
+from daemon.control.status import ComponentStatus
 
 Cancelled = Callable[[], bool]
 
 
 class AudioSource(Protocol):
-    """Where sound comes from."""
+    """A microphone or a recording."""
 
     @property
     def live(self) -> bool:
-        """True where time passes by itself (a microphone), False where it waits (a file)."""
+        """True for a microphone, which is real-time; False for a file."""
 
     @property
     def drops(self) -> int:
-        """Blocks of sound lost because nobody took them in time."""
+        """Blocks of sound lost because they were not read in time."""
 
     def open(self) -> AbstractContextManager[Iterator[AudioChunk]]:
         """Open the source; the iterator ends where the sound ends. It may be opened again.
 
-        While a live source has no sound to give, it gives empty chunks, several a second.
+        While a live source has no sound, it gives empty chunks, several a second.
 
         Raises:
-            AudioDeviceError: no such device, or no sound server.
+            AudioDeviceError: there is no such device, or no sound server.
             InputError: the file is missing or holds no sound.
         """
 
     def stop(self) -> None:
-        """Let the iterator end soon; may be called from a signal handler or another thread."""
+        """End the iterator soon; may be called from a signal handler or another thread."""
 
 
 class Recognition(Protocol):
-    """Sound to events."""
+    """Sound to events: trigger phrases, seeds, commands."""
 
     def feed(self, chunk: AudioChunk) -> Sequence[Event]:
-        """Hear one more chunk."""
+        """Recognise speech in one more chunk."""
 
     def finish(self) -> Sequence[Event]:
-        """The sound has ended: report what a capture holds so far."""
+        """The sound has ended: report the words of an active capture."""
 
     def cancel(self) -> None:
-        """Drop a capture that has begun and listen for the trigger again."""
+        """Discard an active capture and await the trigger phrase again."""
 
     def mind_commands(self, on: bool) -> None:
         """Report a Command when a phrase that needs no trigger is said, or no longer."""
@@ -63,12 +64,13 @@ class Recognition(Protocol):
 class Generator(Protocol):
     """A seed to its continuation."""
 
-    @property
-    def device(self) -> str:
-        """Where it computes just now; for any thread."""
-
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
-        """Yield each sentence as soon as it is complete; looks at `cancelled` at every token."""
+        """Yield each sentence as soon as it is complete; `cancelled` is called at every token.
+
+        Raises:
+            DeviceError: the device of the model has failed.
+            GenerationError: the model gives no usable numbers.
+        """
 
 
 class SpeechOutput(Protocol):
@@ -76,25 +78,25 @@ class SpeechOutput(Protocol):
 
     @property
     def sounding(self) -> int:
-        """How many sentences of the newest `say` have begun to sound; for any thread."""
+        """Number of the newest `say`'s sentence that is playing, 0 before the first; any thread."""
 
     def words_between(self, begin: float, end: float) -> str:
-        """The words of the newest `say` that may have sounded between two monotonic times."""
+        """The words of the newest `say` that may have played between two monotonic times."""
 
     @property
     def restarts(self) -> int:
-        """How many times the speech engine has broken down and gone on."""
+        """How many times the speech engine was restarted after a failure."""
 
     def check(self) -> None:
-        """See that the speech engine answers, and mend it where it does not; not during a `say`.
+        """Check that the speech engine answers, and restart it if not; never during a `say`.
 
         Raises:
-            ConfigError, SpeechError: it cannot be mended.
+            ConfigError, SpeechError: it cannot be restarted.
         """
 
     @property
     def started_at(self) -> float | None:
-        """The monotonic time (seconds) at which the newest `say` began to sound; None before."""
+        """The monotonic time (seconds) at which the newest `say` began to play; None before."""
 
     def say(
         self,
@@ -102,71 +104,77 @@ class SpeechOutput(Protocol):
         cancelled: Cancelled,
         await_leave: Callable[[], None] = lambda: None,
     ) -> None:
-        """Speak the sentences without gaps as they come; return when the last has sounded.
+        """Speak the sentences without gaps as they come; return when the last has been played.
 
-        `await_leave` is called when the first sound is ready; nothing sounds until it returns.
+        `await_leave` is called when the first sound is ready; nothing plays until it
+        returns.
 
         Raises:
             SpeechError: the speech engine failed twice in a row.
-            AudioDeviceError: the loudspeaker is gone.
+            AudioDeviceError: the loudspeaker is lost.
             OutputError: the file that receives the speech cannot be written.
         """
 
     def cue(self, name: str) -> bool:
-        """Sound a short tone at once: "trigger", "captured", "nothing" or "error"; any thread.
+        """Play the cue "trigger", "captured", "nothing" or "error" at once; any thread.
 
-        False where that is not possible before the loudspeaker has been looked after by `check`.
+        Returns:
+            False if the loudspeaker must be opened again first: see `check`.
         """
 
     def hold(self, seconds: float) -> None:
-        """Fall silent for so long, then go on, unless cancelled meanwhile; any thread."""
+        """Pause playback for so long, then go on, unless cancelled meanwhile; any thread."""
 
     def close(self) -> None:
-        """Fall silent at once and free the device and the child process."""
+        """Stop playback at once and free the device and the child process."""
 
 
 class Observer(Protocol):
-    """Who keeps something of what happens, because the user wants it; called by the loop."""
+    """An observer of events and audio; called from the main loop."""
 
-    def tell(self, event: Mapping[str, object]) -> None:
-        """Note an event, as followers get it."""
+    def on_event(self, event: Mapping[str, object]) -> None:
+        """An event, as subscribers get it."""
 
-    def sounded(self, chunk: AudioChunk) -> None:
-        """Note a chunk that was heard; what it made happen has been told."""
+    def on_audio(self, chunk: AudioChunk) -> None:
+        """A chunk of the microphone, after the events that it caused."""
 
-    def turn(self) -> None:
-        """Note that time has passed."""
+    def on_tick(self) -> None:
+        """Time has passed."""
 
     def close(self) -> None:
-        """Note that this is the end."""
+        """The daemon ends, or observes no more."""
 
 
 @dataclass(frozen=True)
 class ComponentUpdate:
-    """New parts to go on with, made while the old ones serve; None where the old one stays.
+    """New components, built while the old ones serve; None where the old one stays.
 
     Attributes:
-        speak_anew: lets the speaker go on with new parts; to be called between two `say`, in their
-            thread.
-        about: what `status` tells of settings and models from now on.
-        told: what has changed, in a sentence for the log.
+        status_info: what `status` reports of settings and models from now on.
+        summary: what has changed, in a sentence for the log.
+        source: the audio source.
+        recognition: the recognition.
+        generator: the generator.
+        reconfigure_speech: gives the speech output its new parts; to be called between two `say`,
+            in the thread that calls `say`.
+        observers: the observers.
         manners: how the conversation is steered by words.
-        done: has a result when the new parts are in their places.
+        done: done when the new components are in use.
     """
 
-    about: Mapping[str, object]
-    told: str
+    status_info: ComponentStatus
+    summary: str
     source: AudioSource | None = None
-    hearing: Recognition | None = None
+    recognition: Recognition | None = None
     generator: Generator | None = None
-    speak_anew: Callable[[], None] | None = None
-    keepers: Sequence[Observer] | None = None
+    reconfigure_speech: Callable[[], None] | None = None
+    observers: Sequence[Observer] | None = None
     manners: Manners | None = None
     done: Future[None] = field(default_factory=Future)
 
 
 @dataclass(frozen=True)
 class UpdateRejected:
-    """New settings or weights were not good, and the old ones stay; `reason` is a sentence."""
+    """New settings or weights were rejected, and the old ones stay; `reason` is a sentence."""
 
     reason: str

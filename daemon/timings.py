@@ -1,11 +1,11 @@
-"""The times of one reply."""
+"""The timings of one reply."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class TurnTimings:
-    """When a reply came about, in seconds since its seed was decided upon; None: it never did.
+    """Times in seconds since the end of turn was decided; None for what did not happen.
 
     What came before the decision is negative: the last voice always, and what was prepared.
 
@@ -14,8 +14,8 @@ class TurnTimings:
         first_token_seconds: the model has chosen its first token.
         first_sentence_seconds: the first sentence, or the first clause, is complete.
         first_sound_seconds: the first sample leaves the loudspeaker.
-        seconds: all is over.
-        prepared: whether it was begun while the user might still have gone on.
+        seconds: the reply has ended.
+        prepared: True if the reply was begun before the end of turn (preemptive generation).
     """
 
     last_voice_seconds: float | None = None
@@ -28,15 +28,15 @@ class TurnTimings:
 
 @dataclass(frozen=True)
 class TurnRecord:
-    """One reply: its number, how far it came, and its times once it is over."""
+    """One reply: its number, sentences so far, outcome, and its timings once it has ended."""
 
     number: int
     sentences: int = 0
     outcome: str = "under way"
     times: TurnTimings = field(default_factory=TurnTimings)
 
-    def in_words(self) -> str:
-        """A line without any word of what was said."""
+    def summary(self) -> str:
+        """Outcome and timings in one line, without a word of the conversation."""
         times = self.times
         parts = [
             ("last voice", times.last_voice_seconds),
@@ -45,7 +45,7 @@ class TurnRecord:
             ("first sound", times.first_sound_seconds),
             ("end", times.seconds),
         ]
-        told = ", ".join(f"{name} {at:+.2f} s" for name, at in parts if at is not None)
+        known = ", ".join(f"{name} {at:+.2f} s" for name, at in parts if at is not None)
         count = f"{self.sentences} sentence{'' if self.sentences == 1 else 's'}"
         prepared = ", prepared" if times.prepared else ""
-        return f"{self.outcome}, {count}{prepared}; from the decision: {told or 'nothing'}"
+        return f"{self.outcome}, {count}{prepared}; from the decision: {known or 'nothing'}"

@@ -1,7 +1,7 @@
-"""Glue to matplotlib, an extra: fonts, colours, PNG.
+"""Plots with matplotlib, an optional package: fonts, colours, PNG.
 
-Figures are drawn with the Agg canvas of their own, without pyplot and its global state. Characters
-that no font of this machine has are written as their bytes, never as empty boxes.
+Each figure has an Agg canvas of its own, without pyplot and its global state. Characters that no
+installed font has are written as their bytes, never as empty boxes.
 """
 
 import functools
@@ -27,7 +27,7 @@ def _matplotlib() -> Any:
 
 
 def labels(texts: Sequence[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
-    """Texts that the fonts here can draw, bytes in their place where not; and those fonts.
+    """Texts that the installed fonts can draw, else their bytes in hexadecimal; and those fonts.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
@@ -45,11 +45,11 @@ def labels(texts: Sequence[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
 
 
 def _best_font(wanted: frozenset[int]) -> str | None:
-    """The installed font that has most of these characters, if one has any."""
+    """The installed font that has the most of these code points; None if no font has any."""
     manager = _font_manager().fontManager
     counts = {}
     for entry in manager.ttflist:
-        boxes = entry.name.startswith("Last Resort")  # it draws one for everything there is
+        boxes = entry.name.startswith("Last Resort")  # draws a box for every character
         if entry.style == "normal" and entry.name not in counts and not boxes:
             counts[entry.name] = len(wanted & _glyphs(entry.fname))
     best = max(counts, key=lambda name: counts[name], default=None)
@@ -64,13 +64,14 @@ def _font_manager() -> Any:
 
 
 def _font_file(name: str) -> str:
+    """The path of the font of this name."""
     manager = _font_manager()
     return str(manager.findfont(manager.FontProperties(family=name)))
 
 
 @functools.cache
 def _glyphs(file: str) -> frozenset[int]:
-    """The code points that a font has; none where it cannot be read."""
+    """The code points that a font file has; none where it cannot be read."""
     try:
         return frozenset(_font_manager().get_font(file).get_charmap())
     except (OSError, RuntimeError, TypeError):
@@ -78,13 +79,13 @@ def _glyphs(file: str) -> frozenset[int]:
 
 
 def in_fonts(family: list[str]) -> "AbstractContextManager[None]":
-    """Drawing with these fonts, each where those before it lack a character."""
+    """Context that draws with these fonts, each where those before it lack a glyph."""
     context: AbstractContextManager[None] = _matplotlib().rc_context({"font.family": family})
     return context
 
 
 def new_figure(width: float, height: float, parts: int) -> tuple[Any, Any]:
-    """A figure of this size in inches, and its axes: one row of `parts`."""
+    """A figure of this size in inches, and its axes: `parts` in one row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")

@@ -1,10 +1,9 @@
 """The whole model: a decoder-only Transformer in the shape of Llama, small enough for a CPU.
 
-RMSNorm before each part, rotary positions, SwiGLU, no biases, one matrix for embedding and head.
-The shape equals that of the story models of llama2.c (https://github.com/karpathy/llama2.c), so
-that one of them can be the start of training; the manner is that of nanoGPT. Letters in shapes:
-B sequences, T new tokens, S tokens seen so far with the new ones, V vocabulary, C width, H heads,
-D = C / H, F hidden.
+RMSNorm before each part, rotary positions (RoPE), SwiGLU, no biases, one matrix for embedding and
+head. The shape equals that of the story models of llama2.c (https://github.com/karpathy/llama2.c),
+so that one of them can be the start of training; the style is that of nanoGPT. Letters in shapes:
+B sequences, T tokens, V vocabulary, C width, H heads, D = C / H, F hidden.
 
 Sources: Vaswani et al. 2017 (Transformer), Zhang & Sennrich 2019 (RMSNorm), Shazeer 2020 (SwiGLU),
 Su et al. 2021 (rotary positions), Touvron et al. 2023 (Llama).
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 NORM_EPSILON = 1e-5
 ROTARY_BASE = 10_000.0
-_LONGEST_PLAIN = 512  # tokens for which `attend` keeps what it needs for going backward
+_MAX_PLAIN_TOKENS = 512  # longest T for which `attend` keeps (T, T) weights for going backward
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,10 @@ class TransformerConfig:
 
     Attributes:
         vocabulary_size: V, the number of ids.
-        context_length: how many tokens it can look at.
+        context_length: the most tokens it can attend to.
         layers: blocks one after another.
-        heads: attention heads in each block; they share the width.
-        width: C, numbers that describe a token between blocks; an even multiple of `heads`.
+        heads: H, attention heads in each block; they share the width.
+        width: C, numbers that describe a token between blocks; an even multiple of H.
         hidden: F, the inner width of each block's MLP.
     """
 
@@ -49,90 +48,57 @@ class TransformerConfig:
             raise ValueError(f"no Transformer has the shape {sizes}")
 
 
-class Cache:
-    """Keys and values of the tokens seen so far, in buffers made once.
-
-    Attributes:
-        both: (layers, 2, B, H, context_length, D), keys and values in one.
-        keys, values: its two halves, (layers, B, H, context_length, D).
-        length: how many positions are filled.
-    """
-
-    def __init__(
-        self,
-        config: TransformerConfig,
-        batch: int = 1,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        head = config.width // config.heads
-        shape = (config.layers, 2, batch, config.heads, config.context_length, head)
-        self.both = torch.zeros(shape, device=device, dtype=dtype)
-        self.keys, self.values = self.both[:, 0], self.both[:, 1]
-        self.length = 0
-
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store keys and values (B, H, T, D) of new tokens; return all so far (B, H, S, D)."""
-        end = self.length + keys.size(2)
-        self.keys[layer, :, :, self.length : end] = keys
-        self.values[layer, :, :, self.length : end] = values
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
-
-
 def rotary_table(config: TransformerConfig) -> Tensor:
-    """Each position's angles as complex numbers of length 1, (context_length, D / 2)."""
-    head = config.width // config.heads
-    frequencies = ROTARY_BASE ** (-torch.arange(0, head, 2).float() / head)  # (D/2,)
-    angles = torch.outer(torch.arange(config.context_length).float(), frequencies)
-    return torch.polar(torch.ones_like(angles), angles)
+    """Rotations of each position as complex numbers of length 1, (context_length, D / 2).
+
+    Llama's code calls them `freqs_cis`.
+    """
+    head_width = config.width // config.heads  # D
+    frequencies = ROTARY_BASE ** (-torch.arange(0, head_width, 2).float() / head_width)  # (D/2,)
+    positions = torch.arange(config.context_length).float()  # (context_length,)
+    angles = torch.outer(positions, frequencies)  # (context_length, D/2)
+    return torch.polar(torch.ones_like(angles), angles)  # (context_length, D/2) complex
 
 
-def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Turn each pair of neighbours in x (B, H, T, D) by its angle; turns is (T, D / 2), complex."""
+def rotate(x: Tensor, rotations: Tensor) -> Tensor:
+    """Rotate each pair of neighbours in x (B, H, T, D) by rotations (T, D / 2), complex."""
     pairs = torch.view_as_complex(x.float().view(*x.shape[:-1], -1, 2))  # (B, H, T, D/2)
-    return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)  # (B, H, T, D)
+    return torch.view_as_real(pairs * rotations).flatten(-2).to(x.dtype)  # (B, H, T, D)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention in plain steps, (B, H, T, D) as are queries, keys and values.
+    """Causal attention in plain steps; queries, keys, values and result are (B, H, T, D).
 
-    On a CPU two and a half times as fast in training as torch's own, above all backward; that
-    one does not keep the (T, T) weights, which longer texts would drown in.
+    On a CPU it trains two and a half times as fast as torch's own, above all backward. torch's does
+    not keep the (T, T) weights, whose memory grows with the square of T.
     """
     b, h, t, d = q.shape
-    q, k, v = (x.reshape(b * h, t, d) for x in (q, k, v))
-    future = torch.full((t, t), -math.inf, device=q.device).triu(1).to(q.dtype)
+    q, k, v = (x.reshape(b * h, t, d) for x in (q, k, v))  # (B·H, T, D) each
+    future = torch.full((t, t), -math.inf, device=q.device).triu(1).to(q.dtype)  # (T, T)
     scores = torch.baddbmm(future, q, k.mT, alpha=1 / math.sqrt(d))  # (B·H, T, T)
-    return torch.bmm(scores.softmax(dim=-1), v).view(b, h, t, d)
+    return torch.bmm(scores.softmax(dim=-1), v).view(b, h, t, d)  # (B, H, T, D)
 
 
 class CausalSelfAttention(nn.Module):
     """Causal self-attention: each token gathers from itself and those before it."""
 
-    def __init__(self, config: TransformerConfig, layer: int) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.layer = layer
         self.heads = config.heads
         self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
         self.out = nn.Linear(config.width, config.width, bias=False)
 
-    def forward(self, x: Tensor, turns: Tensor, cache: Cache | None) -> Tensor:
-        """Mix x (B, T, C) across positions; the T tokens are appended to `cache`."""
+    def forward(self, x: Tensor, rotations: Tensor) -> Tensor:
+        """Mix x (B, T, C) across positions, with rotations (T, D / 2); (B, T, C)."""
         b, t, c = x.shape
         qkv = self.qkv(x).view(b, t, 3, self.heads, c // self.heads)  # (B, T, 3, H, D)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
-        q, k = rotate(q, turns), rotate(k, turns)
-        mask = None
-        if cache is not None:
-            k, v = cache.append(self.layer, k, v)  # (B, H, S, D) each
-            if t > 1 and cache.length:  # new token i sees the cached ones and the new up to itself
-                s = k.size(2)
-                mask = torch.ones(t, s, dtype=torch.bool, device=x.device).tril(s - t)  # (T, S)
-        if cache is None and q.requires_grad and q.is_cpu and t <= _LONGEST_PLAIN:
+        q, k = rotate(q, rotations), rotate(k, rotations)  # (B, H, T, D) each
+        # (B, H, T, D) x (B, H, D, T) -> (B, H, T, T); x (B, H, T, D) -> (B, H, T, D)
+        if q.requires_grad and q.is_cpu and t <= _MAX_PLAIN_TOKENS:
             y = attend(q, k, v)  # (B, H, T, D)
         else:
-            causal = t > 1 and mask is None
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, H, T, D)
         return self.out(y.transpose(1, 2).reshape(b, t, c))  # type: ignore[no-any-return]
 
 
@@ -145,7 +111,7 @@ class Mlp(nn.Module):
         self.down = nn.Linear(config.hidden, config.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform x (B, T, C)."""
+        """Transform x (B, T, C) to (B, T, C)."""
         gate, up = self.gate_up(x).chunk(2, dim=-1)  # (B, T, F) each
         return self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
 
@@ -153,30 +119,34 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """Pre-norm residual block: attention mixes across positions, the MLP within each."""
 
-    def __init__(self, config: TransformerConfig, layer: int) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.norm1 = nn.RMSNorm(config.width, eps=NORM_EPSILON)
-        self.attention = CausalSelfAttention(config, layer)
+        self.attention = CausalSelfAttention(config)
         self.norm2 = nn.RMSNorm(config.width, eps=NORM_EPSILON)
         self.mlp = Mlp(config)
 
-    def forward(self, x: Tensor, turns: Tensor, cache: Cache | None) -> Tensor:
-        """Transform x (B, T, C); keys and values of the T tokens are appended to `cache`."""
-        x = x + self.attention(self.norm1(x), turns, cache)  # (B, T, C)
+    def forward(self, x: Tensor, rotations: Tensor) -> Tensor:
+        """Transform x (B, T, C), with rotations (T, D / 2); (B, T, C)."""
+        x = x + self.attention(self.norm1(x), rotations)  # (B, T, C)
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
 
 class Transformer(nn.Module):
-    """Token ids to logits of the next token."""
+    """Token ids to logits of the next token.
+
+    In nanoGPT's names: `width` is n_embd, `context_length` block_size, `layers` n_layer, `heads`
+    n_head.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         """Build a model with random weights, drawn from torch's global generator."""
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)  # also the head
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.RMSNorm(config.width, eps=NORM_EPSILON)
-        self.register_buffer("turns", rotary_table(config), persistent=False)
+        self.register_buffer("rotations", rotary_table(config), persistent=False)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -187,27 +157,21 @@ class Transformer(nn.Module):
                 scale = 1 / math.sqrt(2 * self.config.layers) if residual else 1.0
                 nn.init.normal_(weight, std=0.02 * scale)
 
-    def states(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
-        """What the head reads, (B, T, C), after each of ids (B, T)."""
-        begin = cache.length if cache is not None else 0
-        end = begin + ids.size(1)
-        if end > self.config.context_length:
-            raise ValueError(f"{end} tokens exceed the context of {self.config.context_length}")
-        turns = self.get_buffer("turns")[begin:end]  # (T, D/2)
+    def states(self, ids: Tensor) -> Tensor:
+        """Hidden states (B, T, C), the head's input, after each of ids (B, T).
+
+        Raises:
+            ValueError: there are more tokens than the context holds.
+        """
+        t = ids.size(1)
+        if t > self.config.context_length:
+            raise ValueError(f"{t} tokens exceed the context of {self.config.context_length}")
+        rotations = self.get_buffer("rotations")[:t]  # (T, D/2)
         x = self.embedding(ids)  # (B, T, C)
         for block in self.blocks:
-            x = block(x, turns, cache)  # (B, T, C)
-        if cache is not None:
-            cache.length = end
+            x = block(x, rotations)  # (B, T, C)
         return self.norm(x)  # type: ignore[no-any-return]
 
-    def forward(self, ids: Tensor, cache: Cache | None = None, last_only: bool = False) -> Tensor:
-        """Logits (B, T, V) of the token after each of ids (B, T); (B, V) if `last_only`.
-
-        With a cache the ids continue what it holds, and it grows by T. Together they must not be
-        longer than the context.
-        """
-        x = self.states(ids, cache)  # (B, T, C)
-        if last_only:
-            x = x[:, -1]  # (B, C)
-        return F.linear(x, self.embedding.weight)  # (B, T, V) or (B, V)
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits (B, T, V) of the token after each of ids (B, T)."""
+        return F.linear(self.states(ids), self.embedding.weight)  # (B, T, V)

@@ -12,7 +12,7 @@ ROW = re.compile(r"^\| ([\w.-]+) \| (\d[\w.]*) \| (.+) \| (.+) \|$", re.M)
 
 
 def listed() -> dict[str, tuple[str, str, str]]:
-    text = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
+    text = (ROOT / "docs" / "lab" / "dependencies.md").read_text("utf-8")
     rows = [match.groups() for match in ROW.finditer(text)]
     return {canonicalize_name(row[0]): (row[1], row[2], row[3]) for row in rows}
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import click
 import pytest
@@ -59,8 +60,15 @@ def test_the_wheel_brings_the_man_page() -> None:
     assert data[MAN_PAGE] == "share/man/man1/afterword.1"
 
 
+def documents() -> list[Path]:
+    """Every document in the repository's root, docs/ and docs/lab/."""
+    return sorted(
+        file for folder in (".", "docs", "docs/lab") for file in (ROOT / folder).glob("*.md")
+    )
+
+
 def test_links_between_the_documents_lead_somewhere() -> None:
-    for file in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for file in documents():
         text = file.read_text("utf-8")
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", text):
             assert (file.parent / target).exists(), f"{file.name} links to {target}"

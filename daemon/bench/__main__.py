@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -27,6 +26,7 @@ from config.errors import AfterwordError, AudioDeviceError, ControlError
 from daemon.bench import interruption, soak
 from daemon.bench.virtual_audio import SoundServer, missing_programs
 from daemon.control import client
+from daemon.control.status import LastTurn, Status
 
 Samples = npt.NDArray[np.int16]
 
@@ -171,7 +171,7 @@ def _wait_until_listening(process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(AfterwordError):
-            if client.ask("status")["state"] == "listening":
+            if client.status()["state"] == "listening":
                 return
         time.sleep(0.2)
     raise ControlError("The daemon does not come up; see what it says above.")
@@ -207,7 +207,9 @@ def _exchange(server: SoundServer, wav: Path) -> Exchange | None:
         time.sleep(SETTLE_SECONDS)
         voiced = said.sounding(begin)
         sounded = heard.sounding(begin)
-    if turn is None or turn["last_voice_seconds"] is None or not len(voiced) or not len(sounded):
+    if turn is None or turn["first_sound_seconds"] is None:
+        return None
+    if turn["last_voice_seconds"] is None or not len(voiced) or not len(sounded):
         return None
     return Exchange(
         turn["first_sound_seconds"],
@@ -217,27 +219,27 @@ def _exchange(server: SoundServer, wav: Path) -> Exchange | None:
     )
 
 
-def _finished_turn(before: object) -> dict[str, Any] | None:
+def _finished_turn(before: object) -> LastTurn | None:
     """What `status` tells of a turn that has begun after so many and is over, if one comes."""
     deadline = time.monotonic() + REPLY_SECONDS
     patience = time.monotonic() + 20.0  # for words to be understood at all
     while time.monotonic() < deadline:
         status = _status()
         turn = status["last_turn"]
-        if status["replies"] != before and isinstance(turn, dict) and turn["seconds"] is not None:
-            return turn if turn["first_sound_seconds"] is not None else None
+        if status["replies"] != before and turn and turn["seconds"] is not None:
+            return turn
         if status["replies"] == before and time.monotonic() > patience:
             return None
         time.sleep(0.3)
     return None
 
 
-def _status() -> Mapping[str, object]:
+def _status() -> Status:
     """A machine that is busy with other things may take several attempts."""
     for _ in range(5):
         with suppress(ControlError):
-            return client.ask("status")
-    return client.ask("status")
+            return client.status()
+    return client.status()
 
 
 def _load(process: int, server: SoundServer, wav: Path | None, seconds: float) -> float:

@@ -24,8 +24,11 @@ from config.settings import Settings
 from daemon import components
 from daemon.bench import resumption
 from daemon.bench.resumption import CHUNK, RATE, ROOM_LEVEL, USERS, at_rate
-from daemon.conversation.conversation import REPLY_PAUSE_SECONDS
-from daemon.conversation.responder import AHEAD_SECONDS, BEHIND_SECONDS
+from daemon.conversation.conversation import (
+    ECHO_AFTER_SECONDS,
+    ECHO_BEFORE_SECONDS,
+    REPLY_PAUSE_SECONDS,
+)
 from daemon.conversation.state_machine import (
     CancelCapture,
     CancelReply,
@@ -182,9 +185,9 @@ def _serve(
         pcm = np.clip(block, -32_768, 32_767).astype(np.int16).tobytes()
         for event in hearing.feed(AudioChunk(pcm, RATE, clock + now)):
             heard_at = getattr(event, "at_seconds", clock + now) - clock
-            earliest = heard_at - BEHIND_SECONDS - len(held) * REPLY_PAUSE_SECONDS
-            sounding = words_between(reply.said, earliest, heard_at + AHEAD_SECONDS)
-            state = replace(state, sounding=sounding)
+            earliest = heard_at - ECHO_BEFORE_SECONDS - len(held) * REPLY_PAUSE_SECONDS
+            sounding = words_between(reply.said, earliest, heard_at + ECHO_AFTER_SECONDS)
+            state = replace(state, playing_words=sounding)
             after, orders = step(state, event)
             if CancelReply() in orders:
                 cancelled.append(now)

@@ -24,7 +24,7 @@ from daemon.systemd import unit
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def status(as_json: bool) -> None:
     """Show what the daemon is doing."""
-    answer = client.ask("status")
+    answer = client.status()
     click.echo(json.dumps(answer, ensure_ascii=False) if as_json else "\n".join(in_lines(answer)))
 
 
@@ -107,7 +107,7 @@ def history(as_json: bool, clear: bool) -> None:
             "Nothing is kept; `history: {enabled: true}` in your settings does it.", err=True
         )
     for exchange in log.read(file):
-        click.echo(json.dumps(exchange, ensure_ascii=False) if as_json else log.in_words(exchange))
+        click.echo(json.dumps(exchange, ensure_ascii=False) if as_json else log.as_text(exchange))
 
 
 @click.group()

@@ -104,8 +104,8 @@ def _run() -> int:
 
 def _fail(message: str, exit_code: int) -> int:
     """Print the sentence with which the program ends; its exit code."""
-    from daemon.systemd.journal import last_words  # imports logging
+    from daemon.systemd.journal import format_error  # imports logging
 
     with contextlib.suppress(OSError):
-        click.echo(last_words(message), err=True)
+        click.echo(format_error(message), err=True)
     return exit_code

@@ -1,5 +1,6 @@
 """The options of every command that reads settings, and the settings that they give."""
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import click
 from config.languages import LANGUAGES
 from config.load import Loaded, load
 from daemon.systemd import journal
+
+log = logging.getLogger(__name__)
 
 FILE = click.Path(path_type=Path)
 
@@ -33,13 +36,15 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def load_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> Loaded:
-    """Settings from all layers; sets up logging at their level.
+    """Settings from all layers; sets up logging at their level, and logs which keys are deprecated.
 
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range.
     """
     loaded = read_settings(config_file, flags, language)
-    journal.set_up(loaded.settings.log.level)
+    journal.configure(loaded.settings.log.level)
+    for notice in loaded.notices:
+        log.warning(notice)
     return loaded
 
 

@@ -17,14 +17,15 @@ from config.settings import Settings
 from daemon import components, mute
 from daemon.cli.help import examples, translate
 from daemon.cli.options import FILE, load_settings, read_settings, settings_options
+from daemon.control.lock import single_instance_lock
 from daemon.control.protocol import socket_path
-from daemon.control.server import ControlServer, hold
-from daemon.keepers import open_observers
+from daemon.control.server import ControlServer
 from daemon.loop.main_loop import MainLoop, Summary
 from daemon.loop.options import LoopOptions
 from daemon.observers.console import Console
 from daemon.reload.reloader import Reloader, stamp_of
 from daemon.systemd.notify import Notifier
+from model.inference.loading import load_weights
 
 
 @click.command(
@@ -65,11 +66,11 @@ def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
     """Answer a recording to its end, and print the exchange."""
     _refuse_overwriting(wav, out)
     source = components.open_source(settings, wav)
-    hearing = components.open_recognition(settings)
-    generator = components.open_generator(settings)
-    speaker = components.open_speech_output(settings, out)
+    recognition = components.open_recognition(settings)
+    generator, _ = load_weights(settings)
+    speech = components.open_speech_output(settings, out)
     options = LoopOptions(manners=components.open_manners(settings))
-    loop = MainLoop(source, hearing, generator, speaker, Console(sys.stdout), options)
+    loop = MainLoop(source, recognition, generator, speech, Console(sys.stdout), options)
     install_signal_handlers(loop)
     _explain_no_reply(loop.run(), wav, _either(settings.trigger.phrases))
 
@@ -85,32 +86,32 @@ def run_microphone(
     """
     settings = loaded.settings
     hang_ups = _note_hang_ups()
-    with hold(socket_path()) as restarts:
+    with single_instance_lock(socket_path()) as restarts:
         stamp = stamp_of(loaded)
-        parts = components.open_components(settings, out, patient=wait_for_microphone)
-        reloader = Reloader(read, loaded, parts, stamp)
+        built = components.open_components(settings, out, wait_for_microphone=wait_for_microphone)
+        reloader = Reloader(read, loaded, built, stamp)
         console = Console(sys.stdout) if sys.stdout.isatty() else None
         options = LoopOptions(
-            patient=wait_for_microphone,
+            wait_for_microphone=wait_for_microphone,
             muted=mute.is_muted(),
-            remember_muted=mute.remember,
-            opened=_print_greeting,
-            about=parts.about(settings),
+            save_muted=mute.remember,
+            on_listening=_print_greeting,
+            status_info=built.status_info(settings),
             notifier=Notifier(),
-            reload=reloader.reload,
+            begin_reload=reloader.begin_reload,
             restarts=restarts,
-            keepers=open_observers(settings),
+            observers=components.open_observers(settings),
             manners=components.open_manners(settings),
         )
         loop = MainLoop(
-            parts.source, parts.hearing, parts.generator, parts.speaker, console, options
+            built.source, built.recognition, built.generator, built.speech, console, options
         )
         install_signal_handlers(loop)
         _reload_on_hang_up(loop)
         if hang_ups:
             loop.reload()
-        reloader.start(loop.change)
-        with closing(reloader), closing(ControlServer(socket_path(), loop.ask)):
+        reloader.start(loop.inbox.put)
+        with closing(reloader), closing(ControlServer(socket_path(), loop.inbox.ask)):
             if options.muted:
                 click.echo("Muted. `afterword unmute` opens the microphone.", err=True)
             loop.run()

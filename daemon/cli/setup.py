@@ -64,12 +64,12 @@ def doctor(
         from daemon.doctor import trigger_phrase
 
         settings = load_settings(config_file, flags, language).settings
-        trigger_phrase.tell(trigger_phrase.judge(settings, phrase, positives, negatives))
+        trigger_phrase.print_lines(trigger_phrase.judge(settings, phrase, positives, negatives))
         return
     from daemon.doctor import report
 
     findings = report.examine(config_file, flags, language, sound=not no_sound)
-    sys.exit(report.tell(findings, as_json=as_json))
+    sys.exit(report.print_report(findings, as_json=as_json))
 
 
 @click.command(
@@ -95,10 +95,10 @@ def devices(
     column, the one in the second, or an unmistakable part of one. The level of each microphone is
     measured for half a second.
     """
-    from daemon.doctor.devices import tell
+    from daemon.doctor.devices import print_devices
 
     settings = load_settings(config_file, flags, language).settings
-    tell(settings, as_json=as_json, listen=not no_level)
+    print_devices(settings, as_json=as_json, listen=not no_level)
 
 
 @click.command(epilog=examples("afterword config", "afterword config | grep voice -A 4"))

@@ -1,9 +1,8 @@
 """`afterword weights`: lists weights, restores earlier ones, and asks the daemon to reload."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,6 +11,7 @@ from config.settings import Settings
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options
 from daemon.control import client
+from daemon.control.status import Status
 from model.checkpoints import store
 from model.checkpoints.store import SHIPPED, WeightsInfo
 
@@ -69,16 +69,12 @@ def use_weights(
 
 def list_weights(settings: Settings) -> None:
     """Print name, date, size, language, quality and provenance of each; mark the one in use."""
-    status = _daemon_status()
-    serves = status.get("language") == settings.language
-    used = status.get("models", {}).get("weights") if serves else None
-    name = status.get("weights", {}).get("name") if serves else None
+    status = _daemon_status(settings.language)
+    used = (status["weights"]["name"], status["models"]["weights"]) if status else None
     for info in _all(settings):
-        in_use = (
-            (info.name, str(info.path)) == (name, used) if serves else info.path == _next(settings)
-        )
+        in_use = (info.name, str(info.path)) == used if used else info.path == _next(settings)
         click.echo(_line(info, in_use))
-    if serves and (reason := status.get("refused")):
+    if status and (reason := status["refused"]):
         click.echo(f"Refused: {reason}", err=True)
 
 
@@ -89,12 +85,13 @@ def _name_of_previous(settings: Settings) -> str:
     return earlier[0].name
 
 
-def _daemon_status() -> Mapping[str, Any]:
-    """The answer to `status`; empty if no daemon runs or answers, so that the files decide."""
+def _daemon_status(language: str) -> Status | None:
+    """The status of a daemon that serves this language; None if no such daemon answers."""
     try:
-        return client.ask("status")
+        status = client.status()
     except AfterwordError:
-        return {}
+        return None
+    return status if status.get("language") == language else None
 
 
 def _next(settings: Settings) -> Path:

@@ -31,7 +31,7 @@ def wyoming(
     """Continue and speak texts for Home Assistant and other Wyoming clients."""
     settings = load_settings(config_file, flags, language).settings
     try:
-        from daemon import wyoming_server as server
+        from daemon.wyoming import server
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             'Wyoming needs its library; `pip install "afterword[wyoming]"` brings it.'
@@ -39,5 +39,5 @@ def wyoming(
     place = server.check_uri(uri, exposed=expose)
     generator = components.open_generator(settings)
     with closing(components.open_engine(settings)) as engine:
-        house = server.House(generator, engine, server.describe(settings))
-        server.serve(place, house, lambda line: click.echo(line, err=True))
+        shared = server.Shared(generator, engine, server.describe(settings))
+        server.serve(place, shared, lambda line: click.echo(line, err=True))

@@ -1,15 +1,18 @@
-"""Talks to a running daemon. Imports little, so that every command answers at once."""
+"""The control socket's client: talks to a running daemon. Imports little, to start fast."""
 
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
-from typing import IO
+from typing import IO, TYPE_CHECKING, cast
 
 from config.errors import ControlError, NotRunningError, RefusedError
 from daemon.control.protocol import LINE_BYTES, read_answer, request_line, socket_path
 
+if TYPE_CHECKING:
+    from daemon.control.status import Status
+
 ANSWER_SECONDS = 5.0
-RELOAD_SECONDS = 65.0  # new models are loaded before it is answered
+RELOAD_SECONDS = 65.0  # new models are loaded before the answer
 EVENT_BYTES = 1024 * 1024
 
 
@@ -18,36 +21,45 @@ def ask(command: str, **arguments: str) -> Mapping[str, object]:
 
     Raises:
         NotRunningError: no daemon listens.
-        RefusedError: it will not do that.
-        ControlError: it failed, or gave no answer in time.
+        RefusedError: the daemon refused the command.
+        ControlError: the command failed, or was not answered in time.
     """
-    with _asked(command, arguments) as (_, _, result):
+    with _sent(command, arguments) as (_, _, result):
         return result
 
 
-def follow(command: str = "follow") -> Iterator[bytes]:
-    """The daemon's events as they happen, each a line of JSON, until it ends.
-
-    `command` may be "watch", which tells the level of the microphone, too.
+def status() -> "Status":
+    """The daemon's status.
 
     Raises:
         As `ask`.
     """
-    with _asked(command, {}) as (connection, stream, _):
+    return cast("Status", ask("status"))
+
+
+def follow(command: str = "follow") -> Iterator[bytes]:
+    """Yield the daemon's events as they happen, each a line of JSON, until the daemon ends.
+
+    `command` may be "watch", which adds the level of the microphone.
+
+    Raises:
+        As `ask`.
+    """
+    with _sent(command, {}) as (connection, stream, _):
         connection.settimeout(None)
         while line := stream.readline(EVENT_BYTES):
             yield line
 
 
 @contextlib.contextmanager
-def _asked(
+def _sent(
     command: str, arguments: Mapping[str, str]
 ) -> Iterator[tuple[socket.socket, IO[bytes], Mapping[str, object]]]:
     seconds = RELOAD_SECONDS if command == "reload" else ANSWER_SECONDS
     with _connected() as connection, connection.makefile("rb") as stream:
         connection.settimeout(seconds)
         try:
-            with contextlib.suppress(BrokenPipeError):  # it may have answered without listening
+            with contextlib.suppress(BrokenPipeError):  # refused before it was read
                 connection.sendall(request_line(command, arguments))
             line = stream.readline(LINE_BYTES)
         except TimeoutError as error:

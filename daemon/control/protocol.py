@@ -1,4 +1,4 @@
-"""The language of the control socket: JSON, one object a line. docs/control.md describes it."""
+"""The protocol of the control socket: JSON, one object a line; see docs/control.md."""
 
 import json
 import os
@@ -46,20 +46,20 @@ class Request:
 
 
 def socket_path() -> Path:
-    """Where the daemon of this user listens."""
+    """The path at which this user's daemon listens."""
     return runtime_folder() / "control.sock"
 
 
 def request_line(command: str, arguments: Mapping[str, str]) -> bytes:
-    """A request, as the client sends it."""
+    """Encode a request; for the client."""
     return _line({"version": VERSION, "command": command, **arguments})
 
 
 def read_request(line: bytes) -> Request:
-    """A request, as the daemon reads it.
+    """Decode a request; for the daemon.
 
     Raises:
-        RefusedError: it is not one we know.
+        RefusedError: the line holds no valid request.
     """
     content = _object(line)
     if content is None:
@@ -78,28 +78,28 @@ def read_request(line: bytes) -> Request:
 
 
 def answer_line(result: Mapping[str, object]) -> bytes:
-    """The answer to a command that was obeyed."""
+    """Encode the answer to a command that succeeded."""
     return _line({"version": VERSION, "ok": True, "result": result})
 
 
 def error_line(error: Exception) -> bytes:
-    """The answer to one that was not; faults of ours are not described."""
+    """Encode the answer to a command that failed; a bug of the daemon is not described."""
     kind = next((kind for kind, of in _KINDS.items() if isinstance(error, of)), "failed")
     message = str(error) if isinstance(error, AfterwordError) else "The daemon failed; see its log."
     return _line({"version": VERSION, "ok": False, "error": kind, "message": message})
 
 
 def event_line(event: Mapping[str, object]) -> bytes:
-    """One event, for those who follow."""
+    """Encode an event, for subscribers."""
     return _line(event)
 
 
 def read_answer(line: bytes) -> Mapping[str, object]:
-    """The result in an answer, as the client reads it.
+    """Decode an answer and return its result; for the client.
 
     Raises:
-        RefusedError, NotRunningError: the daemon will not do it.
-        ControlError: it failed, or the answer makes no sense.
+        RefusedError, NotRunningError: the daemon refused the command.
+        ControlError: the command failed, or the answer cannot be read.
     """
     content = _object(line)
     result = content.get("result") if content else None
@@ -111,15 +111,15 @@ def read_answer(line: bytes) -> Mapping[str, object]:
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:
-    """Process and user number of the other side, as the kernel vouches for them."""
+    """Process and user number of the other side, from the kernel (SO_PEERCRED)."""
     layout = struct.Struct("3i")  # struct ucred: pid, uid, gid
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size)
     pid, uid, _ = layout.unpack(data)
     return pid, uid
 
 
-def is_ours(connection: socket.socket) -> bool:
-    """Whether the other side is the same user."""
+def is_same_user(connection: socket.socket) -> bool:
+    """True if the other side runs as the same user."""
     return peer(connection)[1] == os.geteuid()
 
 

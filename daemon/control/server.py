@@ -1,22 +1,18 @@
-"""The control socket: takes requests of the same user and hands them to the loop.
+"""The control socket's server: hands requests of the same user to the main loop.
 
-One request a connection. A client is bounded in everything: how many there are, how long its line
-may be, how long it may take to send it and to read the answer. Whatever it does, the loop never
-waits for it.
+One request a connection. Clients are bounded in number, in the length of a line, and in the time
+to send a request and to read the answer. The loop never waits for a client.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
-import queue
 import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
 
 from config.errors import AfterwordError, OutputError, RefusedError
 from daemon.control.protocol import (
@@ -25,110 +21,25 @@ from daemon.control.protocol import (
     answer_line,
     error_line,
     event_line,
-    is_ours,
+    is_same_user,
     read_request,
 )
+from daemon.control.subscriber import SUBSCRIBERS, Subscriber
 
 log = logging.getLogger(__name__)
 
-CLIENTS = 16  # at a time, those who follow included
-CLIENT_SECONDS = 2.0  # to send a request, and again to take in the answer
-CLOSE_SECONDS = 0.5  # for all of them together, when we end
-FOLLOW_EVENTS = 256  # that may wait for one who reads slowly
+CLIENTS = 16  # at a time, subscribers included
+CLIENT_SECONDS = 2.0  # to send a request, and again to read the answer
+CLOSE_SECONDS = 0.5  # for all clients together, when the daemon ends
 
-Event = Mapping[str, object]
-Ask = Callable[[Request, "Subscriber | None"], Mapping[str, object]]
-
-
-class Subscriber:
-    """A queue of events for one client; the loop puts, the client's thread takes."""
-
-    def __init__(self, levels: bool = False) -> None:
-        """`levels`: tell this one the level of the microphone, too, several times a second."""
-        self._events: queue.Queue[Event | None] = queue.Queue(FOLLOW_EVENTS)
-        self.levels = levels
-        self.gone = False
-        """True when the client has left, or reads too slowly to be waited for."""
-
-    def tell(self, event: Event) -> None:
-        """Put one more event, never waiting."""
-        try:
-            self._events.put_nowait(event)
-        except queue.Full:
-            self.gone = True
-
-    def next(self, seconds: float) -> Event | None:
-        """The next event; None if there is none within `seconds`."""
-        try:
-            return self._events.get(timeout=seconds)
-        except queue.Empty:
-            return None
-
-
-# The commands that keep the connection, and what they want to be told.
-SUBSCRIBERS: Mapping[str, Callable[[], Subscriber]] = {
-    "follow": Subscriber,
-    "watch": lambda: Subscriber(levels=True),
-}
-
-
-@contextlib.contextmanager
-def hold(path: Path) -> Iterator[int]:
-    """Be the only daemon of this user, and own the folder of `path`, until the block ends.
-
-    The kernel frees the lock however a process ends, so what a dead daemon left is no obstacle.
-
-    Yields:
-        how many daemons died or failed since one ended in order.
-
-    Raises:
-        RefusedError: another daemon runs.
-        OutputError: the folder cannot be made.
-    """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.chmod(0o700)
-        lock = path.with_suffix(".lock").open("a+", encoding="ascii")
-    except OSError as error:
-        raise OutputError(
-            f"The folder {path.parent} for the control socket cannot be used: {error.strerror}."
-        ) from error
-    with lock:
-        restarts = _lock(lock, path)
-        try:
-            yield restarts
-        except (SystemExit, KeyboardInterrupt):
-            lock.truncate(0)
-            raise
-        lock.truncate(0)  # not by one that dies or fails
-
-
-def _lock(lock: IO[str], path: Path) -> int:
-    """Lock the file and write our number into it, and how many died before us."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        held = False
-    except OSError:
-        held = True
-    lock.seek(0)
-    left = lock.read(40).split()
-    if held:
-        raise RefusedError(
-            f"Afterword is running already: process {left[0] if left else 'unknown'} holds "
-            f"{path}; end it with `afterword stop`."
-        )
-    restarts = int(left[1]) + 1 if len(left) == 2 and left[1].isdecimal() else 0
-    lock.truncate(0)
-    with contextlib.suppress(OSError):  # a full disk: the lock itself needs no room
-        os.write(lock.fileno(), f"{os.getpid()} {restarts}\n".encode())
-    return restarts
+Ask = Callable[[Request, Subscriber | None], Mapping[str, object]]
 
 
 class ControlServer:
-    """Listens at a path that we hold; `close` ends all threads and removes the socket."""
+    """Listens at a path whose lock is held; `close` ends all threads and removes the socket."""
 
     def __init__(self, path: Path, ask: Ask) -> None:
-        """`ask` hands a request to the loop and returns its answer; it is called in our threads.
+        """`ask` hands a request to the loop and returns its answer; called in a thread per client.
 
         Raises:
             OutputError: the socket cannot be made.
@@ -142,7 +53,7 @@ class ControlServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving, when those who wait have had their answer."""
+        """Stop serving, after the requests under way have been answered."""
         self._closing.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes `accept`
@@ -177,34 +88,34 @@ class ControlServer:
 
     def _answer(self, connection: socket.socket) -> None:
         try:
-            if not is_ours(connection):
+            if not is_same_user(connection):
                 raise RefusedError("Only the user who runs the daemon may control it.")
             request = read_request(_read_line(connection))
-            follower = SUBSCRIBERS.get(request.command, lambda: None)()
-            answer = answer_line(self._ask(request, follower))
+            subscriber = SUBSCRIBERS.get(request.command, lambda: None)()
+            answer = answer_line(self._ask(request, subscriber))
         except AfterwordError as error:
             connection.sendall(error_line(error))
             return
-        except Exception as error:  # a fault of ours must not end the daemon
+        except Exception as error:  # a bug must not end the daemon
             log.exception("a control request failed")
             connection.sendall(error_line(error))
             return
         connection.sendall(answer)
-        if follower is not None:
-            self._follow(connection, follower)
+        if subscriber is not None:
+            self._send_events(connection, subscriber)
 
-    def _follow(self, connection: socket.socket, follower: Subscriber) -> None:
+    def _send_events(self, connection: socket.socket, subscriber: Subscriber) -> None:
         try:
-            while not (self._closing.is_set() or follower.gone or _has_left(connection)):
-                event = follower.next(0.25)
+            while not (self._closing.is_set() or subscriber.disconnected or _hung_up(connection)):
+                event = subscriber.next(0.25)
                 if event is not None:
                     connection.sendall(event_line(event))
         finally:
-            follower.gone = True
+            subscriber.disconnected = True
 
 
 def _listen(path: Path) -> socket.socket:
-    """A listening socket that only this user can reach; an old one is of a dead daemon."""
+    """A listening socket that only this user can reach; it replaces a dead daemon's."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)
@@ -222,7 +133,7 @@ def _listen(path: Path) -> socket.socket:
 
 
 def _read_line(connection: socket.socket) -> bytes:
-    """One line, however slowly it comes, but not for ever."""
+    """One line, however slowly it comes, within `CLIENT_SECONDS`."""
     deadline = time.monotonic() + CLIENT_SECONDS
     data = b""
     while not data.endswith(b"\n"):
@@ -243,8 +154,8 @@ def _read_line(connection: socket.socket) -> bytes:
     return data
 
 
-def _has_left(connection: socket.socket) -> bool:
-    """Whether the client has closed its side."""
+def _hung_up(connection: socket.socket) -> bool:
+    """True if the client has closed its side."""
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP)
     return bool(poll.poll(0))

@@ -1,19 +1,117 @@
-"""A status as people read it."""
+"""The daemon's status: its type, as JSON carries it over the control socket, and its text form."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import asdict, fields
+from typing import TypedDict, cast
 
 from daemon.timings import TurnRecord, TurnTimings
 
 
-def in_lines(status: Mapping[str, Any]) -> Iterator[str]:
-    """The answer to `status`, line by line."""
+class Devices(TypedDict):
+    """The devices in use.
+
+    Attributes:
+        input: the microphone, as the settings name it; None for the default one.
+        output: the loudspeaker, likewise.
+        model: where the language model computes: "cpu", "cuda", "mps".
+    """
+
+    input: int | str | None
+    output: int | str | None
+    model: str
+
+
+class Weights(TypedDict):
+    """The language model's weights.
+
+    Attributes:
+        made_at: Unix time in seconds.
+        bits_per_byte: loss on the held-out texts of their training; None if not known.
+    """
+
+    name: str
+    made_at: int
+    bits_per_byte: float | None
+
+
+class LastTurn(TypedDict):
+    """The newest reply: the fields of `TurnRecord` and `TurnTimings` side by side."""
+
+    number: int
+    sentences: int
+    outcome: str
+    last_voice_seconds: float | None
+    first_token_seconds: float | None
+    first_sentence_seconds: float | None
+    first_sound_seconds: float | None
+    seconds: float | None
+    prepared: bool
+
+
+class Counts(TypedDict):
+    """Counted by the event publisher since the start."""
+
+    triggers: int
+    replies: int
+    failures: int
+    last_turn: LastTurn | None
+
+
+class ComponentStatus(TypedDict, total=False):
+    """Settings, devices and models in force; without a key where the loop was given none.
+
+    Attributes:
+        phrases: the trigger phrases.
+        models: path of each model, by kind: "hearing", "weights".
+        voice: name of the voice.
+    """
+
+    language: str
+    phrases: list[str]
+    devices: Devices
+    models: dict[str, str]
+    weights: Weights
+    voice: str
+
+
+class Status(Counts, ComponentStatus):
+    """The answer to the command `status`.
+
+    Attributes:
+        state: a phase of the conversation, "muted", or why the microphone is waited for.
+        microphone: "open", "muted", or why it gives no sound.
+        drops: blocks of sound lost because the loop was late.
+        restarts: how often each part came back: "daemon", "speech", "microphone".
+        speech: "ready", or why the speech engine does not work.
+        reloading: True while a reload is under way.
+        refused: why the newest settings or weights are not in force; None if they are.
+    """
+
+    state: str
+    pid: int
+    uptime_seconds: float
+    microphone: str
+    drops: int
+    restarts: dict[str, int]
+    speech: str
+    reloading: bool
+    refused: str | None
+
+
+def last_turn(record: TurnRecord) -> LastTurn:
+    """A turn's record as `status` carries it."""
+    content = {**asdict(record), **asdict(record.times)}
+    del content["times"]
+    return cast(LastTurn, content)
+
+
+def in_lines(status: Status) -> Iterator[str]:
+    """The status as text, line by line."""
     phrases = " or ".join(f'"{phrase}"' for phrase in status.get("phrases", []))
-    yield str(status["state"])
+    devices: Mapping[str, object] = status.get("devices") or {}
+    yield status["state"]
     yield f"  trigger     {phrases}"
-    yield f"  running     {_duration(status['uptime_seconds'])}, process {status.get('pid')}"
-    devices = status.get("devices", {})
+    yield f"  running     {_duration(status['uptime_seconds'])}, process {status['pid']}"
     yield f"  microphone  {_name(devices.get('input'))}: {status['microphone']}"
     yield f"  speaker     {_name(devices.get('output'))}, voice {status.get('voice')}"
     for kind, path in status.get("models", {}).items():
@@ -23,25 +121,28 @@ def in_lines(status: Mapping[str, Any]) -> Iterator[str]:
         quality = "" if bits is None else f", {bits:g} bits/byte on its held-out texts"
         yield f"              ({weights['name']}{quality})"
     yield f"  device      {devices.get('model')}"
-    restarts = status.get("restarts", {})
     yield (
         f"  so far      {status['triggers']} triggers, {status['replies']} replies, "
         f"{status['failures']} failed, {status['drops']} blocks of sound dropped"
     )
-    yield "  restarts    " + ", ".join(f"{name} {count}" for name, count in restarts.items())
-    if status.get("speech", "ready") != "ready":
+    restarts = status["restarts"].items()
+    yield "  restarts    " + ", ".join(f"{name} {count}" for name, count in restarts)
+    if status["speech"] != "ready":
         yield f"  speech      {status['speech']}"
-    if status.get("reloading"):
+    if status["reloading"]:
         yield "  reload      under way"
-    if reason := status.get("refused"):
+    if reason := status["refused"]:
         yield f"  refused     {reason}"
-    if turn := status.get("last_turn"):
-        yield f"  last reply  {_reply(turn)}"
+    if turn := status["last_turn"]:
+        yield f"  last reply  {_record(turn).summary()}"
 
 
-def _reply(turn: Mapping[str, Any]) -> str:
-    times = TurnTimings(**{field.name: turn[field.name] for field in fields(TurnTimings)})
-    return TurnRecord(turn["number"], turn["sentences"], turn["outcome"], times).in_words()
+def _record(turn: LastTurn) -> TurnRecord:
+    """The inverse of `last_turn`."""
+    content: Mapping[str, object] = {**turn}
+    times = {field.name: content[field.name] for field in fields(TurnTimings)}
+    timings = TurnTimings(**times)  # type: ignore[arg-type]
+    return TurnRecord(turn["number"], turn["sentences"], turn["outcome"], timings)
 
 
 def _name(device: object) -> str:

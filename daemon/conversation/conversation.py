@@ -1,11 +1,11 @@
-"""The conversation: what is heard goes through the session's table, and its orders are obeyed."""
+"""The conversation: events go through the state machine, and its orders are carried out."""
 
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from audio.events import Event as HearingEvent
+from audio.events import Event as RecognitionEvent
 from audio.events import Partial
 from audio.manners import Manners
 from audio.pcm import CHUNK_SECONDS, AudioChunk
@@ -28,82 +28,90 @@ from daemon.conversation.state_machine import (
     UserEvent,
     step,
 )
-from daemon.ports import ComponentUpdate, Recognition
+from daemon.ports import ComponentUpdate, Recognition, SpeechOutput
 
-REPLY_PAUSE_SECONDS = 1.2  # a reply is silent for so long where a trigger may be on its way
-ECHO_SECONDS = 0.5  # after a reply, in which a room still sounds of it
-RECENT_SECONDS = 1.6  # what a new hearing hears again, lest a phrase half said be lost
+REPLY_PAUSE_SECONDS = 1.2  # a reply pauses for so long if a trigger phrase is suspected
+ECHO_SECONDS = 0.5  # reverberation after a reply
+# A phrase that was recognised now may have sounded in this window before and after the moment: it
+# takes a phrase and a second of delay, and sound may be earlier than computed.
+ECHO_BEFORE_SECONDS, ECHO_AFTER_SECONDS = 2.2, 0.4
+RECENT_SECONDS = 1.6  # fed again to a new recognition, so that a phrase half said is not lost
 
 
 class Conversation:
-    """Hearing, session and replier together; owned by the loop.
+    """Joins recognition, state machine and responder; for the loop's thread.
 
     Attributes:
-        state: where it stands.
+        state: the state of the state machine.
     """
 
     def __init__(
         self,
-        hearing: Recognition,
-        replier: Responder,
-        chronicle: EventPublisher,
+        recognition: Recognition,
+        responder: Responder,
+        speech: SpeechOutput,
+        publisher: EventPublisher,
         manners: Manners,
         *,
         live: bool,
     ) -> None:
-        """`live` tells that time passes by itself (a microphone), and does not wait (a file)."""
+        """`live`: True for a microphone, which is real-time; False for a file."""
         self.state = State()
-        self._hearing = hearing
-        self._replier = replier
-        self._chronicle = chronicle
+        self._recognition = recognition
+        self._responder = responder
+        self._speech = speech
+        self._publisher = publisher
         self._manners = manners
         self._live = live
         self._recent: deque[AudioChunk] = deque(maxlen=round(RECENT_SECONDS / CHUNK_SECONDS))
-        self._heard = (0.0, 0.0)  # audio time at the end of the newest chunk, and when it came
+        self._newest = (0.0, 0.0)  # the newest chunk: audio time of its end, monotonic of arrival
         self._follow_up_until = 0.0  # audio time
-        self._own_until = 0.0  # monotonic time at which the loudspeaker is heard no more
-        self._patience = FinalSeedFilter()
-        self._speaks_on = False
+        self._echo_until = 0.0  # monotonic time at which the reverberation is over
+        self._final_seeds = FinalSeedFilter()
+        self._user_is_speaking = False
 
-    def feed(self, chunk: AudioChunk) -> Sequence[HearingEvent]:
-        """Hear one more chunk; `hear` is to be given what comes of it."""
+    def feed(self, chunk: AudioChunk) -> Sequence[RecognitionEvent]:
+        """Recognise speech in one more chunk; the caller gives each event to `on_recognised`."""
         self._recent.append(chunk)
-        self._heard = chunk.end_seconds, time.monotonic()
-        # Phrases without a trigger are listened to while they mean something.
-        waits = self._heard[0] < self._follow_up_until and self.state.phase is Phase.LISTENING
-        self._hearing.mind_commands(self.state.replying or waits)
-        self._hearing.mind_own_sound(self._own_sounds())
-        return self._note(self._settled(self._hearing.feed(chunk)))
+        self._newest = chunk.end_seconds, time.monotonic()
+        # Commands without a trigger phrase are recognised only while they mean something.
+        is_follow_up = self._newest[0] < self._follow_up_until
+        waits = is_follow_up and self.state.phase is Phase.LISTENING
+        self._recognition.mind_commands(self.state.replying or waits)
+        self._recognition.mind_own_sound(self._is_playing())
+        return self._note_speech(self._final(self._recognition.feed(chunk)))
 
-    def _own_sounds(self) -> bool:
-        if self.state.replying and self._replier.sounds:
-            self._own_until = time.monotonic() + ECHO_SECONDS
-        return time.monotonic() < self._own_until
+    def _is_playing(self) -> bool:
+        """True while the loudspeaker may be in the microphone's sound."""
+        if self.state.replying and self._speech.started_at is not None:
+            self._echo_until = time.monotonic() + ECHO_SECONDS
+        return time.monotonic() < self._echo_until
 
-    def _settled(self, events: Sequence[HearingEvent]) -> Sequence[HearingEvent]:
-        """A microphone's user may have a reply broken off; a file has time to be sure."""
-        return events if self._live else self._patience.settle(events, self._heard[0])
+    def _final(self, events: Sequence[RecognitionEvent]) -> Sequence[RecognitionEvent]:
+        """A reply to a microphone can be cancelled; a file waits until the seed is final."""
+        return events if self._live else self._final_seeds.settle(events, self._newest[0])
 
-    def finish(self) -> Sequence[HearingEvent]:
-        """The sound has ended; `hear` is to be given what a capture holds so far."""
-        events = self._settled(self._hearing.finish())
-        return self._note([*events, *self._patience.finish()])
+    def finish(self) -> Sequence[RecognitionEvent]:
+        """The sound has ended; the caller gives the last events to `on_recognised`."""
+        events = self._final(self._recognition.finish())
+        return self._note_speech([*events, *self._final_seeds.finish()])
 
-    def _note(self, events: Sequence[HearingEvent]) -> Sequence[HearingEvent]:
-        # Who speaks on after the trigger needs no cue, and must not be disturbed by one.
-        self._speaks_on = any(isinstance(event, Partial) for event in events)
+    def _note_speech(self, events: Sequence[RecognitionEvent]) -> Sequence[RecognitionEvent]:
+        # A user who speaks on after the trigger phrase needs no cue, and would be disturbed by it.
+        self._user_is_speaking = any(isinstance(event, Partial) for event in events)
         return events
 
-    def hear(self, event: HearingEvent) -> None:
-        """Go on with what was heard."""
-        self._chronicle.heard(event)
-        at = self._when(getattr(event, "at_seconds", None)) or time.monotonic()
-        self.state = replace(self.state, sounding=self._replier.heard_about(at))
+    def on_recognised(self, event: RecognitionEvent) -> None:
+        """Advance by an event of the recognition."""
+        self._publisher.on_recognised(event)
+        at = self._monotonic(getattr(event, "at_seconds", None)) or time.monotonic()
+        playing = self._speech.words_between(at - ECHO_BEFORE_SECONDS, at + ECHO_AFTER_SECONDS)
+        self.state = replace(self.state, playing_words=playing)
         if meant := self._manners.interpret(event):
             self.advance(meant)
 
-    def replied(self, event: ReplyEvent) -> None:
-        """Go on with what the replier has done.
+    def on_reply(self, event: ReplyEvent) -> None:
+        """Advance by an event of the responder.
 
         Raises:
             AfterwordError: a reply to a file failed. A reply to a microphone that fails is logged.
@@ -111,63 +119,63 @@ class Conversation:
         if event.turn == self.state.turn and self.state.replying:
             self._report(event)
         if isinstance(event, Ended):  # also of earlier, cancelled turns
-            self._chronicle.timed(event)
+            self._publisher.on_timings(event)
         self.advance(event)
 
     def _report(self, event: ReplyEvent) -> None:
         match event:
             case Sentence():
-                self._chronicle.spoken(event)
+                self._publisher.on_sentence(event)
             case Ended(error=error):
                 if error is not None and not self._live:
                     raise error
-                self._chronicle.ended(event)
+                self._publisher.on_reply_ended(event)
 
-    def take(self, change: ComponentUpdate) -> None:
-        """Go on with new parts; a reply under way comes to its end with the old ones."""
-        if change.hearing is not None:
+    def apply(self, update: ComponentUpdate) -> None:
+        """Use new components from now on; a reply in progress ends with the old ones."""
+        if update.recognition is not None:
             for chunk in self._recent:
-                change.hearing.feed(chunk)
-            change.hearing.cancel()
-            self._hearing = change.hearing
-        if change.generator is not None or change.speak_anew is not None:
-            self._replier.renew(change.generator, change.speak_anew)
-        self._manners = change.manners or self._manners
+                update.recognition.feed(chunk)
+            update.recognition.cancel()
+            self._recognition = update.recognition
+        if update.generator is not None or update.reconfigure_speech is not None:
+            self._responder.reconfigure(update.generator, update.reconfigure_speech)
+        self._manners = update.manners or self._manners
 
-    def advance(self, event: HearingEvent | ReplyEvent | UserEvent) -> None:
-        """Let an event have its effects."""
+    def advance(self, event: RecognitionEvent | ReplyEvent | UserEvent) -> None:
+        """Give an event to the state machine and carry out its orders."""
         before = self.state.phase
         self.state, orders = step(self.state, event)
         if self.state.phase is not before:
-            self._chronicle.moved(before, self.state.phase)
+            self._publisher.on_state(before, self.state.phase)
             if self.state.phase is Phase.LISTENING:
-                self._replier.discard()
-                self._follow_up_until = self._heard[0] + self._manners.follow_up_seconds
+                self._responder.discard()
+                self._follow_up_until = self._newest[0] + self._manners.follow_up_seconds
         for order in orders:
-            self._obey(order)
+            self._carry_out(order)
 
-    def _obey(self, order: Order) -> None:
+    def _carry_out(self, order: Order) -> None:
         match order:
             case PrepareReply(seed=seed):
                 if self._live:  # a file has no time to gain
-                    self._replier.prepare(seed)
+                    self._responder.prepare(seed)
             case StartReply(turn=turn, seed=seed, voice_seconds=voice, sentences=sentences):
-                self._chronicle.began(turn, seed)
-                self._replier.start(turn, seed, self._when(voice), sentences)
+                self._publisher.on_reply_started(turn, seed)
+                self._responder.start(turn, seed, self._monotonic(voice), sentences)
             case PauseReply():
-                self._replier.hold(REPLY_PAUSE_SECONDS)
+                self._speech.hold(REPLY_PAUSE_SECONDS)
             case PlayCue(name=name):
-                if not (name == "trigger" and self._speaks_on):
-                    self._replier.cue(name)
+                if not (name == "trigger" and self._user_is_speaking):
+                    self._responder.cue(name)
             case CancelReply():
-                self._replier.cancel()
-                self._chronicle.cancelled()
+                self._responder.cancel()
+                self._publisher.on_reply_cancelled()
             case CancelCapture():
-                self._hearing.cancel()
+                self._recognition.cancel()
 
-    def _when(self, audio_seconds: float | None) -> float | None:
-        """The monotonic time at which the microphone gave this moment."""
+    def _monotonic(self, audio_seconds: float | None) -> float | None:
+        """The monotonic time at which the microphone gave this moment of audio time."""
         if audio_seconds is None or not self._live:
             return None
-        end, came = self._heard
-        return came - (end - audio_seconds)
+        end_seconds, arrived_at = self._newest
+        return arrived_at - (end_seconds - audio_seconds)

@@ -1,11 +1,12 @@
-"""What has happened: logged, shown, told to those who follow, and counted for `status`.
+"""Logs, prints and publishes events, and keeps the counters for `status`.
 
-The words themselves go to the terminal, to the followers and, at debug level, to the log.
+Recognised and generated words go to the console, to the subscribers and observers and, at debug
+level, to the log.
 """
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from audio.events import (
@@ -18,9 +19,10 @@ from audio.events import (
     Triggered,
     TriggerSuspected,
 )
-from audio.events import Event as HearingEvent
+from audio.events import Event as RecognitionEvent
 from audio.pcm import AudioChunk
-from daemon.control.server import Subscriber
+from daemon.control.status import Counts, last_turn
+from daemon.control.subscriber import Subscriber
 from daemon.conversation.state_machine import Ended, Phase, Sentence
 from daemon.observers.console import Console
 from daemon.ports import Observer
@@ -34,41 +36,37 @@ MUTED = "muted"
 
 
 class EventPublisher:
-    """Takes note of everything, in the loop's thread."""
+    """Receives everything that happens, in the loop's thread."""
 
-    def __init__(self, console: Console | None = None, keepers: Sequence[Observer] = ()) -> None:
-        """`console`, where given, is shown the exchange."""
+    def __init__(self, console: Console | None = None, observers: Sequence[Observer] = ()) -> None:
+        """`console` prints the exchange."""
         self._console = console
-        self._keepers = keepers
-        self._followers: list[Subscriber] = []
+        self._observers = observers
+        self._subscribers: list[Subscriber] = []
         self._turn: TurnRecord | None = None
-        self._untimed: dict[int, TurnRecord] = {}  # whose end has not been reported yet
-        self._sounding = (0, 0)  # turn and number of the sentence last told
-        self._told_silence = False
+        self._untimed: dict[int, TurnRecord] = {}  # turns whose timings have not come yet
+        self._playing = (0, 0)  # turn and number of the sentence published last
+        self._warned_of_silence = False
         self.triggers = 0
         self.replies = 0
         self.failures = 0
 
-    def follow(self, follower: Subscriber) -> None:
-        """Tell this one everything from now on."""
-        self._followers = [old for old in self._followers if not old.gone]
-        self._followers.append(follower)
+    def add_subscriber(self, subscriber: Subscriber) -> None:
+        """Publish all events to this subscriber from now on."""
+        self._subscribers = [old for old in self._subscribers if not old.disconnected]
+        self._subscribers.append(subscriber)
 
-    def counts(self) -> dict[str, object]:
-        """The part of a status that we know."""
-        turn = self._turn
-        last = turn and {**asdict(turn), **asdict(turn.times)}
-        if last:
-            del last["times"]
+    def counts(self) -> Counts:
+        """The counters and the last turn, for `status`."""
         return {
             "triggers": self.triggers,
             "replies": self.replies,
             "failures": self.failures,
-            "last_turn": last,
+            "last_turn": last_turn(self._turn) if self._turn else None,
         }
 
-    def heard(self, event: HearingEvent) -> None:
-        """Note what the hearing reports."""
+    def on_recognised(self, event: RecognitionEvent) -> None:
+        """An event of the recognition."""
         match event:
             case Triggered(phrase=phrase, at_seconds=at):
                 self.triggers += 1
@@ -78,10 +76,10 @@ class EventPublisher:
                 log.info("seed of %d characters heard", len(text))
                 log.debug("seed: %s", text)
             case Resumed():
-                log.info("you go on: that reply came too early")
+                log.info("user resumed speaking; reply cancelled")
                 self._publish("resumed")
             case NoSpeech(reason=reason):
-                log.info("nothing heard after the trigger (%s)", reason)
+                log.info("no speech after the trigger (%s)", reason)
                 self._publish("nothing", reason=reason)
             case Partial(text=text):
                 log.debug("%s", event)
@@ -91,41 +89,42 @@ class EventPublisher:
             case TriggerSuspected() | Paused():
                 log.debug("%s", event)
 
-    def sounded(self, chunk: AudioChunk) -> None:
-        """Note a chunk, and its level for those who watch it."""
-        for keeper in self._keepers:
-            keeper.sounded(chunk)
-        watchers = [follower for follower in self._followers if follower.levels]
-        if watchers:
+    def on_audio(self, chunk: AudioChunk) -> None:
+        """A chunk of the microphone; its level goes to the subscribers that want levels."""
+        for observer in self._observers:
+            observer.on_audio(chunk)
+        wanting = [subscriber for subscriber in self._subscribers if subscriber.wants_levels]
+        if wanting:
             from audio.level import level_db
 
-            self._tell(watchers, "level", db=round(level_db(chunk.pcm), 1))
+            self._push(wanting, "level", db=round(level_db(chunk.pcm), 1))
 
-    def sounding(self, turn: int, number: int) -> None:
-        """Note which sentence of a reply is heard just now; 0 is none.
+    def on_playing(self, turn: int, number: int) -> None:
+        """The sentence of this number is playing; 0 before the first.
 
-        The speaker may still count those of the reply before: a sentence must have been told first.
+        The speech output may still count those of the turn before: a sentence is published before
+        it plays.
         """
-        told = self._turn.sentences if self._turn and self._turn.number == turn else 0
-        if 0 < number <= told and (turn, number) != self._sounding:
-            self._sounding = (turn, number)
+        published = self._turn.sentences if self._turn and self._turn.number == turn else 0
+        if 0 < number <= published and (turn, number) != self._playing:
+            self._playing = (turn, number)
             self._publish("sounding", turn=turn, number=number)
 
-    def moved(self, before: Phase, after: Phase) -> None:
-        """Note that the conversation went on."""
+    def on_state(self, before: Phase, after: Phase) -> None:
+        """The state machine has changed its phase."""
         log.debug("%s -> %s", before.value, after.value)
         self._publish("state", state=after.value)
 
-    def began(self, turn: int, seed: str) -> None:
-        """Note that a reply begins."""
+    def on_reply_started(self, turn: int, seed: str) -> None:
+        """A reply to this seed begins."""
         self.replies += 1
         self._turn = self._untimed[turn] = TurnRecord(turn)
         self._publish("seed", turn=turn, text=seed)
         if self._console:
             self._console.heard(seed)
 
-    def spoken(self, sentence: Sentence) -> None:
-        """Note one more sentence of the reply."""
+    def on_sentence(self, sentence: Sentence) -> None:
+        """The reply has one more sentence."""
         log.debug("sentence: %s", sentence.text)
         if self._turn:
             self._set(replace(self._turn, sentences=self._turn.sentences + 1))
@@ -133,89 +132,94 @@ class EventPublisher:
         if self._console:
             self._console.spoken(sentence.text)
 
-    def ended(self, event: Ended) -> None:
-        """Note the end of the reply."""
-        self._end("completed" if event.error is None else "failed")
+    def on_reply_ended(self, event: Ended) -> None:
+        """The reply has played to its end, or failed."""
+        self._end_turn("completed" if event.error is None else "failed")
         if event.error is not None:
             self.failures += 1
             log.error("%s", event.error)
         elif self._turn and not self._turn.sentences:
             log.warning("The model had nothing to say to that.")
 
-    def cancelled(self) -> None:
-        """Note that the reply was broken off."""
-        self._end("cancelled")
+    def on_reply_cancelled(self) -> None:
+        """The reply was cancelled."""
+        self._end_turn("cancelled")
 
-    def timed(self, event: Ended) -> None:
-        """Note how fast a reply was, after its end; a cancelled one tells late."""
+    def on_timings(self, event: Ended) -> None:
+        """The timings of a turn, after its end; those of a cancelled reply come later."""
         turn = self._untimed.pop(event.turn, None)
         if turn is None:
             return
         turn = replace(turn, times=event.times)
         if self._turn and self._turn.number == turn.number:
             self._turn = turn
-        log.info("turn %d %s", turn.number, turn.in_words())
+        log.info("turn %d %s", turn.number, turn.summary())
         self._publish("timed", turn=turn.number, **asdict(turn.times))
 
-    def microphone(self, before: str, now: str) -> None:
+    def on_microphone(self, before: str, now: str) -> None:
         """Note that it was opened, muted or went away: OPEN, SILENT, MUTED or why it is missing."""
         was_missing, missing = (it not in ("", OPEN, SILENT, MUTED) for it in (before, now))
         if missing:  # the reason may change while we wait; that is for the curious
             log.log(logging.DEBUG if was_missing else logging.WARNING, "%s Waiting for it.", now)
         elif was_missing:
             log.warning("The microphone is there.")
-        if now == SILENT and not self._told_silence:
+        if now == SILENT and not self._warned_of_silence:
             log.warning("The microphone gives digital silence: it is muted in the mixer, or dead.")
-        self._told_silence = now == SILENT or (self._told_silence and now == OPEN)
+        self._warned_of_silence = now == SILENT or (self._warned_of_silence and now == OPEN)
         self._publish("microphone", microphone=now)
 
-    def keep(self, keepers: Sequence[Observer]) -> None:
-        """Let these keep what happens from now on, instead of those before."""
-        for keeper in self._keepers:
-            keeper.close()
-        self._keepers = keepers
+    def set_observers(self, observers: Sequence[Observer]) -> None:
+        """Close the present observers and use these from now on."""
+        for observer in self._observers:
+            observer.close()
+        self._observers = observers
 
-    def renewed(self, told: str) -> None:
-        """Note that we go on with other settings or weights."""
-        self._publish("renewed", told=told)
+    def on_update(self, summary: str) -> None:
+        """Other settings or weights are in force."""
+        self._publish("renewed", told=summary)
 
-    def refused(self, reason: str) -> None:
-        """Note that other settings or weights were not good."""
+    def on_update_rejected(self, reason: str) -> None:
+        """New settings or weights were rejected."""
         self._publish("refused", reason=reason)
 
-    def turn(self) -> None:
-        """Note that the loop has turned."""
-        for keeper in self._keepers:
-            keeper.turn()
-
-    def end(self) -> None:
-        """Note that the daemon ends."""
-        self.close()
-        for keeper in self._keepers:
-            keeper.close()
+    def on_tick(self) -> None:
+        """The loop has made a tick."""
+        for observer in self._observers:
+            observer.on_tick()
 
     def close(self) -> None:
-        """Close the line of a reply that was under way."""
+        """The daemon ends."""
+        self._end_line()
+        for observer in self._observers:
+            observer.close()
+
+    def _end_line(self) -> None:
+        """End the console's line of a reply in progress."""
         if self._console:
             self._console.end()
 
-    def _end(self, outcome: str) -> None:
+    def _end_turn(self, outcome: str) -> None:
         if self._turn:
             self._set(replace(self._turn, outcome=outcome))
             self._publish("ended", turn=self._turn.number, outcome=outcome)
-        self.close()
+        self._end_line()
 
     def _set(self, turn: TurnRecord) -> None:
         self._turn = self._untimed[turn.number] = turn
 
     def _publish(self, name: str, **details: object) -> None:
-        if self._followers or self._keepers:
-            self._tell([*self._followers, *self._keepers], name, **details)
+        if self._subscribers or self._observers:
+            event = self._push(self._subscribers, name, **details)
+            for observer in self._observers:
+                observer.on_event(event)
 
-    def _tell(
-        self, followers: Sequence[Subscriber | Observer], name: str, **details: object
-    ) -> None:
+    def _push(
+        self, subscribers: Sequence[Subscriber], name: str, **details: object
+    ) -> Mapping[str, object]:
         event = {"event": name, "time": round(time.time(), 3), **details}
-        for follower in followers:
-            follower.tell(event)
-        self._followers = [follower for follower in self._followers if not follower.gone]
+        for subscriber in subscribers:
+            subscriber.push(event)
+        self._subscribers = [
+            subscriber for subscriber in self._subscribers if not subscriber.disconnected
+        ]
+        return event

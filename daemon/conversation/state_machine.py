@@ -1,25 +1,25 @@
-"""The conversation as a table: what to do next, given the state and what has just happened.
+"""The state machine of the conversation: a pure table of (state, event) → (state, orders).
 
-A pure function: it opens nothing, waits for nothing and knows no clock, so that tests can walk it.
+It opens nothing, waits for nothing and reads no clock, so that tests can walk through it.
 
     LISTENING ─Triggered→ CAPTURING ─Seed→ THINKING ─Sentence→ SPEAKING ─Ended→ LISTENING
-    CAPTURING ─Paused→ CAPTURING, and a reply to the words so far is prepared
-    CAPTURING ─Nothing or "never mind"→ LISTENING
-    THINKING or SPEAKING ─Armed→ the same, and the reply holds its breath for a moment
+    CAPTURING ─Paused→ CAPTURING, and a preemptive reply to the words so far is begun
+    CAPTURING ─NoSpeech or "never mind"→ LISTENING
+    THINKING or SPEAKING ─TriggerSuspected→ the same, and playback pauses for a moment
     THINKING or SPEAKING ─Triggered→ CAPTURING, and the reply is cancelled (barge-in)
     THINKING or SPEAKING ─Resumed→ CAPTURING, and the reply, which came too early, is cancelled
-    THINKING or SPEAKING ─Hushed or "stop"→ LISTENING, CAPTURING ─Muted→ LISTENING
-    LISTENING or CAPTURING ─"go on" or "again"→ THINKING, any ─Typed→ THINKING
+    THINKING or SPEAKING ─StopRequested or "stop"→ LISTENING, CAPTURING ─Muted→ LISTENING
+    LISTENING or CAPTURING ─"go on" or "again"→ THINKING, any ─SeedTyped→ THINKING
 
 Every reply carries the number of its turn, so that the late end of a cancelled reply cannot end the
-next one.
+next one. An event that does not fit the state changes nothing.
 """
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from audio.events import Command, NoSpeech, Paused, Resumed, Seed, Triggered, TriggerSuspected, Wish
-from audio.events import Event as HearingEvent
+from audio.events import Event as RecognitionEvent
 from audio.spoken_words import joined, says
 from daemon.timings import TurnTimings
 
@@ -37,31 +37,31 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class State:
-    """Where the conversation stands.
+    """The state of the conversation.
 
     Attributes:
         turn: number of the newest reply, 0 before the first.
-        seed: what it carries on.
-        spoken: the sentences it has so far.
-        sounding: the words that the microphone may have heard from the loudspeaker just now; None
-            for any of those spoken.
+        seed: the text that this reply continues.
+        spoken: the sentences of this reply so far.
+        playing_words: the words that the microphone may just have picked up from the loudspeaker;
+            None: any of `spoken`.
     """
 
     phase: Phase = Phase.LISTENING
     turn: int = 0
     seed: str = ""
     spoken: tuple[str, ...] = ()
-    sounding: str | None = None
+    playing_words: str | None = None
 
     @property
     def replying(self) -> bool:
-        """True while a reply is on its way or sounding."""
+        """True while a reply is generated or played."""
         return self.phase in (Phase.THINKING, Phase.SPEAKING)
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """The replier has made one more sentence and is about to speak it."""
+    """Emitted by the responder when a sentence is generated, before it is spoken."""
 
     turn: int
     text: str
@@ -69,7 +69,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Ended:
-    """The reply has sounded to its end, was cancelled, or failed with `error`."""
+    """Emitted by the responder when a reply is over: played, cancelled, or failed with `error`."""
 
     turn: int
     error: Exception | None = None
@@ -81,19 +81,19 @@ ReplyEvent = Sentence | Ended
 
 @dataclass(frozen=True)
 class SeedTyped:
-    """The user has sent a seed by hand; it goes before whatever is under way."""
+    """Emitted on the request `say`: a typed seed, which replaces any turn in progress."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class StopRequested:
-    """The user wants the reply to stop."""
+    """Emitted on the request `hush`."""
 
 
 @dataclass(frozen=True)
 class Muted:
-    """The microphone is closed: a capture under way will get no more words."""
+    """Emitted on the request `mute`: an active capture gets no more words."""
 
 
 UserEvent = SeedTyped | StopRequested | Muted | Wish
@@ -101,18 +101,18 @@ UserEvent = SeedTyped | StopRequested | Muted | Wish
 
 @dataclass(frozen=True)
 class PrepareReply:
-    """Order: begin to continue this seed, silently; it may become another one."""
+    """Order: begin a preemptive reply; the user may still go on."""
 
     seed: str
 
 
 @dataclass(frozen=True)
 class StartReply:
-    """Order: continue this seed aloud.
+    """Order: speak the continuation of this seed.
 
     Attributes:
-        voice_seconds: audio time at the end of its last word; None if it was not spoken.
-        sentences: say these again instead.
+        voice_seconds: audio time at the end of the seed's last word; None for a typed seed.
+        sentences: spoken instead of a continuation.
     """
 
     turn: int
@@ -123,22 +123,22 @@ class StartReply:
 
 @dataclass(frozen=True)
 class CancelReply:
-    """Order: stop thinking and fall silent."""
+    """Order: stop generating and playing."""
 
 
 @dataclass(frozen=True)
 class CancelCapture:
-    """Order: that was no trigger, or no longer matters; listen on."""
+    """Order: discard the capture, or the possibility that it is resumed, and await the trigger."""
 
 
 @dataclass(frozen=True)
 class PauseReply:
-    """Order: fall silent for a moment; perhaps the user is about to interrupt."""
+    """Order: pause playback for a moment; the user may be about to interrupt."""
 
 
 @dataclass(frozen=True)
 class PlayCue:
-    """Order: sound a short tone: "trigger", "captured", "nothing" or "error"."""
+    """Order: play the cue "trigger", "captured", "nothing" or "error"."""
 
     name: str
 
@@ -147,8 +147,8 @@ Order = PrepareReply | StartReply | CancelReply | CancelCapture | PauseReply | P
 Next = tuple[State, tuple[Order, ...]]
 
 
-def step(state: State, event: HearingEvent | ReplyEvent | UserEvent) -> Next:
-    """The next state and the orders that lead there; an event that does not fit changes nothing."""
+def step(state: State, event: RecognitionEvent | ReplyEvent | UserEvent) -> Next:
+    """The next state, and the orders to carry out."""
     match event:
         case Sentence(turn=state.turn, text=text) if state.replying:
             return replace(state, phase=Phase.SPEAKING, spoken=(*state.spoken, text)), ()
@@ -157,21 +157,21 @@ def step(state: State, event: HearingEvent | ReplyEvent | UserEvent) -> Next:
         case SeedTyped(text=text):
             return _begin(state, StartReply(state.turn + 1, text))
         case StopRequested() if state.replying:
-            return _idle(state), _clearing(state)
+            return _idle(state), _cancel_everything(state)
         case Muted():
             return _idle(state) if state.phase is Phase.CAPTURING else state, (CancelCapture(),)
         case Wish(kind=kind) if state.phase is Phase.CAPTURING:
-            return _grant(state, kind)
+            return _execute_command(state, kind)
         case Sentence() | Ended() | StopRequested() | Wish():
             return state, ()
         case _:
-            return _heard(state, event)
+            return _on_recognised(state, event)
 
 
-def _heard(state: State, event: HearingEvent) -> Next:
-    """What follows from what the hearing reports."""
+def _on_recognised(state: State, event: RecognitionEvent) -> Next:
+    """The next state after an event of the recognition."""
     match event:
-        case TriggerSuspected(phrase=phrase) if state.replying and not _is_own(state, phrase):
+        case TriggerSuspected(phrase=phrase) if state.replying and not _is_echo(state, phrase):
             return state, (PauseReply(),)
         case Triggered():
             return _triggered(state, event)
@@ -185,30 +185,30 @@ def _heard(state: State, event: HearingEvent) -> Next:
             return replace(state, phase=Phase.CAPTURING), cancel
         case NoSpeech() if state.phase is Phase.CAPTURING:
             return _idle(state), (PlayCue("nothing"),)
-        case Command(kind="stop", phrase=phrase) if state.replying and not _is_own(state, phrase):
-            return _idle(state), _clearing(state)
+        case Command(kind="stop", phrase=phrase) if state.replying and not _is_echo(state, phrase):
+            return _idle(state), _cancel_everything(state)
         case Command(kind="go on" | "again" as kind, phrase=phrase) if (
-            state.phase is Phase.LISTENING and not _is_own(state, phrase)
+            state.phase is Phase.LISTENING and not _is_echo(state, phrase)
         ):
-            return _grant(state, kind)
+            return _execute_command(state, kind)
         case _:
             return state, ()
 
 
 def _idle(state: State) -> State:
-    """Listening; what was said is remembered, for the user may want it again."""
-    return replace(state, phase=Phase.LISTENING, sounding=None)
+    """Listening; seed and sentences are kept for "go on" and "again"."""
+    return replace(state, phase=Phase.LISTENING, playing_words=None)
 
 
 def _begin(state: State, start: StartReply) -> Next:
-    """A new reply goes before whatever is under way; a seed ends its capture by itself."""
+    """A new reply replaces any turn in progress; a spoken seed has ended its capture by itself."""
     began = State(Phase.THINKING, start.turn, start.seed)
     taken = start.voice_seconds is not None
-    return began, (start,) if taken else (*_clearing(state), start)
+    return began, (start,) if taken else (*_cancel_everything(state), start)
 
 
-def _grant(state: State, kind: str) -> Next:
-    """Do what the user has asked for instead of giving a seed."""
+def _execute_command(state: State, kind: str) -> Next:
+    """Carry out a voice command."""
     turn = state.turn + 1
     if kind == "go on" and state.seed:
         context = joined([state.seed, *state.spoken])[-CONTEXT_CHARACTERS:]
@@ -219,21 +219,21 @@ def _grant(state: State, kind: str) -> Next:
     return _idle(state), (CancelCapture(), PlayCue("nothing"))
 
 
-def _clearing(state: State) -> tuple[Order, ...]:
-    """What ends whatever is under way; a capture might go on even while its reply sounds."""
+def _cancel_everything(state: State) -> tuple[Order, ...]:
+    """Orders that end any turn in progress; a capture may be resumed even during its reply."""
     if state.replying:
         return (CancelReply(), CancelCapture())
     return (CancelCapture(),) if state.phase is Phase.CAPTURING else ()
 
 
 def _triggered(state: State, event: Triggered) -> Next:
-    if state.replying and not event.is_louder and _is_own(state, event.phrase):
+    if state.replying and not event.is_louder and _is_echo(state, event.phrase):
         return state, (CancelCapture(),)
     cancel = (CancelReply(),) if state.replying else ()
     return replace(state, phase=Phase.CAPTURING), (*cancel, PlayCue("trigger"))
 
 
-def _is_own(state: State, phrase: str) -> bool:
-    """Whether the loudspeaker says the phrase: what the microphone hears of it must not wake us."""
-    words = joined(state.spoken) if state.sounding is None else state.sounding
+def _is_echo(state: State, phrase: str) -> bool:
+    """True if the phrase may be the echo of the reply, which must not trigger."""
+    words = joined(state.spoken) if state.playing_words is None else state.playing_words
     return says(words, phrase)

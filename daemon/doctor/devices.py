@@ -1,4 +1,4 @@
-"""`afterword devices`: microphones and loudspeakers, how loud they are, and how to choose one."""
+"""`afterword devices`: lists microphones and loudspeakers, their levels, and how to choose one."""
 
 import contextlib
 import json
@@ -14,20 +14,21 @@ from config.settings import Settings
 from daemon.doctor.sound import bar
 
 LISTEN_SECONDS = 0.5
-PATIENCE_SECONDS = 3.0  # for a microphone that takes its time to begin
+LISTEN_TIMEOUT_SECONDS = 3.0  # for a microphone that starts slowly
+EMPTY_CHUNK_SECONDS = 0.24  # between the empty chunks of a microphone without sound
 TITLES: dict[Kind, str] = {"input": "Microphones", "output": "Loudspeakers"}
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One device.
+class DeviceEntry:
+    """One device of the list.
 
     Attributes:
-        name: how people know it; `choose` is what audio.input or audio.output may say.
-        through: "server" or "portaudio", which has it.
-        level_db: of a microphone, mean of half a second, dB of full scale; None if not measured.
-        volume: 0 to 1, or more, in the server's mixer; None where there is none.
-        problem: why a microphone cannot be heard.
+        name: the name for people; `choose` is the value for audio.input or audio.output.
+        through: "server" or "portaudio": the way to the device.
+        level_db: mean level of half a second, dB of full scale; None if not measured.
+        volume: in the sound server's mixer, 0 to 1 or more; None if it has none.
+        problem: why the microphone gives no sound.
     """
 
     kind: Kind
@@ -42,7 +43,7 @@ class Entry:
     problem: str = ""
 
 
-def tell(settings: Settings, *, as_json: bool, listen: bool) -> None:
+def print_devices(settings: Settings, *, as_json: bool, listen: bool) -> None:
     """Print the list; `listen` opens each microphone for half a second.
 
     Raises:
@@ -57,7 +58,7 @@ def tell(settings: Settings, *, as_json: bool, listen: bool) -> None:
         click.echo(title)
         found = [entry for entry in entries if entry.kind == kind]
         for entry in found:
-            click.echo(f"{'→' if entry.chosen else ' '} {_in_words(entry, widths)}")
+            click.echo(f"{'→' if entry.chosen else ' '} {_as_text(entry, widths)}")
         if not found:
             click.echo("  none; connect one, or start the sound server of your session")
         wanted = settings.audio.input if kind == "input" else settings.audio.output
@@ -65,11 +66,11 @@ def tell(settings: Settings, *, as_json: bool, listen: bool) -> None:
             click.echo(f"  audio.{kind}: {wanted!r} is none of them, or more than one")
 
 
-def _columns(entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
+def _columns(entries: Sequence[DeviceEntry]) -> tuple[list[str], list[str]]:
     return [entry.name for entry in entries], [entry.choose for entry in entries]
 
 
-def _in_words(entry: Entry, widths: Sequence[int]) -> str:
+def _as_text(entry: DeviceEntry, widths: Sequence[int]) -> str:
     words = [f"{entry.name:<{widths[0]}}", f"{entry.choose:<{widths[1]}}"]
     words += ["default"] * entry.default + ["muted"] * entry.muted
     if entry.level_db is not None:
@@ -79,8 +80,8 @@ def _in_words(entry: Entry, widths: Sequence[int]) -> str:
     return "  ".join([*words, *([entry.problem] if entry.problem else [])]).rstrip()
 
 
-def _entries(kind: Kind, settings: Settings, listen: bool) -> Iterator[Entry]:
-    """The server's devices, then those PortAudio sees beside the way to the server."""
+def _entries(kind: Kind, settings: Settings, listen: bool) -> Iterator[DeviceEntry]:
+    """Yield the sound server's devices, then PortAudio's without its aliases of the server."""
     from audio.devices.portaudio import look_again
     from audio.devices.selection import ALIASES, Device, devices, find_device, way_to_server
     from audio.devices.sound_server import server_devices
@@ -97,7 +98,7 @@ def _entries(kind: Kind, settings: Settings, listen: bool) -> Iterator[Entry]:
     for found in of_server:
         is_chosen = chosen.server_name == found.name or (wanted is None and found.default)
         level, problem = _listen(kind, found.name, listen)
-        yield Entry(
+        yield DeviceEntry(
             kind, found.description, found.name, "server", found.default, is_chosen, found.muted,
             found.volume, level, problem,
         )  # fmt: skip
@@ -106,16 +107,16 @@ def _entries(kind: Kind, settings: Settings, listen: bool) -> Iterator[Entry]:
             continue
         is_chosen = not chosen.server_name and chosen.number == device.number
         by_default = not of_server and device.name == "default"
-        # Hardware that a server holds is not ours to open.
+        # Hardware that a sound server uses must not be opened beside it.
         level, problem = _listen(kind, str(device.number), listen and not of_server)
-        yield Entry(
+        yield DeviceEntry(
             kind, device.name, str(device.number), "portaudio", by_default,
             is_chosen or (wanted is None and by_default), level_db=level, problem=problem,
         )  # fmt: skip
 
 
 def _listen(kind: Kind, name: str, listen: bool) -> tuple[float | None, str]:
-    """The level of a microphone, or why it has none."""
+    """Measure the level of a microphone; else say why it has none."""
     if kind == "output" or not listen:
         return None, ""
     from audio.input.microphone import Microphone
@@ -128,7 +129,8 @@ def _listen(kind: Kind, name: str, listen: bool) -> tuple[float | None, str]:
             for chunk in chunks:
                 pcm += chunk.pcm
                 empty += not chunk.pcm
-                if len(pcm) >= LISTEN_SECONDS * 2 * RATE or empty * 0.24 > PATIENCE_SECONDS:
+                waited = empty * EMPTY_CHUNK_SECONDS
+                if len(pcm) >= LISTEN_SECONDS * 2 * RATE or waited > LISTEN_TIMEOUT_SECONDS:
                     break
     except AfterwordError as error:
         return None, str(error)

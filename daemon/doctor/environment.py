@@ -1,4 +1,4 @@
-"""Checks of what surrounds the daemon: Python, packages, folders, the service."""
+"""Checks of the environment: Python, packages, folders, the service."""
 
 import os
 import platform
@@ -18,20 +18,20 @@ _REINSTALL = "install Afterword again: `scripts/setup`, or `pipx reinstall after
 
 
 def python(_: Settings) -> Finding:
-    """The interpreter, and every package that ours needs."""
+    """Check the interpreter, and that all required packages are installed."""
     name = "Python"
     version = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
         wanted = ".".join(map(str, OLDEST_PYTHON))
         return Finding(name, "fault", f"{version} is too old", f"install Python {wanted} or newer")
-    wanted_packages = _required_packages()
-    if missing := [package for package in wanted_packages if not _is_installed(package)]:
+    required = _required_packages()
+    if missing := [package for package in required if not _is_installed(package)]:
         return Finding(name, "fault", f"packages are missing: {', '.join(missing)}", _REINSTALL)
-    return Finding(name, "ok", f"{version}, all {len(wanted_packages)} packages are there")
+    return Finding(name, "ok", f"{version}, all {len(required)} packages are there")
 
 
 def _required_packages() -> list[str]:
-    """The names our own installation asks for, without those of extras and other systems."""
+    """Names of the packages that Afterword requires on this system, without its extras."""
     try:
         requirements = metadata.requires("afterword") or []
     except metadata.PackageNotFoundError:  # run from its folder, never installed
@@ -50,16 +50,16 @@ def _is_installed(package: str) -> bool:
 
 
 def folders(_: Settings) -> Finding:
-    """Whether our folders are there, or can be made, and are our own."""
+    """Check that the daemon's folders exist or can be made, and are private and writable."""
     name = "folders"
-    kinds: tuple[Callable[[], Path], ...] = (
+    places: tuple[Callable[[], Path], ...] = (
         lambda: paths.config_file().parent,
         paths.data_folder,
         paths.cache_folder,
         paths.state_folder,
         paths.runtime_folder,
     )
-    for folder in (kind() for kind in kinds):
+    for folder in (place() for place in places):
         existing = next(p for p in (folder, *folder.parents) if p.exists())
         if not existing.is_dir():
             return Finding(name, "fault", f"{existing} is no folder", "move it away")
@@ -74,19 +74,19 @@ def folders(_: Settings) -> Finding:
 
 
 def service(_: Settings) -> Finding:
-    """Whether a daemon runs, and whether systemd keeps it."""
+    """Check whether a daemon runs, and whether it is installed as a service."""
     from daemon.control import client
 
     try:
-        state: object = client.ask("status")["state"]
+        state = client.status()["state"]
     except NotRunningError:
         state = None
     except AfterwordError as error:
         return fault("service", error)
-    return _service(None if state is None else str(state))
+    return _installed(state)
 
 
-def _service(state: str | None) -> Finding:
+def _installed(state: str | None) -> Finding:
     from daemon.systemd import unit
 
     name = "service"

@@ -1,4 +1,4 @@
-"""What one check of `afterword doctor` has found."""
+"""The result of one check of `afterword doctor`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,13 +10,13 @@ Level = Literal["ok", "warning", "fault"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the page.
+    """The result of one check: one line of the report.
 
     Attributes:
-        name: what was looked at, such as "microphone".
-        level: "ok" works, "warning" works, but not as it should, "fault" does not work.
-        detail: what was seen.
-        remedy: what to do about it, or a hint where all is well; may be empty.
+        name: what was checked, such as "microphone".
+        level: "ok": works; "warning": works, but not as it should; "fault": does not work.
+        detail: what the check saw.
+        remedy: what the user can do, or a hint where all is well; may be empty.
     """
 
     name: str
@@ -26,6 +26,6 @@ class Finding:
 
 
 def fault(name: str, error: AfterwordError) -> Finding:
-    """The finding in an error, whose sentence names its remedy after a semicolon."""
+    """A finding made of an error, whose message names the remedy after a semicolon."""
     detail, _, remedy = str(error).rstrip(".").partition("; ")
     return Finding(name, "fault", detail, remedy)

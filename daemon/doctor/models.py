@@ -1,4 +1,4 @@
-"""Checks of the models: Vosk, the trigger words, the Transformer's weights and speed."""
+"""Checks of the models: Vosk, the trigger phrases, the Transformer's weights and speed."""
 
 import time
 from typing import TYPE_CHECKING
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from model.transformer import Transformer
 
 SPEED_TOKENS = 48
-SLOW_TOKENS_PER_SECOND = 20  # speech needs about four; below this the first sentence is late
+SLOW_TOKENS_PER_SECOND = 20  # speech needs about 4; below 20 the first sentence is late
 
 
 def vosk(settings: Settings) -> Finding:
-    """Whether the recogniser's model is there, of the right sizes, and loads."""
+    """Check that the recogniser's model is complete and loads."""
     from audio.stt import vosk_models
     from audio.stt.vosk_engine import VoskEngine
 
@@ -30,7 +30,7 @@ def vosk(settings: Settings) -> Finding:
 
 
 def trigger(settings: Settings) -> Finding:
-    """Whether the recogniser knows every word of the trigger phrases."""
+    """Check that the recogniser knows every word of the trigger phrases."""
     from audio.phrases import parse_phrases
     from audio.stt import vosk_models
     from audio.stt.vosk_engine import VoskEngine
@@ -47,7 +47,7 @@ def trigger(settings: Settings) -> Finding:
 
 
 def weights(settings: Settings) -> Finding:
-    """Load the Transformer and let it run; tokens a second."""
+    """Check that the Transformer loads, and measure its speed in tokens a second."""
     from model.checkpoints.store import find_weights
     from model.checkpoints.weights_file import load_weights
     from model.device import choose_device
@@ -75,10 +75,10 @@ def weights(settings: Settings) -> Finding:
 def _tokens_per_second(model: "Transformer", prompt: list[int]) -> float:
     from model.inference.engine import InferenceEngine
 
-    decoder = InferenceEngine(model)
-    token = int(decoder.prefill(prompt).argmax())
-    decoder.step(token)  # the first is slow
+    engine = InferenceEngine(model)
+    token = int(engine.prefill(prompt).argmax())
+    engine.step(token)  # warm-up
     began = time.perf_counter()
     for _ in range(SPEED_TOKENS):
-        token = int(decoder.step(token).argmax())
+        token = int(engine.step(token).argmax())
     return SPEED_TOKENS / (time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""`afterword doctor`: look at everything the daemon needs, and say what is wrong and what helps."""
+"""`afterword doctor`: checks everything the daemon needs, and prints faults with their remedies."""
 
 import dataclasses
 import json
@@ -37,12 +37,12 @@ _NAME_WIDTH = 10
 def examine(
     config_file: Path | None, flags: Iterable[str], language: str | None, *, sound: bool
 ) -> Iterator[Finding]:
-    """Every finding, as soon as it is there; without `sound` nothing is recorded or played."""
+    """Yield each finding as soon as it is known; without `sound` nothing is recorded or played."""
     settings, finding = _settings(config_file, [*flags, *_language_flag(language)])
     yield finding
     audible = AUDIBLE_CHECKS if sound else ()
     for check in (*SILENT_CHECKS, *audible, *OTHER_CHECKS):
-        yield _tried(check, settings)
+        yield _run(check, settings)
 
 
 def _language_flag(language: str | None) -> list[str]:
@@ -50,7 +50,7 @@ def _language_flag(language: str | None) -> list[str]:
 
 
 def _settings(config_file: Path | None, flags: list[str]) -> tuple[Settings, Finding]:
-    """The settings in force, or the defaults where they are wrong: the rest can be checked."""
+    """The settings in force, or the defaults if they are wrong, so that the rest can be checked."""
     try:
         loaded = load(config_file, flags)
     except ConfigError as error:
@@ -58,11 +58,13 @@ def _settings(config_file: Path | None, flags: list[str]) -> tuple[Settings, Fin
         return defaults, fault("settings", error)
     changed = [e.origin for e in loaded.entries.values() if not e.origin.startswith("default")]
     seen = f"valid, {len(changed)} of {len(loaded.entries)} changed by you"
+    if loaded.notices:
+        return loaded.settings, Finding("settings", "warning", seen, " ".join(loaded.notices))
     return loaded.settings, Finding("settings", "ok", seen, "")
 
 
-def _tried(check: Check, settings: Settings) -> Finding:
-    """A check that breaks is a finding, too: the page goes on."""
+def _run(check: Check, settings: Settings) -> Finding:
+    """The finding of a check; an exception becomes a fault, so that the report goes on."""
     try:
         return check(settings)
     except AfterwordError as error:
@@ -73,13 +75,13 @@ def _tried(check: Check, settings: Settings) -> Finding:
         return Finding(check.__name__, "fault", detail, remedy)
 
 
-def tell(findings: Iterable[Finding], *, as_json: bool) -> int:
-    """Print the page, line by line as it comes, or one JSON object; returns the exit code."""
+def print_report(findings: Iterable[Finding], *, as_json: bool) -> int:
+    """Print each finding as it comes, or all as one JSON object; return the exit code."""
     seen = []
     for finding in findings:
         seen.append(finding)
         if not as_json:
-            click.echo(in_words(finding))
+            click.echo(as_text(finding))
     worst = max((finding.level for finding in seen), key=lambda level: EXIT_CODES[level])
     if as_json:
         content = {"worst": worst, "findings": [dataclasses.asdict(f) for f in seen]}
@@ -89,8 +91,8 @@ def tell(findings: Iterable[Finding], *, as_json: bool) -> int:
     return EXIT_CODES[worst]
 
 
-def in_words(finding: Finding) -> str:
-    """A finding in a line, and its remedy in another; colours are dropped where there are none."""
+def as_text(finding: Finding) -> str:
+    """A finding in a line, and its remedy in another; click drops colours outside a terminal."""
     word = click.style(f"{_WORDS[finding.level]:<4}", fg=_COLOURS[finding.level], bold=True)
     line = f"{word}  {finding.name:<{_NAME_WIDTH}}  {finding.detail}"
     if not finding.remedy:

@@ -8,20 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from config.errors import AfterwordError
+from config.languages import LANGUAGES
 from config.settings import Settings
 from daemon.doctor.finding import Finding, fault
 
 RECORD_SECONDS = 2.0
-PATIENCE_SECONDS = 6.0  # for a microphone that takes its time to begin
+RECORD_TIMEOUT_SECONDS = 6.0  # for a microphone that starts slowly
 TONE_SECONDS, TONE_HERTZ, TONE_LOUDNESS = 0.5, 440, 0.2
 FADE_SECONDS = 0.02  # so that the tone does not click
 QUIET_DB = -50.0  # a peak below this is no speech at arm's length
-CLIPPED_SHARE = 0.001  # of the samples at full scale: distorted
+CLIPPED_SHARE = 0.001  # of the samples at full scale; above it, the sound is distorted
 RAISE = "raise its level in your sound settings, or choose another one with audio.input"
 
 
 def portaudio(_: Settings) -> Finding:
-    """The library for sound devices, and how many it sees."""
+    """Check that PortAudio loads, and count its devices."""
     from audio.devices.portaudio import import_sounddevice
     from audio.devices.selection import devices
 
@@ -38,7 +39,7 @@ def portaudio(_: Settings) -> Finding:
 
 
 def microphone(settings: Settings) -> Finding:
-    """Record two seconds, and judge the level."""
+    """Record `RECORD_SECONDS` from the microphone, and judge the level."""
     name = "microphone"
     try:
         pcm = _record(settings)
@@ -50,7 +51,7 @@ def microphone(settings: Settings) -> Finding:
 
 
 def judge_level(pcm: bytes) -> Finding:
-    """What 16-bit samples say about the microphone that gave them; dB of full scale."""
+    """Judge a microphone by its 16-bit samples; levels in dB of full scale."""
     name = "microphone"
     samples = np.frombuffer(pcm, "<i2").astype("float64") / 32768
     peak = float(np.abs(samples).max())
@@ -68,7 +69,7 @@ def judge_level(pcm: bytes) -> Finding:
 
 
 def bar(level_db: float, width: int = 10) -> str:
-    """A level from -60 to 0 dB as a bar."""
+    """A level from -60 to 0 dB of full scale as a bar."""
     filled = round(width * min(1.0, max(0.0, 1 + level_db / 60)))
     return "#" * filled + "." * (width - filled)
 
@@ -80,7 +81,7 @@ def _record(settings: Settings) -> bytes:
     pcm = b""
     with Microphone(settings.audio.input).open() as chunks:
         click.echo(f"Speak now: recording {RECORD_SECONDS:g} seconds ...", err=True)
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + RECORD_TIMEOUT_SECONDS
         for chunk in chunks:
             pcm += chunk.pcm
             if len(pcm) >= RECORD_SECONDS * 2 * RATE or time.monotonic() > end:
@@ -89,7 +90,7 @@ def _record(settings: Settings) -> bytes:
 
 
 def speaker(settings: Settings) -> Finding:
-    """Play a tone."""
+    """Check that the loudspeaker plays a tone."""
     from audio.output.loudspeaker import Loudspeaker
     from audio.tts.engine import RATE
 
@@ -114,7 +115,7 @@ def _tone(rate: int) -> npt.NDArray[np.int16]:
 
 
 def voice(settings: Settings) -> Finding:
-    """Let the speech engine render a sentence."""
+    """Check that the speech engine synthesises a sentence."""
     from audio.tts.engine import SpeechEngine
 
     chosen = settings.voice
@@ -122,7 +123,7 @@ def voice(settings: Settings) -> Finding:
     try:
         engine.start()
         began = time.perf_counter()
-        samples = engine.render("很久以前" if settings.language == "zh" else "Once upon a time.")
+        samples = engine.render(LANGUAGES[settings.language].doctor_sentence)
         took = time.perf_counter() - began
     except AfterwordError as error:
         return fault("voice", error)
@@ -142,7 +143,7 @@ _CANCELLER = (
 
 
 def echo(settings: Settings) -> Finding:
-    """Whether the sound server has a source without our own voice in it, and whether it is used."""
+    """Check whether the sound server has an echo-cancelling source, and whether it is used."""
     from audio.devices.sound_server import cancels_echo, server_devices
 
     name = "echo"
@@ -161,7 +162,7 @@ def echo(settings: Settings) -> Finding:
 
 
 def _used(wanted: int | str | None) -> str:
-    """The server's name of the microphone that we open; empty if it is none of the server's."""
+    """The sound server's name of the configured microphone; empty if it is not the server's."""
     from audio.devices.selection import find_device
 
     try:

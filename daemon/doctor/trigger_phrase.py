@@ -1,6 +1,6 @@
-"""`afterword doctor --phrase`: how often a phrase is missed, and how often it wakes by mistake.
+"""`afterword doctor --phrase`: measures false rejects and false accepts of a trigger phrase.
 
-Everything goes through the hearing that the daemon uses.
+All recordings go through the daemon's own recognition.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,42 +21,42 @@ from config.settings import Settings
 if TYPE_CHECKING:
     from audio.recognition import AudioRecognition
 
-RATIOS_DB = (10, 5)
+SNRS_DB = (10, 5)  # speech over babble
 
 
 def judge(
     settings: Settings, text: str, positives: Path | None, negatives: Sequence[Path]
 ) -> Iterator[str]:
-    """Lines about the phrase, each as soon as it is known.
+    """Yield the report line by line, each as soon as it is known.
 
     Args:
-        settings: language and model; their own phrases are left aside.
+        settings: language and model; their trigger phrases are ignored.
         text: the phrase to judge.
-        positives: a folder of recordings of it; None lets espeak-ng's voices say it.
-        negatives: folders of speech without it; none lets the voices say something else.
+        positives: a folder of recordings of the phrase; None: espeak-ng's voices say it.
+        negatives: folders of speech without the phrase; empty: the voices say other sentences.
 
     Raises:
         ConfigError: the model does not know a word of the phrase.
         InputError: a folder holds no recordings.
-        SpeechError: there is no folder, and the speech engine does not work.
+        SpeechError: no folder is given, and the speech engine does not work.
     """
-    hearing, phrase = _prepare(settings, text)
-    yield in_words(phrase)
+    recogniser, phrase = _prepare(settings, text)
+    yield as_text(phrase)
     clips = trigger_score.read_folder(positives) if positives else []
     others = [sound for folder in negatives for sound in trigger_score.read_folder(folder)]
     if not clips or not others:
         own = synthetic_speech.make(text, phrase.words, settings.language)
         clips, others = clips or list(own.positives), others or list(own.negatives)
     yield (
-        f"plays {_recordings(clips)} of it {_whence(positives)}"
-        f" and {_recordings(others)} of other speech {_whence(*negatives)}"
+        f"plays {_recordings(clips)} of it {_source(positives)}"
+        f" and {_recordings(others)} of other speech {_source(*negatives)}"
     )
-    yield missed("clean", trigger_score.count_false_rejects(hearing, clips))
+    yield false_rejects("clean", trigger_score.count_false_rejects(recogniser, clips))
     crowd = trigger_score.babble(others)
-    for ratio in RATIOS_DB:
-        heard = trigger_score.count_false_rejects(hearing, clips, Noise(crowd, ratio))
-        yield missed(f"{ratio} dB babble", heard)
-    yield mistaken(trigger_score.count_false_accepts(hearing, others))
+    for snr_db in SNRS_DB:
+        heard = trigger_score.count_false_rejects(recogniser, clips, Noise(crowd, snr_db))
+        yield false_rejects(f"{snr_db} dB babble", heard)
+    yield false_accepts(trigger_score.count_false_accepts(recogniser, others))
 
 
 def _prepare(settings: Settings, text: str) -> "tuple[AudioRecognition, Phrase]":
@@ -71,16 +71,16 @@ def _prepare(settings: Settings, text: str) -> "tuple[AudioRecognition, Phrase]"
     return recognition.open_recognition(folder, trigger, settings.seed, settings.language), phrase
 
 
-def in_words(phrase: Phrase) -> str:
-    """The verdict on the phrase as text."""
+def as_text(phrase: Phrase) -> str:
+    """Syllables and weakness of the phrase, in a line."""
     count = sum(map(syllables, phrase.words))
     doubt = weakness(phrase)
     verdict = f"weak: {doubt}" if doubt else "no weakness in its words"
     return f'"{phrase.text}": {count} syllables, {verdict}'
 
 
-def missed(condition: str, heard: FalseRejects) -> str:
-    """How many recordings did not trigger, and when the others did."""
+def false_rejects(condition: str, heard: FalseRejects) -> str:
+    """The number of false rejects, and the latency of the other recordings, in a line."""
     line = f"{condition}: missed {heard.missed} of {heard.clips}"
     if not heard.delays:
         return line
@@ -88,8 +88,8 @@ def missed(condition: str, heard: FalseRejects) -> str:
     return f"{line}; {median(heard.delays):.2f} s after the last word, 95 % within {slow:.2f} s"
 
 
-def mistaken(found: FalseAccepts) -> str:
-    """How often other speech triggered, and what that says of the true rate."""
+def false_accepts(found: FalseAccepts) -> str:
+    """The rate of false accepts an hour, and its upper bound at 95 % confidence, in a line."""
     return (
         f"other speech: {found.count} false in {found.hours:.2f} h, {found.rate:.2f} an hour; "
         f"with 95 % confidence below {found.bound:.2f}"
@@ -101,12 +101,12 @@ def _recordings(sounds: Sequence[Sound]) -> str:
     return f"{len(sounds)} recordings ({minutes:.1f} minutes)"
 
 
-def _whence(*folders: Path | None) -> str:
+def _source(*folders: Path | None) -> str:
     named = [str(folder) for folder in folders if folder]
     return f"from {', '.join(named)}" if named else "by synthetic voices"
 
 
-def tell(lines: Iterable[str]) -> None:
-    """Print each line when it comes."""
+def print_lines(lines: Iterable[str]) -> None:
+    """Print each line as it comes."""
     for line in lines:
         click.echo(line)

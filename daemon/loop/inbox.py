@@ -1,4 +1,4 @@
-"""What other threads have to say to the loop."""
+"""Messages from other threads to the main loop."""
 
 import contextlib
 import queue
@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 
 from config.errors import ControlError, NotRunningError
 from daemon.control.protocol import Request
-from daemon.control.server import Subscriber
+from daemon.control.subscriber import Subscriber
 from daemon.conversation.state_machine import ReplyEvent
 from daemon.loop.pending_reloads import ReloadRequest
 from daemon.ports import ComponentUpdate, UpdateRejected
 
 ANSWER_SECONDS = 3.0  # a request is answered within a chunk, unless the loop is stuck
-PROMPT_SECONDS = 0.15  # a reload that takes longer is told of later, unless one waits for its end
-RELOAD_SECONDS = 60.0  # it may load models first, beside the loop
+PROMPT_SECONDS = 0.15  # a reload that takes longer is answered before its end, unless `wait` is set
+RELOAD_SECONDS = 60.0  # a reload may load models first, in another thread
 
 
 @dataclass(frozen=True)
 class PendingRequest:
-    """A request; whoever asked waits for the answer."""
+    """A control request; the thread that asked waits for the answer."""
 
     request: Request
-    follower: Subscriber | None
+    subscriber: Subscriber | None
     answer: Future[Mapping[str, object] | ReloadRequest] = field(default_factory=Future)
 
 
@@ -31,48 +31,48 @@ Message = ReplyEvent | PendingRequest | ComponentUpdate | UpdateRejected
 
 
 class Inbox:
-    """Messages in the order in which they came."""
+    """A queue of messages, in the order in which they came."""
 
     def __init__(self) -> None:
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._closed = False
 
     def put(self, message: Message) -> None:
-        """Leave a message, from any thread."""
+        """Leave a message; for any thread."""
         self._messages.put(message)
         if self._closed:
-            self._refuse_the_rest()
+            self._refuse_all()
 
-    def ask(self, request: Request, follower: Subscriber | None = None) -> Mapping[str, object]:
-        """Let the loop answer a request, and wait for it; for any thread but the loop's.
+    def ask(self, request: Request, subscriber: Subscriber | None = None) -> Mapping[str, object]:
+        """Let the loop answer a request, and wait for the answer; for any thread but the loop's.
 
         Raises:
-            AfterwordError: what the command line shall say and how it shall exit.
+            AfterwordError: the message and exit code for the command line.
         """
-        asked = PendingRequest(request, follower)
-        self.put(asked)
+        pending = PendingRequest(request, subscriber)
+        self.put(pending)
         try:
-            answer = asked.answer.result(ANSWER_SECONDS)
+            answer = pending.answer.result(ANSWER_SECONDS)
             if isinstance(answer, ReloadRequest):
                 return _outcome(answer, wait="wait" in request.arguments)
         except TimeoutError as error:
             raise ControlError("The daemon is too busy to answer; try again.") from error
         return answer
 
-    def take(self, patience_seconds: float = 0.0) -> Iterator[Message]:
-        """All that is there, after waiting at most so long for the first of it."""
+    def drain(self, timeout_seconds: float = 0.0) -> Iterator[Message]:
+        """All waiting messages, after waiting at most `timeout_seconds` for the first one."""
         with contextlib.suppress(queue.Empty):
-            yield self._messages.get(patience_seconds > 0, patience_seconds)
+            yield self._messages.get(timeout_seconds > 0, timeout_seconds)
             while True:
                 yield self._messages.get_nowait()
 
     def close(self) -> None:
-        """Refuse what is there and what still comes: nobody shall wait for ever."""
+        """Refuse all waiting and all later messages, so that no thread waits for an answer."""
         self._closed = True
-        self._refuse_the_rest()
+        self._refuse_all()
 
-    def _refuse_the_rest(self) -> None:
-        for message in self.take():
+    def _refuse_all(self) -> None:
+        for message in self.drain():
             match message:
                 case PendingRequest(answer=answer):
                     answer.set_exception(NotRunningError("Afterword is just ending."))
@@ -81,7 +81,11 @@ class Inbox:
 
 
 def _outcome(reload: ReloadRequest, *, wait: bool) -> Mapping[str, object]:
-    """What has become of it; or, where that takes longer and nobody waits, what it will change."""
+    """The result of a reload; or, where it takes longer and `wait` is not set, what it will change.
+
+    Raises:
+        RefusedError: the new settings or weights were rejected.
+    """
     if wait:
         return reload.done.result(RELOAD_SECONDS)
     try:

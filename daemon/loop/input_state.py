@@ -1,62 +1,63 @@
-"""Where the sound comes from, and what has become of it."""
+"""The audio source in use, and the state of the microphone."""
 
 from daemon.conversation.publisher import MUTED, OPEN, SILENT
 from daemon.ports import AudioSource
 
-RETRY_SECONDS = (0.25, 0.5, 1.0, 1.5)  # between attempts to open a microphone that is not there
+# Between attempts to open a microphone that is missing; the last one is repeated.
+RETRY_SECONDS = (0.25, 0.5, 1.0, 1.5)
 
 
 class InputState:
-    """The source in use; owned by the loop.
+    """The source in use, and what has become of it; for the loop's thread.
 
     Attributes:
-        source: it.
-        muted: it is to be closed.
-        patient: wait for it where it is missing.
-        state: as last told: OPEN, SILENT, MUTED, or why it is missing.
-        attempts: to open it since it last gave sound.
-        returns: how often it came back.
+        source: the source in use.
+        muted: the source is to be closed.
+        retry: open the source again where it is missing, instead of failing.
+        state: as last reported: OPEN, SILENT, MUTED, or the reason why the microphone is missing.
+        attempts: attempts to open the source since it last gave sound.
+        recoveries: how many times the source came back after it was lost.
     """
 
-    def __init__(self, source: AudioSource, *, muted: bool, patient: bool) -> None:
+    def __init__(self, source: AudioSource, *, muted: bool, retry: bool) -> None:
         self.source = source
         self.muted = muted
-        self.patient = patient or muted
+        self.retry = retry or muted
         self.state = ""
         self.attempts = 0
-        self.returns = 0
+        self.recoveries = 0
         self._was_open = False
-        self._drops = 0  # of sources we had before
+        self._drops = 0  # of sources used before
 
     @property
     def drops(self) -> int:
-        """Blocks of sound lost because nobody took them in time."""
+        """Blocks of sound lost because they were not read in time."""
         return self._drops + self.source.drops
 
     @property
     def retry_seconds(self) -> float:
-        """How long to wait before it is tried again."""
+        """Seconds until the next attempt to open the source."""
         return RETRY_SECONDS[min(self.attempts, len(RETRY_SECONDS) - 1)]
 
     @property
     def is_open(self) -> bool:
-        """Whether it gives sound, if only silence."""
+        """True if the source gives sound, be it digital silence."""
         return self.state in (OPEN, SILENT)
 
     def replace(self, source: AudioSource) -> None:
-        """Take another source from now on."""
+        """Use another source from now on."""
         self._drops += self.source.drops
         self.source = source
 
-    def become(self, state: str) -> bool:
+    def set(self, state: str) -> bool:
         """Note a new state.
 
         Returns:
-            whether it is open for the first time, or after it was muted.
+            True if the source is open for the first time, or after it was muted.
         """
         opened = state == OPEN and self.state != SILENT
-        came_back = opened and self._was_open and self.state != MUTED
-        self.returns += came_back
+        recovered = opened and self._was_open and self.state != MUTED
+        self.recoveries += recovered
         self.state = state
         self._was_open = self._was_open or opened
-        return opened and not came_back
+        return opened and not recovered

@@ -1,26 +1,22 @@
-"""The daemon's loop: source → hearing → session → orders.
+"""The main loop: audio source → recognition → state machine → orders.
 
-The main thread owns all state, so there are no locks; what other threads have to say goes through
-the inbox.
+The main thread owns all state, so there are no locks; other threads send messages to the inbox.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
-from audio.events import Event as HearingEvent
+from audio.events import Event as RecognitionEvent
 from audio.pcm import AudioChunk
 from audio.silence import DigitalSilence
-from config.errors import AudioDeviceError, ConfigError
-from daemon.control.protocol import Request
-from daemon.control.server import Subscriber
+from config.errors import AudioDeviceError, ConfigError, DeviceError
 from daemon.conversation.conversation import Conversation
 from daemon.conversation.publisher import MUTED, OPEN, SILENT, EventPublisher
 from daemon.conversation.responder import Responder
-from daemon.conversation.state_machine import Phase
+from daemon.conversation.state_machine import Ended, Phase, Sentence
 from daemon.loop.inbox import Inbox, Message, PendingRequest
 from daemon.loop.input_state import InputState
 from daemon.loop.options import LoopOptions
@@ -38,12 +34,12 @@ from daemon.ports import (
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 0.05  # how often a loop without sound looks whether there is something to do
+TICK_SECONDS = 0.05  # between two ticks while there is no sound
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What happened while the service ran."""
+    """What happened while the loop ran."""
 
     triggers: int
     replies: int
@@ -51,205 +47,215 @@ class Summary:
 
 
 class MainLoop:
-    """Serves one source of sound until it ends or `stop` is called."""
+    """Serves one audio source until it ends or `stop` is called.
+
+    Attributes:
+        inbox: takes control requests, component updates and the responder's events; any thread.
+    """
 
     def __init__(
         self,
         source: AudioSource,
-        hearing: Recognition,
+        recognition: Recognition,
         generator: Generator,
-        speaker: SpeechOutput,
+        speech: SpeechOutput,
         console: Console | None = None,
-        household: LoopOptions | None = None,
+        options: LoopOptions | None = None,
     ) -> None:
-        """`console`, where given, is shown the exchange; without it no word leaves the process."""
-        self._household = home = household or LoopOptions()
-        self._inbox = Inbox()
-        self._intake = InputState(source, muted=home.muted, patient=home.patient)
-        self._chronicle = EventPublisher(console, home.keepers)
-        self._replier = Responder(generator, speaker, self._inbox.put)
+        """`console` prints the exchange; without it no word leaves the process."""
+        self._options = options = options or LoopOptions()
+        self.inbox = Inbox()
+        self._input = InputState(source, muted=options.muted, retry=options.wait_for_microphone)
+        self._publisher = EventPublisher(console, options.observers)
+        self._responder = Responder(generator, speech, self.inbox.put)
+        self._speech = speech
         self._conversation = Conversation(
-            hearing, self._replier, self._chronicle, home.manners, live=source.live
+            recognition,
+            self._responder,
+            speech,
+            self._publisher,
+            options.manners,
+            live=source.live,
         )
-        self._reloads = PendingReloads(home.reload, home.notifier.reloading, home.about)
-        self._answers = RequestHandler(
+        self._reloads = PendingReloads(
+            options.begin_reload, options.notifier.reloading, options.status_info
+        )
+        self._requests = RequestHandler(
             self._conversation,
-            self._replier,
-            self._intake,
+            self._responder,
+            speech,
+            self._input,
             self._reloads,
-            self._chronicle,
-            home,
+            self._publisher,
+            options,
             self.stop,
         )
-        self._heard_out = False  # the source has come to its end
+        self._source_ended = False
         self._stopping = threading.Event()
 
     def stop(self) -> None:
         """End `run` within a chunk; safe in a signal handler."""
         self._stopping.set()
-        self._intake.source.stop()
+        self._input.source.stop()
 
     def reload(self) -> None:
-        """Look at settings and weights again; safe in a signal handler."""
+        """Ask for a reload of settings and weights; safe in a signal handler."""
         self._reloads.wanted = True
-
-    def change(self, change: ComponentUpdate | UpdateRejected) -> None:
-        """Go on with new parts as soon as no turn is disturbed; for any thread but the loop's."""
-        self._inbox.put(change)
-
-    def ask(self, request: Request, follower: Subscriber | None = None) -> Mapping[str, object]:
-        """Let the loop answer a request; for any thread but the loop's.
-
-        Raises:
-            AfterwordError: what the command line shall say and how it shall exit.
-        """
-        return self._inbox.ask(request, follower)
 
     def run(self) -> Summary:
         """Serve until `stop` is called or the sound ends.
 
-        Audio is the only clock: every chunk turns this loop once. A file waits while we reply, as a
-        polite speaker would; a microphone does not, so the trigger can interrupt.
+        Audio is the only clock: the loop makes one tick a chunk. A file waits during a reply, as a
+        polite user would; a microphone does not, so that the trigger phrase can interrupt.
 
         Raises:
-            AudioDeviceError: the microphone is missing, and we are not patient.
+            AudioDeviceError: the microphone is missing, and the loop does not wait for it.
             InputError: the file holds no sound.
             AfterwordError: a reply to a file failed. A reply to a microphone that fails is logged.
         """
         try:
-            while not (self._stopping.is_set() or self._heard_out):
-                if self._intake.muted:
+            while not (self._stopping.is_set() or self._source_ended):
+                if self._input.muted:
                     self._idle(MUTED, float("inf"))
                 elif problem := self._listen():
-                    self._idle(problem, self._intake.retry_seconds)
+                    self._idle(problem, self._input.retry_seconds)
         finally:
-            self._household.notifier.stopping()
-            self._replier.close()  # speech must not outlive us
-            self._inbox.close()
+            self._options.notifier.stopping()
+            self._responder.close()  # no speech after the loop has ended
+            self.inbox.close()
             self._reloads.close()
-            self._chronicle.end()
+            self._publisher.close()
         interrupted = self._stopping.is_set()
-        return Summary(self._chronicle.triggers, self._chronicle.replies, interrupted)
+        return Summary(self._publisher.triggers, self._publisher.replies, interrupted)
 
     def _listen(self) -> str | None:
-        """Hear the source until it ends, is muted or another takes its place.
+        """Recognise speech in the source until it ends, is muted or is replaced.
 
         Returns:
-            why there is no sound, or no more.
+            why there is no sound, or no more; None if that was wanted.
         """
-        intake = self._intake
-        intake.attempts += 1
+        self._input.attempts += 1
         try:
-            with intake.source.open() as chunks:
-                intake.patient = True  # what was there once may come back
-                self._hear_all(chunks)
+            with self._input.source.open() as chunks:
+                self._input.retry = True  # a source that was there once may come back
+                self._feed_all(chunks)
         except (AudioDeviceError, ConfigError) as error:
-            if not (intake.patient and intake.source.live):
+            if not (self._input.retry and self._input.source.live):
                 raise
             return str(error)
         return None
 
-    def _hear_all(self, chunks: Iterator[AudioChunk]) -> None:
-        intake, source, silence = self._intake, self._intake.source, DigitalSilence()
+    def _feed_all(self, chunks: Iterator[AudioChunk]) -> None:
+        source, silence = self._input.source, DigitalSilence()
         try:
             for chunk in chunks:
                 if self._stopping.is_set():
                     return
                 if chunk.pcm:
-                    intake.attempts = 0
+                    self._input.attempts = 0
                     silence.feed(chunk)
-                    self._hear(self._conversation.feed(chunk))
-                    self._chronicle.sounded(chunk)
-                given = SILENT if silence.lasts else OPEN
-                self._turn(intake.state if intake.attempts else given)
-                if intake.muted or intake.source is not source:
+                    self._on_recognised(self._conversation.feed(chunk))
+                    self._publisher.on_audio(chunk)
+                is_open = SILENT if silence.lasts else OPEN
+                self._tick(self._input.state if self._input.attempts else is_open)
+                if self._input.muted or self._input.source is not source:
                     return
         except AudioDeviceError:
-            if source.live:
-                self._hear(self._conversation.finish())  # what was said until it went away
+            if source.live:  # a capture keeps the words before the device was lost
+                self._on_recognised(self._conversation.finish())
             raise
         if not self._stopping.is_set():
-            self._hear(self._conversation.finish())
-            self._heard_out = True
+            self._on_recognised(self._conversation.finish())
+            self._source_ended = True
 
-    def _hear(self, events: Sequence[HearingEvent]) -> None:
+    def _on_recognised(self, events: Sequence[RecognitionEvent]) -> None:
         for event in events:
-            self._conversation.hear(event)
-            if not self._intake.source.live:
-                self._await_reply()
+            self._conversation.on_recognised(event)
+            if not self._input.source.live:
+                self._wait_for_reply()
 
-    def _await_reply(self) -> None:
-        """Let the reply that is under way come to its end."""
+    def _wait_for_reply(self) -> None:
+        """Wait for the end of the reply in progress."""
         while self._conversation.state.replying and not self._stopping.is_set():
-            self._collect(TICK_SECONDS)
+            self._receive_all(TICK_SECONDS)
 
     def _idle(self, microphone: str, seconds: float) -> None:
-        """Serve without a microphone for a while, or until it or being muted changes."""
-        intake, end = self._intake, time.monotonic() + seconds
-        before = (intake.muted, intake.source)
+        """Tick without a microphone for a while, or until it is replaced, muted or unmuted."""
+        end = time.monotonic() + seconds
+        before = (self._input.muted, self._input.source)
         while not self._stopping.is_set() and time.monotonic() < end:
-            self._turn(microphone, TICK_SECONDS)
-            if (intake.muted, intake.source) != before:
+            self._tick(microphone, TICK_SECONDS)
+            if (self._input.muted, self._input.source) != before:
                 return
 
-    def _turn(self, microphone: str, patience_seconds: float = 0.0) -> None:
-        """What each turn of the loop does beside hearing.
+    def _tick(self, microphone: str, timeout_seconds: float = 0.0) -> None:
+        """Everything that the loop does beside recognition.
 
-        Only from here is the watchdog fed: a loop that is stuck, in whatever, is silent.
+        The watchdog is fed only from here, so that it sees a loop that is stuck.
         """
-        self._collect(patience_seconds)
-        self._renew()
-        self._note(microphone)
+        self._receive_all(timeout_seconds)
+        self._apply_updates()
+        self._set_microphone(microphone)
         if self._conversation.state.replying:
-            self._chronicle.sounding(self._conversation.state.turn, self._replier.sounding)
-        self._chronicle.turn()
-        notifier = self._household.notifier
-        notifier.status(self._answers.in_words())
-        if not self._reloads.under_way:
+            self._publisher.on_playing(self._conversation.state.turn, self._speech.sounding)
+        self._publisher.on_tick()
+        notifier = self._options.notifier
+        notifier.status(self._requests.state_text())
+        if not self._reloads.in_progress:
             notifier.ready()
-        if self._replier.well:
+        if self._responder.healthy:
             notifier.alive()
 
-    def _note(self, microphone: str) -> None:
-        """Tell what has become of the microphone."""
-        if microphone == self._intake.state:
+    def _set_microphone(self, microphone: str) -> None:
+        """Note the state of the microphone, and report a change of it."""
+        if microphone == self._input.state:
             return
-        self._chronicle.microphone(self._intake.state, microphone)
-        if self._intake.become(microphone):
-            phrases = cast(Iterable[str], self._reloads.about.get("phrases", ()))
-            self._household.opened(phrases)
+        self._publisher.on_microphone(self._input.state, microphone)
+        if self._input.set(microphone):
+            self._options.on_listening(self._reloads.status_info.get("phrases", []))
 
-    def _renew(self) -> None:
-        """Begin a reload that a signal asked for; take in the parts that are ready."""
+    def _apply_updates(self) -> None:
+        """Begin a reload that a signal asked for; take the components that are ready."""
         self._reloads.begin_wanted()
-        # What is being said is for the hearing that has heard its beginning.
+        # The recognition that has heard the beginning of a seed hears its end, too.
         if self._conversation.state.phase is not Phase.CAPTURING:
-            for change in self._reloads.changes():
-                self._take(change)
+            for update in self._reloads.take_updates():
+                self._apply(update)
 
-    def _take(self, change: ComponentUpdate) -> None:
-        self._conversation.take(change)
-        if change.source is not None:
-            self._intake.replace(change.source)
-        if change.keepers is not None:
-            self._chronicle.keep(change.keepers)
-        log.info("%s", change.told)
-        self._chronicle.renewed(change.told)
+    def _apply(self, update: ComponentUpdate) -> None:
+        self._conversation.apply(update)
+        if update.source is not None:
+            self._input.replace(update.source)
+        if update.observers is not None:
+            self._publisher.set_observers(update.observers)
+        log.info("%s", update.summary)
+        self._publisher.on_update(update.summary)
 
-    def _collect(self, patience_seconds: float = 0.0) -> None:
-        """Take in what came from other threads, waiting at most so long for the first of it."""
-        for message in self._inbox.take(patience_seconds):
+    def _receive_all(self, timeout_seconds: float = 0.0) -> None:
+        for message in self.inbox.drain(timeout_seconds):
             self._receive(message)
 
     def _receive(self, message: Message) -> None:
         match message:
             case PendingRequest():
-                self._answers.answer(message)
+                self._requests.handle(message)
             case ComponentUpdate():
                 self._reloads.add(message)
             case UpdateRejected(reason=reason):
                 self._reloads.refused = reason
                 log.error("%s", reason)
-                self._chronicle.refused(reason)
-            case _:
-                self._conversation.replied(message)
+                self._publisher.on_update_rejected(reason)
+            case Sentence():
+                self._conversation.on_reply(message)
+            case Ended(error=error):
+                self._conversation.on_reply(message)
+                if isinstance(error, DeviceError):
+                    self._rebuild_on_cpu()
+
+    def _rebuild_on_cpu(self) -> None:
+        """The device of the model has failed: the next replies are computed on the CPU."""
+        if self._options.begin_reload is not None:
+            log.warning(
+                "The model is being loaded on the CPU; it stays there until the next start."
+            )
+            self._reloads.begin(on_cpu=True)

@@ -1,39 +1,39 @@
-"""What surrounds a service that runs for months."""
+"""Options of the main loop; the defaults suit a recording."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from audio.manners import Manners
-from daemon.loop.pending_reloads import ReloadRequest
+from daemon.control.status import ComponentStatus
+from daemon.loop.pending_reloads import BeginReload
 from daemon.ports import Observer
 from daemon.systemd.notify import Notifier
 
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """The defaults suit a recording.
+    """Everything beside the components that a main loop can be given.
 
     Attributes:
-        patient: wait for a microphone that is not there at the start, instead of giving up.
-        muted: begin with the microphone closed.
-        remember_muted: keeps that over restarts; raises OutputError.
-        opened: called with the trigger phrases when the microphone is first heard, and whenever it
-            was muted before.
-        about: what `status` tells of settings and models.
-        notifier: tells systemd.
-        reload: lets settings and weights be looked at again.
-        restarts: how many times we have come back after a crash.
-        keepers: keep something of what happens.
-        manners: how the conversation is steered by words.
+        wait_for_microphone: retry while the microphone is missing at the start, instead of failing.
+        muted: start with the microphone closed.
+        save_muted: stores the muted state over restarts; raises OutputError.
+        on_listening: called with the trigger phrases when the microphone first gives sound, and
+            whenever it does so after it was muted.
+        status_info: what `status` reports of settings and models.
+        notifier: the connection to systemd.
+        begin_reload: begins a reload; None where there is nothing to reload.
+        restarts: how many times the daemon was started again after a crash.
+        observers: receive events and audio.
     """
 
-    patient: bool = False
+    wait_for_microphone: bool = False
     muted: bool = False
-    remember_muted: Callable[[bool], None] = lambda _: None
-    opened: Callable[[Iterable[str]], None] = lambda _: None
-    about: Mapping[str, object] = field(default_factory=dict)
+    save_muted: Callable[[bool], None] = lambda _: None
+    on_listening: Callable[[Iterable[str]], None] = lambda _: None
+    status_info: ComponentStatus = field(default_factory=ComponentStatus)
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
-    reload: Callable[[], ReloadRequest] | None = None
+    begin_reload: BeginReload | None = None
     restarts: int = 0
-    keepers: Sequence[Observer] = ()
+    observers: Sequence[Observer] = ()
     manners: Manners = field(default_factory=Manners)

@@ -1,12 +1,14 @@
-"""The loop's side of a reload: those under way, and new parts that wait for a fitting moment."""
+"""Reloads in progress, and component updates that wait until no capture is active."""
 
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from config.errors import NotRunningError, RefusedError
+from daemon.control.status import ComponentStatus
 from daemon.ports import ComponentUpdate
 
 Result = Mapping[str, object]
@@ -14,85 +16,94 @@ Result = Mapping[str, object]
 
 @dataclass(frozen=True)
 class ReloadRequest:
-    """One that was asked for; both futures hold the keys that have "changed", and those "later".
+    """A reload that was asked for; both futures give {"changed": keys} or raise RefusedError.
 
     Attributes:
-        read: comes when the settings file has been found right.
-        done: comes when the loop goes on with what is new. Or a RefusedError with file, line, key.
+        on_cpu: rebuild the generator on the CPU, because the device of the model has failed.
+        read: done when the settings file has been read and is valid.
+        done: done when the loop has taken the new components.
     """
 
+    on_cpu: bool = False
     read: Future[Result] = field(default_factory=Future)
     done: Future[Result] = field(default_factory=Future)
 
     def fail(self, error: Exception) -> None:
-        """Tell both who wait that it comes to nothing."""
+        """Raise this error in every thread that waits for the reload."""
         if not self.read.done():
             self.read.set_exception(error)
         self.done.set_exception(error)
 
 
+class BeginReload(Protocol):
+    """Begins a reload in another thread and returns at once."""
+
+    def __call__(self, *, on_cpu: bool = False) -> ReloadRequest:
+        """Read the settings and weights again; `on_cpu`: rebuild the generator on the CPU."""
+
+
 class PendingReloads:
-    """Owned by the loop.
+    """The loop's side of reloads; for the loop's thread, but for `wanted`.
 
     Attributes:
-        wanted: a signal asks for one.
-        about: what `status` tells of settings and models in force.
-        refused: why the newest settings or weights are not in force.
+        wanted: a signal has asked for a reload.
+        status_info: what `status` reports of the settings and models in force.
+        refused: why the newest settings or weights are not in force; empty if they are.
     """
 
     def __init__(
         self,
-        reload: Callable[[], ReloadRequest] | None,
-        reloading: Callable[[], None],
-        about: Mapping[str, object],
+        begin_reload: BeginReload | None,
+        on_reloading: Callable[[], None],
+        status_info: ComponentStatus,
     ) -> None:
-        """`reload` begins one, where there is something to reload; `reloading` is told of it."""
+        """`on_reloading` is called whenever a reload begins."""
         self.wanted = False
-        self.about = about
+        self.status_info = status_info
         self.refused = ""
-        self._reload = reload
-        self._reloading = reloading
-        self._under_way: list[ReloadRequest] = []
-        self._changes: deque[ComponentUpdate] = deque()
+        self._begin_reload = begin_reload
+        self._on_reloading = on_reloading
+        self._in_progress: list[ReloadRequest] = []
+        self._updates: deque[ComponentUpdate] = deque()
 
     @property
-    def under_way(self) -> bool:
-        """Whether one has begun and not ended."""
-        self._under_way = [reload for reload in self._under_way if not reload.done.done()]
-        return bool(self._under_way)
+    def in_progress(self) -> bool:
+        """True while a reload has begun and not ended."""
+        self._in_progress = [reload for reload in self._in_progress if not reload.done.done()]
+        return bool(self._in_progress)
 
-    def begin(self) -> ReloadRequest:
-        """Begin one.
+    def begin(self, *, on_cpu: bool = False) -> ReloadRequest:
+        """Begin a reload.
 
         Raises:
             RefusedError: there is nothing to reload.
         """
-        if self._reload is None:
+        if self._begin_reload is None:
             raise RefusedError("A recording is served with the settings it began with.")
-        self._reloading()
-        self._under_way.append(self._reload())
-        return self._under_way[-1]
+        self._on_reloading()
+        self._in_progress.append(self._begin_reload(on_cpu=on_cpu))
+        return self._in_progress[-1]
 
     def begin_wanted(self) -> None:
-        """Begin what a signal asked for."""
+        """Begin the reload that a signal has asked for."""
         if self.wanted:
             self.wanted = False
             with contextlib.suppress(RefusedError):
                 self.begin()
 
-    def add(self, change: ComponentUpdate) -> None:
-        """Keep new parts until they are taken."""
-        self._changes.append(change)
+    def add(self, update: ComponentUpdate) -> None:
+        """Keep an update until it can be applied."""
+        self._updates.append(update)
 
-    def changes(self) -> Iterator[ComponentUpdate]:
-        """Those that wait, to be taken now; each is in force as it is given."""
-        while self._changes:
-            change = self._changes.popleft()
-            self.about, self.refused = change.about, ""
-            yield change
-            change.done.set_result(None)
+    def take_updates(self) -> Iterator[ComponentUpdate]:
+        """The waiting updates; the caller applies each before it asks for the next."""
+        while self._updates:
+            update = self._updates.popleft()
+            self.status_info, self.refused = update.status_info, ""
+            yield update
+            update.done.set_result(None)
 
     def close(self) -> None:
-        """Nobody shall wait for what will not be taken any more."""
-        while self._changes:
-            self._changes.popleft().done.set_exception(NotRunningError("Afterword is just ending."))
+        """Fail all waiting updates, so that no thread waits for them."""
+        while self._updates:
+            self._updates.popleft().done.set_exception(NotRunningError("Afterword is just ending."))

@@ -1,4 +1,4 @@
-"""Answers to the requests that come through the control socket."""
+"""Handles the requests that come through the control socket, in the loop's thread."""
 
 import os
 import time
@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from config.errors import RefusedError
 from daemon.control.protocol import SEED_CHARACTERS, Request
-from daemon.control.server import Subscriber
+from daemon.control.status import Status
+from daemon.control.subscriber import Subscriber
 from daemon.conversation.conversation import Conversation
 from daemon.conversation.publisher import MUTED, EventPublisher
 from daemon.conversation.responder import Responder
@@ -15,97 +16,92 @@ from daemon.loop.inbox import PendingRequest
 from daemon.loop.input_state import InputState
 from daemon.loop.options import LoopOptions
 from daemon.loop.pending_reloads import PendingReloads
+from daemon.ports import SpeechOutput
 
 
 class RequestHandler:
-    """Gives them in the loop's thread, from what the loop owns."""
+    """Answers each request from what the loop owns, and carries it out."""
 
     def __init__(
         self,
         conversation: Conversation,
-        replier: Responder,
-        intake: InputState,
+        responder: Responder,
+        speech: SpeechOutput,
+        input_state: InputState,
         reloads: PendingReloads,
-        chronicle: EventPublisher,
-        household: LoopOptions,
+        publisher: EventPublisher,
+        options: LoopOptions,
         stop: Callable[[], None],
     ) -> None:
         """`stop` ends the loop."""
         self._conversation = conversation
-        self._replier = replier
-        self._intake = intake
+        self._responder = responder
+        self._speech = speech
+        self._input = input_state
         self._reloads = reloads
-        self._chronicle = chronicle
-        self._household = household
+        self._publisher = publisher
+        self._options = options
         self._stop = stop
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
 
-    def answer(self, asked: PendingRequest) -> None:
-        """Do what is asked; an error belongs to whoever asked."""
+    def handle(self, pending: PendingRequest) -> None:
+        """Carry out a request and set its answer; an error is raised in the thread that asked."""
         try:
-            if asked.request.command == "reload":
-                asked.answer.set_result(self._reloads.begin())
+            if pending.request.command == "reload":
+                pending.answer.set_result(self._reloads.begin())
             else:
-                asked.answer.set_result(self._do(asked.request, asked.follower))
+                pending.answer.set_result(self._carry_out(pending.request, pending.subscriber))
         except Exception as error:
-            asked.answer.set_exception(error)
+            pending.answer.set_exception(error)
 
-    def in_words(self) -> str:
-        """The state in a word, or why there is none."""
+    def state_text(self) -> str:
+        """The state of the conversation in a word, or why the microphone gives no sound."""
         state = self._conversation.state
-        if state.replying or self._intake.is_open:
+        if state.replying or self._input.is_open:
             return state.phase.value
-        return MUTED if self._intake.muted else f"waiting for the microphone: {self._intake.state}"
+        return MUTED if self._input.muted else f"waiting for the microphone: {self._input.state}"
 
-    def _do(self, request: Request, follower: Subscriber | None) -> Mapping[str, object]:
+    def _carry_out(self, request: Request, subscriber: Subscriber | None) -> Mapping[str, object]:
         match request.command:
             case "status":
                 return self._status()
             case "mute" | "unmute":
-                self._mute(request.command == "mute")
+                self._set_muted(request.command == "mute")
             case "hush":
                 self._conversation.advance(StopRequested())
             case "say":
                 return self._say(request.arguments["seed"])
             case "stop":
                 self._stop()
-            case "follow" | "watch" if follower:
-                self._chronicle.follow(follower)
+            case "follow" | "watch" if subscriber:
+                self._publisher.add_subscriber(subscriber)
         return {}
 
-    def _status(self) -> dict[str, object]:
+    def _status(self) -> Status:
         return {
-            "state": self.in_words(),
+            "state": self.state_text(),
             "pid": os.getpid(),
-            "uptime_seconds": round(time.monotonic() - self._began, 1),
-            "microphone": MUTED if self._intake.muted else self._intake.state,
-            **self._chronicle.counts(),
-            "drops": self._intake.drops,
+            "uptime_seconds": round(time.monotonic() - self._started_at, 1),
+            "microphone": MUTED if self._input.muted else self._input.state,
+            **self._publisher.counts(),
+            "drops": self._input.drops,
             "restarts": {
-                "daemon": self._household.restarts,
-                "speech": self._replier.restarts,
-                "microphone": self._intake.returns,
+                "daemon": self._options.restarts,
+                "speech": self._speech.restarts,
+                "microphone": self._input.recoveries,
             },
-            "speech": self._replier.problem or "ready",
-            "reloading": self._reloads.under_way,
+            "speech": self._responder.problem or "ready",
+            "reloading": self._reloads.in_progress,
             "refused": self._reloads.refused or None,
-            **self._reloads.about,
-            **self._devices(),
+            **self._reloads.status_info,
         }
 
-    def _devices(self) -> Mapping[str, object]:
-        """Where the model computes may have changed since it was loaded."""
-        devices = self._reloads.about.get("devices")
-        if not isinstance(devices, dict):
-            return {}
-        return {"devices": {**devices, "model": self._replier.device}}
-
-    def _mute(self, muted: bool) -> None:
-        """The loop sees it at the end of this turn, and closes or opens the microphone."""
-        self._intake.muted = muted
+    def _set_muted(self, muted: bool) -> None:
+        """The loop sees this at the end of the tick, and closes or opens the microphone."""
+        self._input.muted = muted
         if muted:
             self._conversation.advance(Muted())
-        self._household.remember_muted(muted)
+        self._options.save_muted(muted)
 
     def _say(self, seed: str) -> dict[str, object]:
         if not seed.strip() or len(seed) > SEED_CHARACTERS:

@@ -1,7 +1,7 @@
-"""What was said and answered, in words, where the user wants it kept: one JSON object a line.
+"""History: an observer that writes each exchange, in words, as a line of JSON to a file.
 
-Off by default. The file is for its owner alone, and never larger than was asked for: the oldest
-exchanges go first.
+Off by default. The file is readable by its owner alone and never exceeds its size limit: the
+oldest exchanges are dropped first.
 """
 
 import contextlib
@@ -13,28 +13,29 @@ from pathlib import Path
 
 from audio.pcm import AudioChunk
 from config.errors import OutputError
+from config.languages import join_sentences
 from config.paths import state_folder
 
 log = logging.getLogger(__name__)
 
 
 def history_file() -> Path:
-    """Where it lies."""
+    """The path of the history."""
     return state_folder() / "history.jsonl"
 
 
 class History:
-    """Keeps each exchange when it is over. For the loop's thread; a full disk does not end it."""
+    """Appends each exchange when it has ended; a full disk is logged once, and not fatal."""
 
     def __init__(self, file: Path, max_bytes: int) -> None:
         self._file = file
         self._max_bytes = max_bytes
         self._turn: dict[str, object] | None = None
         self._reply: list[object] = []
-        self._complains = True
+        self._may_warn = True
 
-    def tell(self, event: Mapping[str, object]) -> None:
-        """Note an event, as those who follow the daemon get it."""
+    def on_event(self, event: Mapping[str, object]) -> None:
+        """Collect seed and sentences; write them when the reply has ended."""
         match event:
             case {"event": "seed", "turn": turn, "time": time, "text": text}:
                 self.close()
@@ -45,22 +46,22 @@ class History:
             case {"event": "resumed"}:
                 self._turn = None  # the whole seed comes with the next turn
             case {"event": "ended", "turn": turn, "outcome": outcome} if self._is_under_way(turn):
-                self._keep(outcome)
+                self._write(outcome)
 
-    def sounded(self, chunk: AudioChunk) -> None:
-        """Sound is not kept here."""
+    def on_audio(self, chunk: AudioChunk) -> None:
+        """Does nothing: the history holds no audio."""
 
-    def turn(self) -> None:
-        """Time alone changes nothing."""
+    def on_tick(self) -> None:
+        """Does nothing."""
 
     def close(self) -> None:
-        """Keep an exchange that will not come to its end."""
-        self._keep("cancelled")
+        """Write an exchange under way as cancelled."""
+        self._write("cancelled")
 
     def _is_under_way(self, turn: object) -> bool:
         return self._turn is not None and self._turn["turn"] == turn
 
-    def _keep(self, outcome: object) -> None:
+    def _write(self, outcome: object) -> None:
         if self._turn is None:
             return
         del self._turn["turn"]
@@ -68,11 +69,11 @@ class History:
         self._turn = None
         try:
             self._append(line.encode("utf-8", "replace") + b"\n")
-            self._complains = True
+            self._may_warn = True
         except OSError as error:
-            if self._complains:  # once, not at every exchange
+            if self._may_warn:  # once, until a write succeeds
                 log.warning("The history %s cannot be written: %s.", self._file, error.strerror)
-            self._complains = False
+            self._may_warn = False
 
     def _append(self, line: bytes) -> None:
         if len(line) > self._max_bytes:
@@ -92,13 +93,13 @@ class History:
 
 
 def newest_lines(data: bytes, size: int) -> bytes:
-    """As many whole lines of the end as fit into `size` bytes."""
+    """The last whole lines that fit into `size` bytes."""
     tail = data[-size:] if size > 0 else b""
     return tail if len(tail) == len(data) else tail.partition(b"\n")[2]
 
 
 def read(file: Path) -> Iterator[dict[str, object]]:
-    """The kept exchanges, the oldest first; lines that are damaged are left out.
+    """Yield the exchanges, the oldest first; damaged lines are skipped.
 
     Raises:
         OutputError: the file cannot be read.
@@ -115,10 +116,10 @@ def read(file: Path) -> Iterator[dict[str, object]]:
 
 
 def clear(file: Path) -> None:
-    """Remove it.
+    """Delete the history.
 
     Raises:
-        OutputError: it cannot be removed.
+        OutputError: the file cannot be deleted.
     """
     try:
         file.unlink(missing_ok=True)
@@ -126,13 +127,13 @@ def clear(file: Path) -> None:
         raise OutputError(f"The history {file} cannot be removed: {error.strerror}.") from error
 
 
-def in_words(exchange: Mapping[str, object]) -> str:
-    """An exchange as people read it."""
+def as_text(exchange: Mapping[str, object]) -> str:
+    """An exchange as text: two lines, with its local time."""
     import time
 
     when = "?"
     with contextlib.suppress(TypeError, ValueError, OverflowError, OSError):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(float(str(exchange["time"]))))
     reply = exchange["reply"]
-    said = " ".join(map(str, reply)) if isinstance(reply, list) else ""
-    return f"{when}  You:       {exchange['seed']}\n{' ' * 16}  Afterword: {said}"
+    text = join_sentences(map(str, reply)) if isinstance(reply, list) else ""
+    return f"{when}  You:       {exchange['seed']}\n{' ' * 16}  Afterword: {text}"

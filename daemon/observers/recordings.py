@@ -1,7 +1,7 @@
-"""For debugging: the sound of the latest seeds as WAV files, where the user wants them kept.
+"""Debug recordings: an observer that writes the sound of the latest seeds as WAV files.
 
-Off by default. Each begins a little before the trigger phrase ends; all are for their owner alone,
-and deleted when they are too many or too old.
+Off by default. Each begins a little before the trigger phrase ends. They are readable by their
+owner alone, and deleted when they are too many or too old.
 """
 
 import contextlib
@@ -18,61 +18,61 @@ from config.paths import state_folder
 
 log = logging.getLogger(__name__)
 
-HELD_SECONDS = 180.0  # the longest seed, and what comes before it
-BEFORE_SECONDS = 2.0  # of the phrase's end
-LOOK_SECONDS = 600.0  # between two looks for what has expired
+BUFFER_SECONDS = 180.0  # of sound: the longest seed, and what comes before it
+PREROLL_SECONDS = 2.0  # before the end of the trigger phrase
+EXPIRY_INTERVAL_SECONDS = 600.0  # between two looks for expired files
 
 
 def captures_folder() -> Path:
-    """Where they lie."""
+    """The folder of the recordings."""
     return state_folder() / "captures"
 
 
 class DebugRecordings:
-    """Holds the latest sound, and writes it down when a seed is over. For the loop's thread."""
+    """Buffers the latest sound, and writes a file when a seed has ended."""
 
     def __init__(self, folder: Path, keep: int, expire_seconds: float) -> None:
         self._folder = folder
         self._keep = keep
         self._expire_seconds = expire_seconds
         self._chunks: deque[AudioChunk] = deque()
-        self._since: float | None = None  # where the capture under way begins
-        self._began = 0.0  # where the last one did
+        self._begin: float | None = None  # audio time of the capture under way
+        self._last_begin = 0.0  # that of the capture before
         self._is_due = False
-        self._looked = float("-inf")
+        self._last_expiry = float("-inf")  # monotonic time
 
-    def sounded(self, chunk: AudioChunk) -> None:
-        """Note a chunk that has been heard; what it made happen has been told before."""
+    def on_audio(self, chunk: AudioChunk) -> None:
+        """Buffer a chunk; its events have come before."""
         if self._chunks and chunk.end_seconds < self._chunks[-1].end_seconds:
             self._chunks.clear()  # the microphone was opened again
         self._chunks.append(chunk)
-        while chunk.end_seconds - self._chunks[0].end_seconds > HELD_SECONDS:
+        while chunk.end_seconds - self._chunks[0].end_seconds > BUFFER_SECONDS:
             self._chunks.popleft()
         if self._is_due:
             self._write()
 
-    def tell(self, event: Mapping[str, object]) -> None:
-        """Note an event, as those who follow the daemon get it."""
+    def on_event(self, event: Mapping[str, object]) -> None:
+        """Note where a capture begins and that it has ended."""
         match event:
             case {"event": "triggered", "audio_seconds": float(at) | int(at)}:
-                self._since = self._began = at - BEFORE_SECONDS
+                self._begin = self._last_begin = at - PREROLL_SECONDS
             case {"event": "resumed"}:
-                self._since = self._began
-            case {"event": "seed" | "nothing"} if self._since is not None:
+                self._begin = self._last_begin
+            case {"event": "seed" | "nothing"} if self._begin is not None:
                 self._is_due = True
 
-    def turn(self) -> None:
-        """Delete now and then what has expired."""
-        if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._looked = time.monotonic()
+    def on_tick(self) -> None:
+        """Delete expired files every `EXPIRY_INTERVAL_SECONDS`."""
+        if time.monotonic() - self._last_expiry > EXPIRY_INTERVAL_SECONDS:
+            self._last_expiry = time.monotonic()
             expire(self._folder, self._keep, self._expire_seconds)
 
     def close(self) -> None:
-        """What is under way is not kept."""
+        """Drop a capture under way."""
 
     def _write(self) -> None:
-        since, self._since, self._is_due = self._since or 0.0, None, False
-        chunks = [chunk for chunk in self._chunks if chunk.end_seconds > since]
+        begin, self._begin, self._is_due = self._begin or 0.0, None, False
+        chunks = [chunk for chunk in self._chunks if chunk.end_seconds > begin]
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             name = time.strftime("%Y%m%d-%H%M%S", time.localtime())
@@ -87,7 +87,7 @@ class DebugRecordings:
 
 
 def expire(folder: Path, keep: int, expire_seconds: float) -> None:
-    """Delete what is older, and of the rest all but the newest `keep`."""
+    """Delete files older than `expire_seconds`, and of the rest all but the newest `keep`."""
     oldest = time.time() - expire_seconds
     with contextlib.suppress(OSError):  # there is no such folder, or a file has just gone
         files = sorted(folder.glob("*.wav"), reverse=True)

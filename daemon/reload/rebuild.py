@@ -1,143 +1,238 @@
-"""Make what changed settings or new weights need, beside the parts that serve."""
+"""Builds the components that changed settings or new weights need, beside those in use.
+
+A component is rebuilt when the settings that it is made from differ. Each function `…_settings`
+gives these settings for one component; a key that no function mentions would never be applied, and
+tests/daemon/reload/test_rebuild.py finds it.
+"""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from config.errors import AfterwordError, RefusedError
 from config.load import Loaded
 from config.settings import Settings
 from daemon import components
-from daemon.keepers import open_observers
+from daemon.components import Components
 from daemon.ports import ComponentUpdate
-from daemon.reload.setting_keys import (
-    ENGINE_KEYS,
-    HEARING_KEYS,
-    INPUT_KEYS,
-    KEEPER_KEYS,
-    LOG_KEYS,
-    MODEL_KEYS,
-    OUTPUT_KEYS,
-    RECOGNISER_KEYS,
-    SPEAKER_KEYS,
-    WEIGHTS_KEYS,
-    touched,
-    untaken,
-)
 from daemon.systemd import journal
 from model.checkpoints.store import WeightsInfo, find_weights
 from model.inference import loading
 
-if TYPE_CHECKING:  # they are imported where they are used; all together take seconds
+if TYPE_CHECKING:  # imported where they are used; all together take seconds
     from audio.recognition import AudioRecognition
     from model.inference.generator import TextGenerator
 
-
-def renew(
-    old: components.Components, new: Loaded, keys: Collection[str], *, weights: bool
-) -> tuple[components.Components, ComponentUpdate]:
-    """Make what changed settings or new weights need, and nothing else, beside the old parts.
-
-    Args:
-        old: the parts that serve, to be left as they are.
-        new: the settings to be.
-        keys: what is different in them.
-        weights: the weights file is another one.
-
-    Returns:
-        the parts to be, and what to tell the loop.
-
-    Raises:
-        RefusedError: something cannot be made; nothing has changed then. It names file, line, key.
-    """
-    # The quickest first: what is wrong shall be told while whoever asked still listens.
-    with _blaming(new, keys, INPUT_KEYS):
-        source = components.open_source(new.settings, None) if touched(keys, INPUT_KEYS) else None
-    with _blaming(new, keys, HEARING_KEYS):
-        hearing = _renew_hearing(old, new.settings, keys)
-    with _blaming(new, keys, WEIGHTS_KEYS):
-        generator, kept = _renew_generator(old, new.settings, keys, weights)
-    with _blaming(new, keys, SPEAKER_KEYS):
-        speak_anew = _renew_speaker(old, new.settings, keys)
-    made = components.Components(
-        source or old.source,
-        hearing or old.hearing,
-        generator or old.generator,
-        old.speaker,
-        kept or old.weights,
-        old.out,
-    )
-    if touched(keys, LOG_KEYS):
-        journal.set_level(new.settings.log.level)
-    about, told = made.about(new.settings), _in_words(keys, kept)
-    keepers = open_observers(new.settings) if touched(keys, KEEPER_KEYS) else None
-    anew = components.open_manners(new.settings)
-    change = ComponentUpdate(about, told, source, hearing, generator, speak_anew, keepers, anew)
-    return made, change
+MadeFrom = Callable[[Settings], object]
 
 
-def _in_words(keys: Collection[str], weights: WeightsInfo | None) -> str:
-    told = [f"Changed: {', '.join(keys)}."] if keys else []
-    if later := untaken(keys):
-        told.append(f"At the next start only: {', '.join(later)}.")
-    if weights:
-        told.append(f"The weights in use are now {weights.name} ({weights.path}).")
-    return " ".join(told) or "No setting has changed."
+def source_settings(settings: Settings) -> object:
+    """The microphone."""
+    return settings.audio.input
 
 
-@contextlib.contextmanager
-def _blaming(new: Loaded, keys: Collection[str], names: Collection[str]) -> Iterator[None]:
-    """Put before an error where the setting behind it was written."""
-    try:
-        yield
-    except AfterwordError as error:
-        told = str(error)
-        guilty = [key for key in keys if touched([key], names)]
-        guilty.sort(key=lambda key: key not in told)  # one that it names comes first
-        if not guilty:
-            raise
-        named = "" if guilty[0] in told else f"{guilty[0]}: "
-        raise RefusedError(f"{new.entries[guilty[0]].origin}: {named}{told}") from error
+def recognizer_settings(settings: Settings) -> object:
+    """The Vosk model; where it stays, new grammars on it are enough."""
+    return settings.language, settings.hearing
 
 
-def _renew_speaker(
-    old: components.Components, settings: Settings, keys: Collection[str]
-) -> Callable[[], None] | None:
-    """What lets the speaker go on with a new engine, a new loudspeaker or another pause."""
-    from audio.devices.selection import find_device
-    from audio.output.loudspeaker import Loudspeaker
+def recognition_settings(settings: Settings) -> object:
+    """Trigger phrases, commands, and the end of a seed."""
+    return recognizer_settings(settings), settings.trigger, settings.seed, settings.commands
 
-    if not touched(keys, SPEAKER_KEYS):
+
+def weights_settings(settings: Settings) -> object:
+    """The Transformer; where it stays, other sampling options are enough."""
+    chosen = settings.model
+    return settings.language, chosen.weights, chosen.device, chosen.threads
+
+
+def generator_settings(settings: Settings) -> object:
+    """The Transformer and its sampling options."""
+    return settings.language, settings.model
+
+
+def engine_settings(settings: Settings) -> object:
+    """The speech engine."""
+    return replace(settings.voice, pause_seconds=0.0)
+
+
+def loudspeaker_settings(settings: Settings) -> object:
+    """The loudspeaker."""
+    return settings.audio.output
+
+
+def speech_settings(settings: Settings) -> object:
+    """The speech output: engine, loudspeaker, pauses and cues."""
+    return settings.voice, settings.audio.output, settings.cues
+
+
+def observer_settings(settings: Settings) -> object:
+    """History and debug recordings."""
+    return settings.history, settings.captures
+
+
+def conversation_settings(settings: Settings) -> object:
+    """The conversation, which needs no new component."""
+    return settings.conversation
+
+
+def log_settings(settings: Settings) -> object:
+    """The level of the log."""
+    return settings.log
+
+
+ALL_COMPONENTS: tuple[MadeFrom, ...] = (
+    source_settings,
+    recognition_settings,
+    generator_settings,
+    speech_settings,
+    observer_settings,
+    conversation_settings,
+    log_settings,
+)
+
+
+class Rebuild:
+    """One rebuild: what is in force, and the settings to be."""
+
+    def __init__(self, old: Components, in_force: Settings, new: Loaded, changed: Collection[str]):
+        """`changed`: the keys whose values differ."""
+        self._old = old
+        self._in_force = in_force
+        self._new = new
+        self._settings = new.settings
+        self._changed = changed
+
+    def run(self, *, weights: bool, device: str | None) -> tuple[Components, ComponentUpdate]:
+        """Build what is needed; nothing has changed if this raises.
+
+        Args:
+            weights: load the weights file again.
+            device: overrides `model.device`, because that device has failed.
+
+        Returns:
+            the components to be, and the update for the loop.
+
+        Raises:
+            RefusedError: a component cannot be built. The message names file, line and key.
+        """
+        # The quickest first, so that a mistake is reported while the caller still waits.
+        with self._naming_the_setting(source_settings):
+            source = self._source()
+        with self._naming_the_setting(recognition_settings):
+            recognition = self._recognition()
+        with self._naming_the_setting(weights_settings):
+            generator, info = self._generator(weights, device)
+        with self._naming_the_setting(speech_settings):
+            reconfigure_speech = self._speech()
+        old, settings = self._old, self._settings
+        built = Components(
+            source or old.source,
+            recognition or old.recognition,
+            generator or old.generator,
+            old.speech,
+            info or old.weights,
+            old.out,
+        )
+        if self._differs(log_settings):
+            journal.set_level(settings.log.level)
+        update = ComponentUpdate(
+            status_info=built.status_info(settings),
+            summary=_summary(self._changed, info),
+            source=source,
+            recognition=recognition,
+            generator=generator,
+            reconfigure_speech=reconfigure_speech,
+            observers=(
+                components.open_observers(settings) if self._differs(observer_settings) else None
+            ),
+            manners=components.open_manners(settings),
+        )
+        return built, update
+
+    def _differs(self, made_from: MadeFrom) -> bool:
+        return made_from(self._in_force) != made_from(self._settings)
+
+    def _source(self) -> Any:
+        if not self._differs(source_settings):
+            return None
+        return components.open_source(self._settings, None)
+
+    def _recognition(self) -> "AudioRecognition | None":
+        settings = self._settings
+        if self._differs(recognizer_settings):
+            return components.open_recognition(settings)
+        if self._differs(recognition_settings):
+            phrases = components.commands(settings)
+            return self._old.recognition.renewed(
+                settings.trigger, settings.seed, settings.language, phrases
+            )
         return None
-    sink = None
-    if touched(keys, OUTPUT_KEYS) and old.out is None:
-        find_device("output", settings.audio.output)
-        sink = Loudspeaker(settings.audio.output)
-    pause, cues = settings.voice.pause_seconds, components.open_cues(settings)
-    # A child process: nothing may fail after it has been started.
-    engine = components.open_engine(settings) if touched(keys, ENGINE_KEYS) else None
-    return lambda: old.speaker.renew(engine, sink, pause, cues)
+
+    def _generator(
+        self, weights: bool, device: str | None
+    ) -> tuple["TextGenerator | None", WeightsInfo | None]:
+        settings = self._settings
+        if weights or self._differs(weights_settings):
+            path = find_weights(settings.language, settings.model.weights)
+            generator, info = loading.load_file(settings, path, device)
+            loading.try_out(generator, settings, path)
+            return generator, info
+        if self._differs(generator_settings):
+            return self._old.generator.with_options(loading.generator_options(settings)), None
+        return None, None
+
+    def _speech(self) -> Callable[[], None] | None:
+        """A function that gives the speech output its new engine, loudspeaker, pause and cues."""
+        from audio.devices.selection import find_device
+        from audio.output.loudspeaker import Loudspeaker
+
+        settings, speech = self._settings, self._old.speech
+        if not self._differs(speech_settings):
+            return None
+        sink = None
+        if self._differs(loudspeaker_settings) and self._old.out is None:
+            find_device("output", settings.audio.output)
+            sink = Loudspeaker(settings.audio.output)
+        pause, cues = settings.voice.pause_seconds, components.open_cues(settings)
+        # The engine is a child process: nothing may fail after it has been started.
+        engine = components.open_engine(settings) if self._differs(engine_settings) else None
+        return lambda: speech.renew(engine, sink, pause, cues)
+
+    @contextlib.contextmanager
+    def _naming_the_setting(self, made_from: MadeFrom) -> Iterator[None]:
+        """Put the place of the setting that caused an error before its message."""
+        try:
+            yield
+        except AfterwordError as error:
+            message = str(error)
+            causes = [key for key in self._changed if self._affects(key, made_from)]
+            causes.sort(key=lambda key: key not in message)  # a key that the message names is first
+            if not causes:
+                raise
+            named = "" if causes[0] in message else f"{causes[0]}: "
+            origin = self._new.entries[causes[0]].origin
+            raise RefusedError(f"{origin}: {named}{message}") from error
+
+    def _affects(self, key: str, made_from: MadeFrom) -> bool:
+        """True if a component is made from this changed key: its old value makes a difference."""
+        undone = _with_value_of(self._in_force, key, self._settings)
+        return made_from(undone) != made_from(self._settings)
 
 
-def _renew_hearing(
-    old: components.Components, settings: Settings, keys: Collection[str]
-) -> "AudioRecognition | None":
-    if touched(keys, RECOGNISER_KEYS):
-        return components.open_recognition(settings)
-    if touched(keys, HEARING_KEYS):
-        phrases = components.commands(settings)
-        return old.hearing.renewed(settings.trigger, settings.seed, settings.language, phrases)
-    return None
+def _with_value_of(source: Settings, key: str, target: Settings) -> Settings:
+    """`target` with the value that this dotted key has in `source`."""
+    section, _, name = key.rpartition(".")
+    if not section:
+        return replace(target, **{key: getattr(source, key)})
+    value = getattr(getattr(source, section), name)
+    return replace(target, **{section: replace(getattr(target, section), **{name: value})})
 
 
-def _renew_generator(
-    old: components.Components, settings: Settings, keys: Collection[str], weights: bool
-) -> tuple["TextGenerator | None", WeightsInfo | None]:
-    if weights or touched(keys, WEIGHTS_KEYS):
-        path = find_weights(settings.language, settings.model.weights)
-        generator, kept = loading.load_file(settings, path)
-        loading.try_out(generator, settings, path)
-        return generator, kept
-    if touched(keys, MODEL_KEYS):
-        return old.generator.with_options(loading.generator_options(settings)), None
-    return None, None
+def _summary(changed: Collection[str], weights: WeightsInfo | None) -> str:
+    sentences = [f"Changed: {', '.join(changed)}."] if changed else []
+    if weights:
+        sentences.append(f"The weights in use are now {weights.name} ({weights.path}).")
+    return " ".join(sentences) or "No setting has changed."

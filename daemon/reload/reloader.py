@@ -1,8 +1,7 @@
-"""New settings and weights for a daemon that runs: made beside the old parts, then handed over.
+"""Reloads settings and weights: new components are built in a thread, then handed to the loop.
 
-Everything slow or doubtful happens in a thread of its own, while the loop hears and speaks with
-what it has. Only when all new parts are there does the loop get them; if one cannot be made, none
-is changed.
+The loop recognises and speaks with the old components meanwhile. It gets the new ones only when all
+of them are built; if one cannot be built, nothing changes.
 """
 
 import contextlib
@@ -18,85 +17,100 @@ from daemon.components import Components
 from daemon.loop.pending_reloads import ReloadRequest, Result
 from daemon.memory import trim_heap
 from daemon.ports import ComponentUpdate, UpdateRejected
-from daemon.reload.rebuild import renew
-from daemon.reload.setting_keys import WEIGHTS_KEYS, touched, untaken
+from daemon.reload.rebuild import Rebuild, weights_settings
 from model.checkpoints.store import find_weights
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0  # between two looks at the weights file
+CHECK_SECONDS = 2.0  # between two checks of the weights file
 
 Stamp = tuple[Path, int, int, int]
 
 
 class Reloader:
-    """Makes new parts on request, and when a training has written new weights."""
+    """Builds new components on request, and when a training has written new weights."""
 
     def __init__(
-        self, read: Callable[[], Loaded], loaded: Loaded, made: Components, stamp: Stamp | None
+        self,
+        read: Callable[[], Loaded],
+        loaded: Loaded,
+        components: Components,
+        stamp: Stamp | None,
     ) -> None:
-        """Take what is in force.
+        """Start from what is in force.
 
         Args:
             read: reads the settings again; raises ConfigError.
-            loaded: the settings.
-            made: the parts that were made from them.
-            stamp: of the weights file, from before it was loaded.
+            loaded: the settings in force.
+            components: the components in use, made from these settings.
+            stamp: stamp of the weights file, taken before the file was loaded.
         """
         self._read = read
         self._loaded = loaded
-        self._parts = made
-        self._judged = stamp  # the file that is in use, or was refused
+        self._components = components
+        self._handled = stamp  # of the newest file that is in use, or was rejected
         self._seen = stamp
+        self._device: str | None = None  # in place of a device that has failed
         self._jobs: queue.Queue[ReloadRequest | None] = queue.Queue()
-        self._change: Callable[[ComponentUpdate | UpdateRejected], None] = lambda _: None
-        self._thread = threading.Thread(target=self._work, name="renewal", daemon=True)
+        self._send: Callable[[ComponentUpdate | UpdateRejected], None] = lambda _: None
+        self._thread = threading.Thread(target=self._work, name="reloader", daemon=True)
 
-    def start(self, change: Callable[[ComponentUpdate | UpdateRejected], None]) -> None:
-        """Begin; `change` hands the loop what is new."""
-        self._change = change
+    def start(self, send: Callable[[ComponentUpdate | UpdateRejected], None]) -> None:
+        """Start the thread; `send` hands a message to the loop."""
+        self._send = send
         self._thread.start()
 
-    def reload(self) -> ReloadRequest:
-        """Read the settings again and look at the weights; one after another if asked twice."""
-        asked = ReloadRequest()
-        self._jobs.put(asked)
-        return asked
+    def begin_reload(self, *, on_cpu: bool = False) -> ReloadRequest:
+        """Read the settings again and check the weights; reloads are made one after another.
+
+        Args:
+            on_cpu: compute on the CPU from now on, because the device of the model has failed.
+        """
+        request = ReloadRequest(on_cpu)
+        self._jobs.put(request)
+        return request
 
     def close(self) -> None:
-        """End without waiting for what is being loaded."""
+        """End the thread, without waiting for what it loads."""
         self._jobs.put(None)
 
     def _work(self) -> None:
         while True:
             try:
-                asked = self._jobs.get(timeout=LOOK_SECONDS)
+                request = self._jobs.get(timeout=CHECK_SECONDS)
             except queue.Empty:
-                self._look()
+                self._check_weights()
                 continue
-            if asked is None:
+            if request is None:
                 return
             try:
-                asked.done.set_result(self._reload(asked))
+                request.done.set_result(self._reload(request))
             except Exception as error:
-                asked.fail(error)
+                request.fail(error)
 
-    def _reload(self, asked: ReloadRequest) -> Result:
-        with self._refusing("The old settings stay in force."):
+    def _reload(self, request: ReloadRequest) -> Result:
+        with self._reporting("The old settings stay in force."):
             new = self._read()
+            for notice in new.notices:
+                log.warning(notice)
             stamp = stamp_of(new)
-            keys = changed_keys(self._loaded, new)
-            told: Result = {"changed": keys, "later": untaken(keys)}
-            asked.read.set_result(told)
-            self._renew(new, keys)
-        self._loaded = new
-        if touched(keys, WEIGHTS_KEYS):
-            self._judged = stamp
+            changed = changed_keys(self._loaded, new)
+            result: Result = {"changed": changed}
+            request.read.set_result(result)
+            before = self._loaded.settings
+            device = "cpu" if request.on_cpu else self._device
+            if not request.on_cpu and before.model.device != new.settings.model.device:
+                device = None  # the user has chosen another device
+            moves = request.on_cpu and self._device is None
+            self._rebuild(new, changed, weights=moves, device=device)
+        if moves or weights_settings(before) != weights_settings(new.settings):
+            self._handled = stamp
+        self._loaded, self._device = new, device
         self._take_weights(stamp_of(new))
-        return told
+        return result
 
-    def _look(self) -> None:
-        """Take in new weights; a file that was being written just now is left for the next look."""
+    def _check_weights(self) -> None:
+        """Take new weights; a file that is still being written is left for the next check."""
         stamp = stamp_of(self._loaded)
         settled, self._seen = stamp == self._seen, stamp
         if settled:
@@ -104,39 +118,41 @@ class Reloader:
                 self._take_weights(stamp)
 
     def _take_weights(self, stamp: Stamp | None) -> None:
-        """Take in the weights file with this stamp, if it has not been judged yet."""
-        if stamp is None or stamp == self._judged:
+        """Take the weights file with this stamp, unless it is in use or was rejected."""
+        if stamp is None or stamp == self._handled:
             return
-        self._judged = stamp
-        with self._refusing("The old weights stay in use."):
-            self._renew(self._loaded, [], weights=True)
+        self._handled = stamp
+        with self._reporting("The old weights stay in use."):
+            self._rebuild(self._loaded, [], weights=True, device=self._device)
 
     @contextlib.contextmanager
-    def _refusing(self, consolation: str) -> Iterator[None]:
-        """Tell the loop, and whoever has asked, why what is new was not taken."""
+    def _reporting(self, consequence: str) -> Iterator[None]:
+        """Report an error to the loop and to the thread that asked."""
         try:
             yield
         except NotRunningError:  # the loop has ended meanwhile
             raise
         except Exception as error:
-            if not isinstance(error, AfterwordError):  # a fault of ours must not end the watch
-                log.exception("what is new could not be taken")
-            reason = f"{str(error).rstrip('.')}. {consolation}"
-            self._change(UpdateRejected(reason))
+            if not isinstance(error, AfterwordError):  # a programming error: go on watching
+                log.exception("new settings or weights could not be taken")
+            reason = f"{str(error).rstrip('.')}. {consequence}"
+            self._send(UpdateRejected(reason))
             raise RefusedError(reason) from error
 
-    def _renew(self, new: Loaded, keys: list[str], *, weights: bool = False) -> None:
-        """Make what is new and wait until the loop goes on with it."""
-        made, change = renew(self._parts, new, keys, weights=weights)
-        self._change(change)
-        change.done.result()
-        self._parts = made
-        trim_heap()
-        trim_heap()  # of the old ones, unless a reply under way still needs them
+    def _rebuild(
+        self, new: Loaded, changed: list[str], *, weights: bool, device: str | None
+    ) -> None:
+        """Build what is new and wait until the loop uses it."""
+        rebuild = Rebuild(self._components, self._loaded.settings, new, changed)
+        built, update = rebuild.run(weights=weights, device=device)
+        self._send(update)
+        update.done.result()
+        self._components = built
+        trim_heap()  # of the old components, unless a reply in progress still needs them
 
 
 def stamp_of(loaded: Loaded) -> Stamp | None:
-    """What tells one weights file from another without reading it; None where there is none."""
+    """What tells one weights file from another without reading it; None if there is no file."""
     try:
         path = find_weights(loaded.settings.language, loaded.settings.model.weights)
         status = path.stat()

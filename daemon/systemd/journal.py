@@ -1,4 +1,4 @@
-"""Log lines on standard error; with priorities where the journal reads them."""
+"""Logging to standard error, with syslog priorities where it is connected to the journal."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from audio.native_stderr import let_c_libraries_speak
 
-# What syslog calls them: https://www.freedesktop.org/software/systemd/man/sd-daemon.html
+# Syslog levels, see sd-daemon(3): https://www.freedesktop.org/software/systemd/man/sd-daemon.html
 _PRIORITIES = {
     logging.DEBUG: 7,
     logging.INFO: 6,
@@ -18,16 +18,16 @@ _PRIORITIES = {
 
 
 class _JournalFormatter(logging.Formatter):
-    """Every line begins with its priority, those of a traceback, too."""
+    """Begins every line with its priority, those of a traceback included."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return for_journal(super().format(record), record.levelno)
+        return with_priority(super().format(record), record.levelno)
 
 
-def set_up(level: str) -> None:
-    """Log from this level on: "debug", "info", "warning" or "error"."""
+def configure(level: str) -> None:
+    """Log to standard error from this level on: "debug", "info", "warning" or "error"."""
     handler = logging.StreamHandler(sys.stderr)
-    if goes_to_journal(os.environ):
+    if is_journal(os.environ):
         handler.setFormatter(_JournalFormatter("%(message)s"))
     else:
         handler.setFormatter(logging.Formatter("afterword: %(message)s"))
@@ -37,24 +37,24 @@ def set_up(level: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """Log from this level on, from now on."""
+    """Change the level of a running program."""
     logging.getLogger().setLevel(level.upper())
 
 
-def last_words(message: str) -> str:
-    """The one sentence with which we end, as standard error wants it."""
-    if goes_to_journal(os.environ):
-        return for_journal(message, logging.ERROR)
+def format_error(message: str) -> str:
+    """The error message with which a program exits, formatted for standard error."""
+    if is_journal(os.environ):
+        return with_priority(message, logging.ERROR)
     return f"afterword: {message}"
 
 
-def for_journal(text: str, level: int) -> str:
+def with_priority(text: str, level: int) -> str:
     """The text with the priority of a log level before each line."""
     return "\n".join(f"<{_PRIORITIES.get(level, 6)}>{line}" for line in text.splitlines())
 
 
-def goes_to_journal(environment: Mapping[str, str]) -> bool:
-    """Whether standard error is the very stream that systemd connected to the journal."""
+def is_journal(environment: Mapping[str, str]) -> bool:
+    """True if standard error is the stream that systemd connected to the journal."""
     try:
         status = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError):

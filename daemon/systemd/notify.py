@@ -1,6 +1,6 @@
-"""Tells systemd how we are: ready, alive, a status in words. Nothing where systemd did not ask.
+"""sd_notify client: ready, watchdog, status. Does nothing without NOTIFY_SOCKET.
 
-The protocol is one datagram each: https://www.freedesktop.org/software/systemd/man/sd_notify.html
+Each message is one datagram: https://www.freedesktop.org/software/systemd/man/sd_notify.html
 """
 
 import contextlib
@@ -11,50 +11,51 @@ from collections.abc import Mapping
 
 
 class Notifier:
-    """One notification socket. For the loop's thread alone: whoever is stuck must fall silent."""
+    """One notification socket. For the loop's thread alone: a stuck loop must miss the watchdog."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        """Read where to write and how often, as systemd put it into the environment."""
+        """Read NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID from the environment."""
         path = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
         self._watchdog_seconds = _watchdog_seconds(environment)
-        self._fed = float("-inf")
+        self._last_watchdog = float("-inf")
         self._ready = False
         self._status = ""
 
     def ready(self) -> None:
-        """We serve; told once, and again after `reloading`."""
+        """READY=1, once, and again after `reloading`."""
         if not self._ready:
             self._ready = True
             self._send("READY=1")
 
     def reloading(self) -> None:
-        """We take new settings in; told until we are `ready` again."""
+        """RELOADING=1: new settings are being applied, until `ready`."""
         self._ready = False
         microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
 
-    def status(self, words: str) -> None:
-        """What we are doing; told when it changes."""
-        if words != self._status:
-            self._status = words
-            self._send(f"STATUS={words}")
+    def status(self, text: str) -> None:
+        """STATUS: what the daemon does; sent when it changes."""
+        if text != self._status:
+            self._status = text
+            self._send(f"STATUS={text}")
 
     def alive(self) -> None:
         """Feed the watchdog, at most four times in its interval."""
-        if self._watchdog_seconds and time.monotonic() - self._fed > self._watchdog_seconds / 4:
-            self._fed = time.monotonic()
+        now, interval = time.monotonic(), self._watchdog_seconds
+        if interval and now - self._last_watchdog > interval / 4:
+            self._last_watchdog = now
             self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """We are on our way out."""
+        """STOPPING=1: the daemon ends."""
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:
         if not self._address:
             return
         with (
-            contextlib.suppress(OSError),  # whether systemd listens is not our concern
+            contextlib.suppress(OSError),  # systemd may not listen; the daemon goes on
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel,
         ):
             channel.settimeout(1.0)
@@ -62,7 +63,7 @@ class Notifier:
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float:
-    """The interval; 0 where there is no watchdog, or it watches another process."""
+    """The watchdog's interval; 0 without a watchdog, or if it watches another process."""
     microseconds = environment.get("WATCHDOG_USEC", "")
     if not microseconds.isdecimal() or environment.get("WATCHDOG_PID", "") not in (
         "",

@@ -1,4 +1,4 @@
-"""The service of the user's session: its unit, and what systemd does with it."""
+"""The systemd user services: install, uninstall, status."""
 
 import contextlib
 import os
@@ -13,114 +13,114 @@ from config.errors import NotRunningError, UnitError
 
 NAME = "afterword.service"
 WYOMING = "afterword-wyoming.service"
-"""Listens on a port, so it is there only for those who ask for it."""
+"""Listens on a port, so it is installed on request only."""
 START_SECONDS = 180  # systemd itself gives up after 120
-Tell = Callable[[str], object]
+Print = Callable[[str], object]
 
 
 def unit_file(name: str = NAME) -> Path:
-    """Where the user's own units lie."""
+    """The path of a unit among the user's own."""
     return paths.config_file().parents[1] / "systemd" / "user" / name
 
 
-def install(tell: Tell, name: str = NAME) -> None:
+def install(echo: Print, name: str = NAME) -> None:
     """Write a unit, enable and start it, and wait until it is ready.
 
     Raises:
-        UnitError: systemd cannot be reached, or the service does not come up.
+        UnitError: systemd cannot be reached, or the service does not start.
     """
-    _systemctl("show-environment")  # better told before anything is written
+    _systemctl("show-environment")  # fails before anything is written
     text = render(_program(), _own_folders(), name)
     try:
-        for folder in _own_folders():  # what is missing at the start cannot be written later
+        for folder in _own_folders():  # the sandbox binds them at the start
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         unit_file(name).parent.mkdir(parents=True, exist_ok=True)
         unit_file(name).write_text(text, "utf-8")
     except OSError as error:
         raise UnitError(f"{error.filename} cannot be written: {error.strerror}.") from error
-    tell(f"Wrote {unit_file(name)}.")
+    echo(f"Wrote {unit_file(name)}.")
     _systemctl("daemon-reload")
     _systemctl("reset-failed", name, check=False)
     _systemctl("enable", name)
     _systemctl("restart", name)  # waits until it is ready
-    tell(f"It runs: {(_shown('StatusText', name) or 'ready').rstrip('.')}.")
-    if not _lingers():
-        tell(
+    echo(f"It runs: {(_property('StatusText', name) or 'ready').rstrip('.')}.")
+    if not _is_lingering():
+        echo(
             "It ends when you log out; `loginctl enable-linger` lets it start with the machine "
             "and run always."
         )
 
 
-def uninstall(tell: Tell) -> None:
-    """Stop the services, remove their units and what they left; the user's own files stay.
+def uninstall(echo: Print) -> None:
+    """Stop the services, remove their units and sockets; the user's own files stay.
 
     Raises:
         UnitError: systemd cannot be reached.
     """
     _systemctl("show-environment")
     for name in (NAME, WYOMING):
-        _systemctl("disable", "--now", name, check=False)  # it may have been removed by half
+        _systemctl("disable", "--now", name, check=False)  # it may be removed already
         unit_file(name).unlink(missing_ok=True)
     _systemctl("daemon-reload")
     for name in (NAME, WYOMING):
         _systemctl("reset-failed", name, check=False)
-    for left in ("control.sock", "control.lock"):
-        (paths.runtime_folder() / left).unlink(missing_ok=True)
+    for name in ("control.sock", "control.lock"):
+        (paths.runtime_folder() / name).unlink(missing_ok=True)
     for folder in (paths.runtime_folder(), *_own_folders()):
-        with contextlib.suppress(OSError):  # there are files in it, which are the user's
+        with contextlib.suppress(OSError):  # the user has files in it
             folder.rmdir()
-    tell("The service is removed. Your settings, weights and models stay where they are.")
+    echo("The service is removed. Your settings, weights and models stay where they are.")
 
 
-def status(tell: Tell) -> None:
-    """Tell how the service is.
+def status(echo: Print) -> None:
+    """Print the state of the service.
 
     Raises:
-        NotRunningError: it is not installed, or does not run.
+        NotRunningError: the service is not installed, or not active.
         UnitError: systemd cannot be reached.
     """
     _systemctl("show-environment")
     if not unit_file().exists():
         raise NotRunningError("There is no service yet; `afterword service install` makes one.")
-    state = _shown("ActiveState")
+    state = _property("ActiveState")
     if state != "active":
         raise NotRunningError(
-            f"The service is {state} ({_shown('Result')}); see `journalctl --user -u afterword`."
+            f"The service is {state} ({_property('Result')}); see `journalctl --user -u afterword`."
         )
-    tell(f"{_shown('StatusText') or 'running'} (process {_shown('MainPID')})")
-    tell(f"unit {unit_file()}, {_shown('UnitFileState')}, restarts {_shown('NRestarts')}")
+    echo(f"{_property('StatusText') or 'running'} (process {_property('MainPID')})")
+    echo(f"unit {unit_file()}, {_property('UnitFileState')}, restarts {_property('NRestarts')}")
     if unit_file(WYOMING).exists():
-        tell(f"{WYOMING}: {_shown('ActiveState', WYOMING)}")
+        echo(f"{WYOMING}: {_property('ActiveState', WYOMING)}")
 
 
 def render(program: Path, folders: list[Path], name: str = NAME) -> str:
-    """A unit's text for a program and the folders it may write."""
+    """The text of a unit, for a program and the folders that it may write."""
     lines = []
     for line in _template(name).splitlines():
         key = line.partition("=")[0]
-        if key in ("ExecStart", "ExecReload"):
+        if key in ("ExecStart", "ExecReload"):  # in a command, $ begins a variable
             prefix = "+" if "=+" in line else ""
-            command = _quoted(f"{prefix}{program}").replace("$", "$$")  # where $ means a variable
+            command = _quoted(f"{prefix}{program}").replace("$", "$$")
             line = f"{key}={command} {line.partition('/afterword ')[2]}"
         elif key == "ReadWritePaths":
             line = "ReadWritePaths=" + " ".join(_quoted(f"-{folder}") for folder in folders)
         lines.append(line)
     for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
-        if value := os.environ.get(variable):  # systemd may know nothing of what the shell sets
+        if value := os.environ.get(variable):  # systemd does not see the shell's variables
             setting = _quoted(f"{variable}={value}")
             lines.insert(lines.index("Type=notify") + 1, f"Environment={setting}")
     return "\n".join(lines) + "\n"
 
 
 def _template(name: str) -> str:
-    """A unit in `systemd/` of a checkout, or its copy in an installation."""
+    """A unit of `systemd/` in a checkout, or its copy in an installation."""
     checkout = Path(__file__).parents[2] / "systemd" / name
     copy = Path(sysconfig.get_path("data")) / "share" / "afterword" / name
     return (checkout if checkout.exists() else copy).read_text("utf-8")
 
 
 def _program() -> Path:
-    """The `afterword` of this very installation: a checkout's .venv or one of pipx.
+    """The program `afterword` of this installation: a checkout's .venv or one of pipx.
 
     Raises:
         UnitError: there is none, or the sandbox would hide it.
@@ -138,12 +138,12 @@ def _own_folders() -> list[Path]:
 
 
 def _quoted(word: object) -> str:
-    """A word as unit files want it; % means something there."""
+    """A word quoted for a unit file, where % begins a specifier."""
     text = str(word).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"'
 
 
-def _lingers() -> bool:
+def _is_lingering() -> bool:
     command = ["loginctl", "show-user", str(os.getuid()), "--property=Linger", "--value"]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
@@ -151,16 +151,15 @@ def _lingers() -> bool:
     return False
 
 
-def _shown(what: str, name: str = NAME) -> str:
-    return _systemctl("show", name, f"--property={what}", "--value").strip()
+def _property(key: str, name: str = NAME) -> str:
+    return _systemctl("show", name, f"--property={key}", "--value").strip()
 
 
 def _systemctl(*arguments: str, check: bool = True) -> str:
-    """What `systemctl --user` says.
+    """Run `systemctl --user` and return its output.
 
     Raises:
-        UnitError: it is missing, cannot reach the session's systemd or fails; never with
-            `check` off.
+        UnitError: it is missing, or takes longer than `START_SECONDS`; with `check`, it fails.
     """
     command = ["systemctl", "--user", *arguments]
     try:

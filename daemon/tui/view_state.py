@@ -1,27 +1,31 @@
-"""What `afterword watch` shows, worked out of the daemon's events; no terminal is needed here."""
+"""The view state of `afterword watch`, a pure function of the daemon's status and events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from daemon.control.status import Status
 
 SILENCE_DB = -96.0
-TURNS = 5  # that are shown
+TURNS = 5  # shown, the newest ones
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One exchange.
+class TurnView:
+    """One turn: a seed and its reply.
 
     Attributes:
+        seed_time: Unix time of the seed, in seconds.
         sentences: of the reply, as far as they have come.
-        sounding: the number of the one that is heard, 0 for none.
-        times: of `afterword status`: seconds since the end of the words was decided upon, by name.
-            Until the daemon tells its own, after the reply, they are those of the events.
+        sounding: number of the sentence being played, from 1; 0 for none.
+        times: seconds since the end of turn was decided, by the names of `TurnTimings`; taken from
+            the events until the daemon sends its own after the reply.
     """
 
     number: int
     seed: str
-    began: float
+    seed_time: float
     sentences: tuple[str, ...] = ()
     sounding: int = 0
     times: Mapping[str, float | None] = field(default_factory=dict)
@@ -29,22 +33,22 @@ class Turn:
 
     @property
     def is_over(self) -> bool:
-        """Whether the reply has ended, in whatever way."""
+        """True once the reply has ended: completed, failed or cancelled."""
         return self.outcome != "under way"
 
 
 @dataclass(frozen=True)
-class Scene:
-    """Everything on the screen.
+class ViewState:
+    """The content of the screen.
 
     Attributes:
-        state: what the daemon does, in a word; "not running" where there is none.
-        microphone: "open", "muted", or why there is none.
-        level_db: of the microphone, dB of full scale.
-        heard: the words after the trigger, as far as they are understood.
-        note: the last thing to tell beside that, such as that nothing was heard.
+        state: as `Status.state`; "not running" without a daemon.
+        microphone: as `Status.microphone`.
+        level_db: level of the microphone, dB of full scale.
+        heard: the words after the trigger, as far as they are recognised.
+        note: the latest message, such as that nothing was heard.
         turns: the newest last.
-        about: the answer to `status`.
+        status: the daemon's last status; None before the first one.
     """
 
     state: str = "not running"
@@ -52,27 +56,27 @@ class Scene:
     level_db: float = SILENCE_DB
     heard: str = ""
     note: str = ""
-    turns: tuple[Turn, ...] = ()
-    about: Mapping[str, Any] = field(default_factory=dict)
+    turns: tuple[TurnView, ...] = ()
+    status: "Status | None" = None
 
     @property
     def is_running(self) -> bool:
-        """Whether a daemon answers."""
+        """True while a daemon answers."""
         return self.state != "not running"
 
     @property
     def is_open(self) -> bool:
-        """Whether the microphone is; it may be silent all the same, and then says so."""
+        """True if the microphone is open, even if it gives digital silence."""
         return self.microphone.startswith("open")
 
     @property
     def is_muted(self) -> bool:
-        """Whether the microphone is closed because the user wants it so."""
+        """True if the user has muted the microphone."""
         return self.microphone == "muted"
 
     @property
-    def in_a_word(self) -> str:
-        """The state; where nothing is under way, whether it listens at all."""
+    def label(self) -> str:
+        """The state in a word; while idle: "listening", "muted" or "waiting"."""
         if self.state not in ("listening", "muted") and not self.state.startswith("waiting"):
             return self.state
         if self.is_muted:
@@ -80,29 +84,28 @@ class Scene:
         return "listening" if self.is_open else "waiting"
 
     @property
-    def turn(self) -> Turn | None:
-        """The newest exchange."""
+    def turn(self) -> TurnView | None:
+        """The newest turn."""
         return self.turns[-1] if self.turns else None
 
-    def begin(self, status: Mapping[str, Any]) -> "Scene":
-        """A daemon has answered; earlier turns stay on the screen."""
-        state, microphone = str(status["state"]), str(status["microphone"])
-        return replace(self, state=state, microphone=microphone, about=status)
+    def after_status(self, status: "Status") -> "ViewState":
+        """The view after a status; earlier turns stay on the screen."""
+        return replace(self, state=status["state"], microphone=status["microphone"], status=status)
 
-    def end(self) -> "Scene":
-        """The daemon has gone."""
+    def after_disconnect(self) -> "ViewState":
+        """The view after the daemon has ended."""
         return replace(self, state="not running", microphone="", level_db=SILENCE_DB, heard="")
 
-    def on(self, event: Mapping[str, Any]) -> "Scene":
-        """The scene after one event; one that we do not know changes nothing."""
+    def after_event(self, event: Mapping[str, Any]) -> "ViewState":
+        """The view after one event; an unknown event changes nothing."""
         match event:
             case {"event": "level", "db": float(db)}:
                 return replace(self, level_db=db)
             case {"event": "state", "state": state}:
                 return replace(self, state=state)
             case {"event": "microphone", "microphone": microphone}:
-                scene = replace(self, microphone=microphone)
-                return scene if scene.is_open else replace(scene, level_db=SILENCE_DB)
+                view = replace(self, microphone=microphone)
+                return view if view.is_open else replace(view, level_db=SILENCE_DB)
             case {"event": "triggered", "phrase": phrase}:
                 return replace(self, heard="", note=f"“{phrase}”")
             case {"event": "partial", "text": text}:
@@ -114,17 +117,17 @@ class Scene:
             case {"event": "refused", "reason": reason}:
                 return replace(self, note=str(reason))
             case {"event": "seed", "turn": number, "text": text, "time": time}:
-                turns = (*self.turns, Turn(number, text, time))[-TURNS:]
+                turns = (*self.turns, TurnView(number, text, time))[-TURNS:]
                 return replace(self, heard=text, turns=turns)
             case {"turn": number}:
-                changed = (_on(t, event) if t.number == number else t for t in self.turns)
+                changed = (_after(t, event) if t.number == number else t for t in self.turns)
                 return replace(self, turns=tuple(changed))
         return self
 
 
-def _on(turn: Turn, event: Mapping[str, Any]) -> Turn:
-    """The turn after one of its own events."""
-    since = round(event["time"] - turn.began, 2)
+def _after(turn: TurnView, event: Mapping[str, Any]) -> TurnView:
+    """The turn after one of its events."""
+    since = round(event["time"] - turn.seed_time, 2)
     match event:
         case {"event": "sentence", "text": text}:
             times = {"first_sentence_seconds": since, **turn.times}

@@ -82,7 +82,7 @@ def afterword(model: Transformer) -> tuple[str, Generate]:
             if left:
                 logits = decoder.step(token)
 
-    return decoder.form, generate
+    return decoder.weight_format, generate
 
 
 def as_said(weights: Weights, device: torch.device) -> Generate:

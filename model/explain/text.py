@@ -1,4 +1,4 @@
-"""A walkthrough as lines of text and as JSON."""
+"""Renders a trace as lines of text and as JSON."""
 
 import json
 import unicodedata
@@ -10,47 +10,60 @@ from model.explain.trace import Candidate, Step, Token, Trace
 
 Row = Sequence[str]
 
+_JSON_KEYS = {
+    "probability": "plain",
+    "tempered_probability": "warm",
+    "draw_probability": "chance",
+    "logits_divided": "right",
+    "probabilities_divided": "scaled",
+    "softmax_twice": "twice",
+}
+"""Fields of a trace whose keys in JSON are older than their names; programs may read them."""
 
-def tell(lesson: Trace) -> Iterator[str]:
-    """The whole walkthrough, line by line."""
-    yield from _tell_seed(lesson)
-    for step in lesson.steps:
-        yield from _tell_step(step, lesson)
+
+def render(trace: Trace) -> Iterator[str]:
+    """The whole trace as text, line by line."""
+    yield from _render_seed(trace)
+    for step in trace.steps:
+        yield from _render_step(step, trace)
         if step.number == 1:
-            yield from _tell_heat(lesson)
+            yield from _render_temperature(trace)
 
 
-def as_json(lesson: Trace) -> str:
-    """The same as one JSON object; bytes in hexadecimal, without the logits of all ids."""
+def as_json(trace: Trace) -> str:
+    """The whole trace as one JSON object; bytes in hexadecimal, without the logits of all ids."""
     return json.dumps(
         {
-            "seed": lesson.seed,
-            "tokens": _plain(lesson.tokens),
-            "model": asdict(lesson.weights.model.config),
-            "sampling": _plain(lesson.sampling),
-            "steps": _plain(lesson.steps),
-            "temperature": {"temperature": lesson.temperature, "candidates": _plain(lesson.heats)},
+            "seed": trace.seed,
+            "tokens": _json_value(trace.tokens),
+            "model": asdict(trace.weights.model.config),
+            "sampling": _json_value(trace.sampling),
+            "steps": _json_value(trace.steps),
+            "temperature": {
+                "temperature": trace.temperature,
+                "candidates": _json_value(trace.temperature_rows),
+            },
         },
         ensure_ascii=False,
     )
 
 
-def _plain(value: Any) -> Any:
-    """What JSON knows; a token also tells its text."""
+def _json_value(value: Any) -> Any:
+    """The value in types of JSON; a token gets its text in addition."""
     if is_dataclass(value) and not isinstance(value, type):
-        found = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-        found.pop("logits", None)
-        return {**found, "text": value.text} if isinstance(value, Token) else found
+        items = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "logits"}
+        items |= {"text": value.text} if isinstance(value, Token) else {}
+        return {_JSON_KEYS.get(name, name): _json_value(item) for name, item in items.items()}
     if isinstance(value, bytes):
         return value.hex(" ")
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+    return [_json_value(item) for item in value] if isinstance(value, list) else value
 
 
-def _tell_seed(lesson: Trace) -> Iterator[str]:
-    """How the seed becomes ids."""
-    c = lesson.weights.model.config
-    yield f"The seed “{lesson.seed}” as tokens; <|endoftext|> begins every text:"
-    rows = [(_quoted(t), _bytes(t), str(t.cl100k_id), str(t.id)) for t in lesson.tokens]
+def _render_seed(trace: Trace) -> Iterator[str]:
+    """The tokens of the seed, and the sizes of the model."""
+    c = trace.weights.model.config
+    yield f"The seed “{trace.seed}” as tokens; <|endoftext|> begins every text:"
+    rows = [(_quoted(t), _bytes(t), str(t.cl100k_id), str(t.id)) for t in trace.tokens]
     yield from _table(("text", "bytes", "cl100k_base", "id"), rows, left=(0, 1))
     yield (
         f"The model keeps {c.vocabulary_size:,} of cl100k_base's 100,257 ids and numbers them "
@@ -62,9 +75,9 @@ def _tell_seed(lesson: Trace) -> Iterator[str]:
     )
 
 
-def _tell_step(step: Step, lesson: Trace) -> Iterator[str]:
-    """How one token came about."""
-    context = lesson.weights.model.config.context_length
+def _render_step(step: Step, trace: Trace) -> Iterator[str]:
+    """One token: context, shapes, candidates, filters and the draw."""
+    context = trace.weights.model.config.context_length
     cropped = step.tokens - step.read
     yield ""
     yield f"Token {step.number}"
@@ -74,7 +87,7 @@ def _tell_step(step: Step, lesson: Trace) -> Iterator[str]:
     )
     shapes = [(s.name, f"[{', '.join(map(str, s.shape))}]", s.meaning) for s in step.shapes]
     yield from _table(("part", "shape", "meaning"), shapes, left=(0, 1, 2))
-    yield f"  the likeliest at the last position; T = {lesson.sampling.temperature:g}:"
+    yield f"  the likeliest at the last position; T = {trace.sampling.temperature:g}:"
     head = ("text", "id", "logit z", "penalised", "z / T", "softmax(z)", "softmax(z/T)", "chance")
     rows = [_candidate_row(c, step) for c in step.candidates]
     yield from _table((*head, ""), rows, left=(0, 8))
@@ -90,23 +103,23 @@ def _candidate_row(c: Candidate, step: Step) -> Row:
         f"{c.logit:.3f}",
         f"{c.penalised:.3f}" if c.penalised != c.logit else "",
         f"{c.tempered:.3f}",
-        f"{c.plain:.4f}",
-        f"{c.warm:.4f}",
-        f"{c.chance:.4f}" if c.chance else "0",
+        f"{c.probability:.4f}",
+        f"{c.tempered_probability:.4f}",
+        f"{c.draw_probability:.4f}" if c.draw_probability else "0",
         "← drawn" if c.token == step.drawn else c.left_out_by and f"out by {c.left_out_by}",
     )
 
 
-def _tell_heat(lesson: Trace) -> Iterator[str]:
-    """Why the temperature divides logits."""
+def _render_temperature(trace: Trace) -> Iterator[str]:
+    """The table that shows why the temperature divides logits."""
     yield ""
     yield (
         "Why the temperature T divides the logits z and not the probabilities p = softmax(z); "
-        f"here T = {lesson.temperature:g}:"
+        f"here T = {trace.temperature:g}:"
     )
     rows = [
-        (_quoted(h.token), *(f"{x:.6f}" for x in (h.plain, h.right, h.power, h.scaled, h.twice)))
-        for h in lesson.heats
+        (_quoted(row.token), *(f"{getattr(row, name):.6f}" for name in trace.distributions))
+        for row in trace.temperature_rows
     ]
     head = ("text", "p", "softmax(z/T)", "p^(1/T) to sum 1", "p/T to sum 1", "softmax(p/T)")
     yield from _table(head, rows, left=(0,))
@@ -122,7 +135,7 @@ def _tell_heat(lesson: Trace) -> Iterator[str]:
 
 
 def _table(head: Row, rows: Sequence[Row], left: tuple[int, ...]) -> Iterator[str]:
-    """Lines of a table; the columns `left` begin alike, all others end alike."""
+    """Lines of a table; the columns `left` are aligned left, all others right."""
     widths = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         cells = []

@@ -1,8 +1,10 @@
-"""One continuation with all the numbers that led to it, for `python -m model.explain`.
+"""Traces one continuation: all the numbers that lead to each token, for `python -m model.explain`.
 
-It reads the whole context anew for every token, as textbooks do. Until the context is full, that
-gives what model.inference.engine gives with kept keys and values, but for the rounding of 8-bit
-weights. The choice itself is made by model.inference.sampler's own functions.
+The whole context is read again for every token, as textbooks do. Until the context is full, the
+logits are those of model.inference.engine with its key–value cache, but for the rounding of 8-bit
+weights. The tokens are drawn by model.inference.sampler's own functions.
+
+Letters in shapes: T tokens read, V vocabulary, C width, F hidden, K ids that a filter leaves.
 """
 
 import codecs
@@ -20,7 +22,8 @@ from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer
 
-_EXAMPLE_TEMPERATURE = 0.65  # in place of those that show nothing: 0 and 1
+_TEMPERATURE_ROWS = 6
+_EXAMPLE_TEMPERATURE = 0.65  # instead of 0 and 1, which show nothing
 _MEANINGS = {
     "embedding": "a row of C numbers for each id",
     "blocks.0.norm1": "the same, scaled to length √C (RMSNorm)",
@@ -42,7 +45,7 @@ class Token:
 
     @property
     def text(self) -> str:
-        """The bytes as text; those that form no whole character, and controls, are escaped."""
+        """The bytes as text; control characters and bytes of incomplete ones are escaped."""
         if not self.data:
             return "<|endoftext|>"
         text = self.data.decode("utf-8", errors="backslashreplace")
@@ -51,7 +54,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Shape:
-    """What one part of the model gave: its name, its shape and what that means."""
+    """The output of one part of the model: the part's name, the shape and its meaning."""
 
     name: str
     shape: tuple[int, ...]
@@ -63,40 +66,40 @@ class Candidate:
     """A token that could come next.
 
     Attributes:
-        logit: the model's number for it.
-        penalised: the same, smaller if it was said lately.
-        tempered: `penalised` divided by the temperature; the same at temperature 0.
-        plain: its probability by `penalised`, at temperature 1 with no filter.
-        warm: its probability by `tempered`, with no filter.
-        chance: its probability in the draw; 0 where a filter has left it out.
-        completes: the characters it makes of bytes that wait and its own; empty if none wait.
-        left_out_by: "top-k", "top-p", "min-p" or "temperature 0"; empty where it stays.
+        logit: the model's output for it.
+        penalised: the logit after the repetition penalty.
+        tempered: `penalised` divided by the temperature; `penalised` at temperature 0.
+        probability: by softmax of `penalised`: temperature 1, no filter.
+        tempered_probability: by softmax of `tempered`: no filter.
+        draw_probability: with which it is drawn; 0 where a filter has left it out.
+        completes: the characters that pending bytes and its own make; empty if none are pending.
+        left_out_by: "top-k", "top-p", "min-p" or "temperature 0"; empty where it is kept.
     """
 
     token: Token
     logit: float
     penalised: float
     tempered: float
-    plain: float
-    warm: float
-    chance: float
+    probability: float
+    tempered_probability: float
+    draw_probability: float
     completes: str
     left_out_by: str
 
 
 @dataclass(frozen=True)
 class Step:
-    """How one token came about.
+    """How one token was generated.
 
     Attributes:
         number: from 1.
-        tokens: how many there are so far, the seed's and those drawn.
-        read: T, how many of them the model reads: the newest that fit into its context.
-        shapes: what each part of the model gave.
+        tokens: the number of tokens before it, the seed's included.
+        read: T, the number of these that the model reads: the newest that fit into its context.
+        shapes: of the output of each part of the model.
         logits: (V,) of the last position, on the CPU.
         candidates: the likeliest, and the drawn one if it is not among them.
-        left: how many ids each filter leaves, in order.
-        drawn: the token that came.
+        left: the number of ids that each filter leaves, in order.
+        drawn: the token.
         text: seed and continuation so far, whole characters only.
     """
 
@@ -113,37 +116,38 @@ class Step:
 
 @dataclass(frozen=True)
 class TemperatureRow:
-    """A candidate's probability when the temperature T is applied rightly and wrongly.
+    """A candidate's probability with the temperature T applied correctly and wrongly to logits z.
 
     Attributes:
-        plain: softmax(z), p.
-        right: softmax(z / T).
-        power: p^(1/T), made to sum to 1: the same as `right`.
-        scaled: p / T, made to sum to 1: p again, T cancels out.
-        twice: softmax(p / T): close to 1 / V, whatever the model thinks.
+        token: the candidate.
+        probability: softmax(z), p.
+        logits_divided: softmax(z / T), which is correct.
+        power: p^(1/T), made to sum to 1: equal to `logits_divided`.
+        probabilities_divided: p / T, made to sum to 1: p again, T cancels out.
+        softmax_twice: softmax(p / T): close to 1 / V, whatever the logits.
     """
 
     token: Token
-    plain: float
-    right: float
+    probability: float
+    logits_divided: float
     power: float
-    scaled: float
-    twice: float
+    probabilities_divided: float
+    softmax_twice: float
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A whole walkthrough.
+    """A continuation with all its numbers.
 
     Attributes:
         seed: as it was given.
-        weights: the model.
+        weights: the model and its vocabulary.
         sampling: how tokens are chosen.
-        tokens: those of the seed.
-        steps: those drawn.
-        temperature: the one that `heats` apply to the logits of the first step.
-        heats: the likeliest tokens.
-        ways: (V,) all probabilities, by the names of Heat's.
+        tokens: of the seed.
+        steps: one for each token drawn.
+        temperature: T, which `temperature_rows` applies to the logits of the first step.
+        temperature_rows: the likeliest tokens.
+        distributions: (V,) each, over all ids, by the names of TemperatureRow's fields.
     """
 
     seed: str
@@ -152,11 +156,11 @@ class Trace:
     tokens: list[Token]
     steps: list[Step]
     temperature: float
-    heats: list[TemperatureRow]
-    ways: dict[str, Tensor]
+    temperature_rows: list[TemperatureRow]
+    distributions: dict[str, Tensor]
 
 
-def make_lesson(
+def make_trace(
     weights: Weights, seed: str, sampling: SamplingOptions, random_seed: int, count: int, top: int
 ) -> Trace:
     """Draw `count` tokens, or until the text ends, with the `top` likeliest candidates of each.
@@ -165,46 +169,48 @@ def make_lesson(
         GenerationError: the model computed numbers that are not finite.
     """
     vocabulary = weights.vocabulary
-    steps = list(islice(_walk(weights, seed, sampling, random_seed, top), count))
-    shown = sampling.temperature not in (0, 1)
-    temperature = sampling.temperature if shown else _EXAMPLE_TEMPERATURE
-    heats, ways = _heat(steps[0].logits, temperature, vocabulary, min(top, 6))
+    steps = list(islice(_steps(weights, seed, sampling, random_seed, top), count))
+    instructive = sampling.temperature not in (0, 1)
+    temperature = sampling.temperature if instructive else _EXAMPLE_TEMPERATURE
+    rows, distributions = _temperature_rows(
+        steps[0].logits, temperature, vocabulary, min(top, _TEMPERATURE_ROWS)
+    )
     tokens = [_token(vocabulary, i) for i in _seed_ids(vocabulary, seed)]
-    return Trace(seed, weights, sampling, tokens, steps, temperature, heats, ways)
+    return Trace(seed, weights, sampling, tokens, steps, temperature, rows, distributions)
 
 
-def _token(vocabulary: Vocabulary, number: int) -> Token:
-    return Token(number, int(vocabulary.kept[number]), vocabulary.pieces[number])
+def _token(vocabulary: Vocabulary, compact_id: int) -> Token:
+    return Token(compact_id, int(vocabulary.kept[compact_id]), vocabulary.pieces[compact_id])
 
 
 def _seed_ids(vocabulary: Vocabulary, seed: str) -> list[int]:
-    """The compact ids that the model gets for a seed: `<|endoftext|>` begins every text."""
+    """The model's input for a seed, as compact ids: `<|endoftext|>` begins every text."""
     return [vocabulary.end, *vocabulary.encode(prepare_seed(seed))]
 
 
-def _walk(
+def _steps(
     weights: Weights, seed: str, sampling: SamplingOptions, random_seed: int, top: int
 ) -> Iterator[Step]:
-    """Continue the seed token by token, telling how; ends after `<|endoftext|>`."""
+    """Continue the seed, one step for each token; the last one is `<|endoftext|>`."""
     model, vocabulary = weights.model, weights.vocabulary
     random = torch.Generator().manual_seed(random_seed)
     device = model.embedding.weight.device
     ids = _seed_ids(vocabulary, seed)
     begin = len(ids)
-    spelling = codecs.getincrementaldecoder("utf-8")("replace")
-    text = "".join(spelling.decode(vocabulary.pieces[i]) for i in ids)
-    characters = Utf8Mask(vocabulary.pieces)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = "".join(decoder.decode(vocabulary.pieces[i]) for i in ids)
+    utf8_mask = Utf8Mask(vocabulary.pieces)
     while ids[-1] != vocabulary.end or len(ids) == begin:
         context = torch.tensor([ids[-model.config.context_length :]], device=device)  # (1, T)
-        logits, shapes = _compute(model, context)  # (V,)
-        fitting = logits + characters.mask()  # (V,)
+        logits, shapes = _forward(model, context)  # (V,)
+        masked = logits + utf8_mask.mask()  # (V,)
         recent = ids[begin:]
-        drawn = sample(fitting, recent, sampling, random)
-        characters.feed(drawn)
+        drawn = sample(masked, recent, sampling, random)
+        utf8_mask.feed(drawn)
         ids.append(drawn)
-        waiting = spelling.getstate()[0]
-        text += spelling.decode(vocabulary.pieces[drawn])
-        candidates, left = _weigh(fitting, recent, waiting, sampling, drawn, vocabulary, top)
+        pending = decoder.getstate()[0]
+        text += decoder.decode(vocabulary.pieces[drawn])
+        candidates, left = _candidates(masked, recent, pending, sampling, drawn, vocabulary, top)
         yield Step(
             number=len(ids) - begin,
             tokens=len(ids) - 1,
@@ -219,16 +225,16 @@ def _walk(
 
 
 @torch.inference_mode()
-def _compute(model: Transformer, context: Tensor) -> tuple[Tensor, list[Shape]]:
-    """The logits (V,) after context (1, T), on the CPU, and the shapes on the way to them."""
+def _forward(model: Transformer, context: Tensor) -> tuple[Tensor, list[Shape]]:
+    """Logits (V,) after context (1, T), on the CPU, and the shapes of the layers' outputs."""
     shapes = [Shape("ids", tuple(context.shape), "one sequence of T token ids")]
 
-    def note(name: str, meaning: str) -> Callable[[nn.Module, object, Tensor], None]:
+    def record(name: str, meaning: str) -> Callable[[nn.Module, object, Tensor], None]:
         return lambda _module, _input, out: shapes.append(Shape(name, tuple(out.shape), meaning))
 
     meanings = {**_MEANINGS, f"blocks.{model.config.layers - 1}": "the stream after the last block"}
     hooks = [
-        part.register_forward_hook(note(name, meanings[name]))
+        part.register_forward_hook(record(name, meanings[name]))
         for name, part in model.named_modules()
         if name in meanings
     ]
@@ -243,38 +249,39 @@ def _compute(model: Transformer, context: Tensor) -> tuple[Tensor, list[Shape]]:
     return last[0].float().cpu(), shapes
 
 
-def _weigh(
+def _candidates(
     logits: Tensor,
     recent: list[int],
-    waiting: bytes,
+    pending: bytes,
     sampling: SamplingOptions,
     drawn: int,
     vocabulary: Vocabulary,
     top: int,
 ) -> tuple[list[Candidate], dict[str, int]]:
-    """The likeliest candidates by logits (V,), and how many ids each filter leaves.
+    """The likeliest candidates by logits (V,), and the number of ids that each filter leaves.
 
-    `recent` are the ids drawn so far; `waiting` are bytes that form no whole character yet.
+    `recent` are the ids drawn so far; `pending` are the bytes of an incomplete character.
     """
     penalised = penalise(logits, recent, sampling.repetition_penalty)  # (V,)
     tempered = penalised / (sampling.temperature or 1)  # (V,)
-    plain, warm = penalised.softmax(dim=-1), tempered.softmax(dim=-1)  # (V,) each
+    probability = penalised.softmax(dim=-1)  # (V,)
+    tempered_probability = tempered.softmax(dim=-1)  # (V,)
     rows = penalised.topk(min(top, logits.numel())).indices.tolist()
     rows += [] if drawn in rows else [drawn]
-    whole = int((logits > FORBIDDEN / 2).sum())
+    whole = int((logits > FORBIDDEN / 2).sum())  # ids that the UTF-8 mask allows
     left: dict[str, int] = {"vocabulary": logits.numel(), "whole characters": whole}
     reason: dict[int, str] = {}
-    chances: dict[int, float] = {}
+    draw_probabilities: dict[int, float] = {}
     for name, options in _filters(sampling).items():
         values, ids = filter_logits(tempered, options)  # (K,) each
-        chances = dict(zip(ids.tolist(), values.softmax(dim=-1).tolist(), strict=True))
-        left[name] = len(chances)
+        draw_probabilities = dict(zip(ids.tolist(), values.softmax(dim=-1).tolist(), strict=True))
+        left[name] = len(draw_probabilities)
         for row in rows:
-            if row not in chances:
+            if row not in draw_probabilities:
                 reason.setdefault(row, name)
     if sampling.temperature == 0:
         likeliest = int(penalised.argmax())
-        chances, left["temperature 0"] = {likeliest: 1.0}, 1
+        draw_probabilities, left["temperature 0"] = {likeliest: 1.0}, 1
         reason |= {row: "temperature 0" for row in rows if row != likeliest}
     candidates = [
         Candidate(
@@ -282,10 +289,10 @@ def _weigh(
             float(logits[row]),
             float(penalised[row]),
             float(tempered[row]),
-            float(plain[row]),
-            float(warm[row]),
-            chances.get(row, 0.0),
-            _completed(waiting, vocabulary.pieces[row]),
+            float(probability[row]),
+            float(tempered_probability[row]),
+            draw_probabilities.get(row, 0.0),
+            _completed(pending, vocabulary.pieces[row]),
             reason.get(row, ""),
         )
         for row in rows
@@ -293,49 +300,50 @@ def _weigh(
     return candidates, left
 
 
-def _completed(waiting: bytes, data: bytes) -> str:
-    """The whole characters that waiting bytes and those of a token make."""
-    text = codecs.getincrementaldecoder("utf-8")("replace").decode(waiting + data)
-    return text if waiting and "\ufffd" not in text else ""
+def _completed(pending: bytes, data: bytes) -> str:
+    """The whole characters that pending bytes and a token's bytes make; else empty."""
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(pending + data)
+    return text if pending and "\ufffd" not in text else ""
 
 
 def _filters(sampling: SamplingOptions) -> dict[str, SamplingOptions]:
-    """The filters in force, each with those before it, in the sampler's order."""
+    """The filters in use by name, in the sampler's order, each with all those before it."""
     if sampling.temperature == 0:
         return {}
-    none = replace(sampling, top_k=0, top_p=1.0, min_p=0.0)
+    options = replace(sampling, top_k=0, top_p=1.0, min_p=0.0)
     found = {}
     if sampling.top_k:
-        none = found["top-k"] = replace(none, top_k=sampling.top_k)
+        options = found["top-k"] = replace(options, top_k=sampling.top_k)
     if sampling.top_p < 1:
-        none = found["top-p"] = replace(none, top_p=sampling.top_p)
+        options = found["top-p"] = replace(options, top_p=sampling.top_p)
     if sampling.min_p > 0:
-        none = found["min-p"] = replace(none, min_p=sampling.min_p)
-    return found or {"no filter": none}
+        options = found["min-p"] = replace(options, min_p=sampling.min_p)
+    return found or {"no filter": options}
 
 
-def _heat(
+def _temperature_rows(
     logits: Tensor, temperature: float, vocabulary: Vocabulary, top: int
 ) -> tuple[list[TemperatureRow], dict[str, Tensor]]:
-    """The likeliest by logits (V,) under each way to apply a temperature; all of them, (V,) each.
+    """The likeliest ids by logits (V,) under each way to apply a temperature T; the distributions.
 
     softmax(z / T) is proportional to exp(z)^(1/T), so dividing logits takes powers of
     probabilities: ratios between them grow (T < 1) or shrink (T > 1). Dividing the probabilities
     themselves leaves their ratios as they are.
     """
     p = logits.double().softmax(dim=-1)  # (V,)
-    ways = {
-        "plain": p,
-        "right": (logits.double() / temperature).softmax(dim=-1),
+    distributions = {  # (V,) each
+        "probability": p,
+        "logits_divided": (logits.double() / temperature).softmax(dim=-1),
         "power": p ** (1 / temperature) / (p ** (1 / temperature)).sum(),
-        "scaled": (p / temperature) / (p / temperature).sum(),
-        "twice": (p / temperature).softmax(dim=-1),
+        "probabilities_divided": (p / temperature) / (p / temperature).sum(),
+        "softmax_twice": (p / temperature).softmax(dim=-1),
     }
     rows = p.topk(min(top, p.numel())).indices.tolist()
     table = [
         TemperatureRow(
-            _token(vocabulary, row), **{way: float(values[row]) for way, values in ways.items()}
+            _token(vocabulary, row),
+            **{name: float(values[row]) for name, values in distributions.items()},
         )
         for row in rows
     ]
-    return table, ways
+    return table, distributions

@@ -1,7 +1,7 @@
-"""A seed to its continuation, sentence by sentence.
+"""Continues a seed, sentence by sentence.
 
-The decoder reads the seed and then a token at a time; each is sampled, and what they spell leaves
-as soon as a sentence is complete.
+The engine reads the seed, then one token at a time: each is sampled and decoded to text, and a
+sentence is yielded as soon as it is complete.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 
 from model.checkpoints.weights_file import load_weights
-from model.device import choose_device
-from model.inference.cpu_fallback import FallbackDecoder, decoder_on
+from model.device import choose_device, device_faults
 from model.inference.engine import InferenceEngine
 from model.inference.sampler import SamplingOptions, sample
 from model.inference.utf8_mask import Utf8Mask
@@ -23,18 +22,18 @@ from model.text.vocabulary import TextDecoder, Vocabulary
 
 Cancelled = Callable[[], bool]
 
-_LONGER_FOR_SPEECH = 2  # sentences more than wanted, if they end what somebody is saying
+_EXTRA_SENTENCES = 2  # more than max_sentences, to end a quotation
 
 
 @dataclass(frozen=True)
 class GeneratorOptions:
-    """What to say and when to stop.
+    """How to choose tokens, and when to stop.
 
     Attributes:
         sampling: how the next token is chosen.
-        max_sentences: stop at the end of this sentence, or up to two later if somebody is speaking.
-        max_new_tokens: stop after so many tokens, whatever has come until then.
-        random_seed: the same seeds give the same words; none is a new start each time.
+        max_sentences: stop after this sentence, or up to two later inside a quotation.
+        max_new_tokens: stop after this many tokens, in mid-sentence if need be.
+        random_seed: equal seeds give equal words; None draws others each time.
     """
 
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
@@ -47,40 +46,38 @@ class TextGenerator:
     """Continues texts with one model; one caller at a time."""
 
     def __init__(
-        self,
-        decoder: InferenceEngine | FallbackDecoder,
-        vocabulary: Vocabulary,
-        options: GeneratorOptions,
+        self, engine: InferenceEngine, vocabulary: Vocabulary, options: GeneratorOptions
     ) -> None:
-        self._decoder = decoder
+        self._engine = engine
         self._vocabulary = vocabulary
-        self._characters = Utf8Mask(vocabulary.pieces)
+        self._utf8_mask = Utf8Mask(vocabulary.pieces)
         self._options = options
         self._random = torch.Generator()
         self._random.seed()
 
     def with_options(self, options: GeneratorOptions) -> "TextGenerator":
-        """Another one with the same loaded model; the two must not run at a time."""
-        return TextGenerator(self._decoder, self._vocabulary, options)
+        """A generator with the same loaded model; the two must not run at the same time."""
+        return TextGenerator(self._engine, self._vocabulary, options)
 
     @property
     def device(self) -> str:
-        """Where it computes, in torch's words: "cpu", "cuda"."""
-        return str(self._decoder.device)
+        """The device that computes, as torch names it: "cpu", "cuda"."""
+        return str(self._engine.device)
 
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
-        """Yield each sentence as soon as it is complete; looks at `cancelled` at every token.
+        """Yield each sentence as soon as it is complete; `cancelled` is polled at every token.
 
-        The first carries on the seed, often in the middle of a sentence; it may come in two parts,
-        its first clause and the rest, so that a voice can begin sooner. None is empty, and there
-        may be none at all.
+        The first continues the seed, often in mid-sentence; it may come in two parts, its first
+        clause and the rest, so that speech can begin sooner. No sentence is empty, and there may
+        be none at all.
 
         Raises:
+            DeviceError: the GPU failed in mid-reply, or its memory is full.
             GenerationError: the model computed numbers that are not finite, or memory is short.
         """
         decoder = TextDecoder(self._vocabulary.pieces)
         splitter = SentenceSplitter()
-        count, said = 0, ""
+        count, text = 0, ""
         ended = False
         for token in self._tokens(seed):
             if cancelled():
@@ -89,9 +86,9 @@ class TextGenerator:
             for sentence in splitter.feed(decoder.feed(token)):
                 yield sentence
                 count += 1
-                said += f" {sentence}"
-                over = count - self._options.max_sentences
-                if over >= _LONGER_FOR_SPEECH or (over >= 0 and not within_speech(said)):
+                text += f" {sentence}"
+                extra = count - self._options.max_sentences
+                if extra >= _EXTRA_SENTENCES or (extra >= 0 and not within_speech(text)):
                     return
             if clause := splitter.first_clause():
                 yield clause
@@ -104,42 +101,47 @@ class TextGenerator:
 
     def _tokens(self, seed: str) -> Iterator[int]:
         """The ids that continue the seed, at most `max_new_tokens`; `<|endoftext|>` is the last."""
-        if self._options.random_seed is not None:  # each text anew: some are begun in vain
+        if self._options.random_seed is not None:  # for each text: some are begun and discarded
             self._random.manual_seed(self._options.random_seed)
         end = self._vocabulary.end
         ids = [end, *self._vocabulary.encode(prepare_seed(seed))]
         begin = len(ids)
-        self._characters.reset()
-        with refuse_without_memory():
-            logits = self._decoder.prefill(ids)  # (V,)
-            while True:
-                logits = logits.cpu() + self._characters.mask()
+        self._utf8_mask.reset()
+        while True:
+            with refuse_without_memory():
+                with device_faults(self._engine.device):
+                    reads_seed = len(ids) == begin
+                    logits = self._engine.prefill(ids) if reads_seed else self._engine.step(ids[-1])
+                    logits = logits.cpu()  # (V,)
+                logits = logits + self._utf8_mask.mask()  # (V,)
                 token = sample(logits, ids[begin:], self._options.sampling, self._random)
-                yield token
-                self._characters.feed(token)
-                ids.append(token)
-                if token == end or len(ids) - begin == self._options.max_new_tokens:
-                    return
-                logits = self._decoder.step(token)  # (V,)
+            yield token
+            self._utf8_mask.feed(token)
+            ids.append(token)
+            if token == end or len(ids) - begin == self._options.max_new_tokens:
+                return
 
 
 def load_generator(
     path: Path, options: GeneratorOptions, device: str = "auto", threads: int = 1
 ) -> TextGenerator:
-    """Read weights and make them ready; `threads` holds for all of torch in this process.
+    """Load a weights file and warm the engine up.
 
-    One thread is the right number beside a recogniser that is always running.
+    `threads` holds for all of torch in this process; one is right beside a recogniser that is
+    always running.
 
     Raises:
         WeightsError: the file cannot be used.
         ConfigError: there is no such device.
+        DeviceError: the GPU failed, or its memory is full.
         GenerationError: memory is short.
     """
     torch.set_num_threads(threads)
     with refuse_without_memory():
         chosen = choose_device(device)
         weights = load_weights(path)
-        decoder = decoder_on(chosen, weights.model)
-        decoder.prefill([weights.vocabulary.end])  # the first of each is slow; here nobody waits
-        decoder.step(weights.vocabulary.end)
-    return TextGenerator(decoder, weights.vocabulary, options)
+        with device_faults(chosen):
+            engine = InferenceEngine(weights.model.to(chosen))
+            engine.prefill([weights.vocabulary.end])  # the first call of each is slow
+            engine.step(weights.vocabulary.end).cpu()
+    return TextGenerator(engine, weights.vocabulary, options)

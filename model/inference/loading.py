@@ -1,4 +1,4 @@
-"""Load the Transformer for the daemon: which weights, and what to say with them."""
+"""Loads a text generator as the settings say: weights, device, sampling options."""
 
 import contextlib
 import logging
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import AfterwordError, WeightsError
-from config.settings import Settings
+from config.languages import LANGUAGES
+from config.settings import ModelSettings, Settings
 from model.checkpoints.store import (
     WeightsInfo,
     describe,
@@ -17,44 +18,63 @@ from model.checkpoints.store import (
     shipped_weights,
 )
 
-if TYPE_CHECKING:  # they are imported where they are used; torch takes a second
+if TYPE_CHECKING:  # imported where they are used: torch takes a second
     from model.inference.generator import GeneratorOptions, TextGenerator
+    from model.inference.sampler import SamplingOptions
 
 log = logging.getLogger(__name__)
 
-TRIAL_SEED = {"en": "once upon a time", "zh": "春"}  # what new weights must be able to go on with
 TRIAL_TOKENS = 24
 
 
-def load_weights(settings: Settings) -> tuple["TextGenerator", WeightsInfo]:
-    """Load the Transformer, and tell which weights it has.
+def load_weights(
+    settings: Settings, device: str | None = None
+) -> tuple["TextGenerator", WeightsInfo]:
+    """Load the weights that the settings choose; returns the generator and which weights it has.
 
-    Where the user's own are damaged, and the settings name none, those before them serve: a service
-    that starts with a word of complaint is better than one that does not start.
+    Where the user's own weights are damaged, and the settings name none, older ones are loaded,
+    with an error in the log: a service that starts with a complaint is better than none.
+
+    Args:
+        settings: language and model.
+        device: overrides the setting `model.device`; see `load_file`.
 
     Raises:
-        WeightsError: its weights are missing or damaged.
+        WeightsError: the weights are missing or damaged.
         ConfigError: there is no such device.
+        DeviceError: the GPU failed, or its memory is full.
+        GenerationError: memory is short.
     """
     first = find_weights(settings.language, settings.model.weights)
     try:
-        return load_file(settings, first)
+        return load_file(settings, first, device)
     except WeightsError as error:
         if first != own_weights(settings.language) or settings.model.weights is not None:
             raise
         log.error("%s Others are used meanwhile.", error)
         for path in [old.path for old in previous(first)]:
             with contextlib.suppress(WeightsError):
-                return load_file(settings, path)
-        return load_file(settings, shipped_weights(settings.language))
+                return load_file(settings, path, device)
+        return load_file(settings, shipped_weights(settings.language), device)
 
 
-def load_file(settings: Settings, path: Path) -> tuple["TextGenerator", WeightsInfo]:
-    """Load the Transformer with the weights in this file.
+def load_file(
+    settings: Settings, path: Path, device: str | None = None
+) -> tuple["TextGenerator", WeightsInfo]:
+    """Load this weights file; returns the generator and what is known of the weights.
+
+    Args:
+        settings: language, number of threads, sampling options.
+        path: of the weights.
+        device: overrides the setting `model.device`. After a DeviceError the same reply can be
+            generated again by a generator loaded with "cpu": nothing on the failed GPU is needed,
+            as the weights are read from the file.
 
     Raises:
-        WeightsError: they are missing, damaged or of another language.
+        WeightsError: the weights are missing, damaged or of another language.
         ConfigError: there is no such device.
+        DeviceError: the GPU failed, or its memory is full.
+        GenerationError: memory is short.
     """
     from model.inference.generator import load_generator
 
@@ -64,36 +84,41 @@ def load_file(settings: Settings, path: Path) -> tuple["TextGenerator", WeightsI
             f'{path} is of the language "{weights.language}", not "{settings.language}"; '
             f"use other weights or another language."
         )
-    chosen = settings.model
     options = generator_options(settings)
-    return load_generator(path, options, chosen.device, chosen.threads), weights
+    device = device or settings.model.device
+    return load_generator(path, options, device, settings.model.threads), weights
 
 
 def generator_options(settings: Settings) -> "GeneratorOptions":
-    """What to say and when to stop."""
+    """The settings of section `model` on how to choose tokens and when to stop."""
     from model.inference.generator import GeneratorOptions
+
+    m = settings.model
+    return GeneratorOptions(sampling_options(m), m.max_sentences, m.max_new_tokens, m.random_seed)
+
+
+def sampling_options(model: ModelSettings) -> "SamplingOptions":
+    """The settings of section `model` on how the next token is chosen."""
     from model.inference.sampler import SamplingOptions
 
-    chosen = settings.model
-    sampling = SamplingOptions(
-        chosen.temperature, chosen.top_k, chosen.top_p, chosen.repetition_penalty, chosen.min_p
-    )
-    return GeneratorOptions(
-        sampling, chosen.max_sentences, chosen.max_new_tokens, chosen.random_seed
+    return SamplingOptions(
+        model.temperature, model.top_k, model.top_p, model.repetition_penalty, model.min_p
     )
 
 
 def try_out(generator: "TextGenerator", settings: Settings, path: Path) -> None:
-    """Let new weights say a few words; the numbers they draw are not those of the user's.
+    """Continue the language's trial seed with new weights, on random numbers of its own.
 
     Raises:
-        WeightsError: they cannot.
+        WeightsError: the weights compute no usable numbers, or no text.
     """
     options = replace(generator_options(settings), max_new_tokens=TRIAL_TOKENS, random_seed=1)
     trial = generator.with_options(options)
     try:
-        said = list(trial.continue_text(TRIAL_SEED[settings.language], lambda: False))
+        sentences = list(
+            trial.continue_text(LANGUAGES[settings.language].trial_seed, lambda: False)
+        )
     except AfterwordError as error:
         raise WeightsError(f"{path} cannot be used: {error}") from error
-    if not said:
+    if not sentences:
         raise WeightsError(f"{path} cannot be used: it says nothing at all.")

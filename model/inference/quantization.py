@@ -1,9 +1,9 @@
-"""Matrix times vector in the fastest form that costs no quality: what one token's decoding is.
+"""Weight-only quantised matrix–vector products (int8, bfloat16, float32) for single-token decoding.
 
-At batch 1 a product takes as long as reading its weights. On a CPU, weights in 8 bits with a scale
-for each row are read four times as fast as float32 and cost no quality that can be measured; their
-operator is private to torch, so it is tried on a matrix of the model before it is used: where torch
-lacks it, or it computes something else or is slower, float32 stays.
+At batch 1 a product takes as long as reading its weights. On a CPU, 8-bit weights with one scale a
+row are read four times as fast as float32 and cost no measurable quality. Their operator is private
+to torch, so it is tried on a matrix of the model first: float32 is used where torch lacks it, or
+where it computes something else or is slower.
 """
 
 import time
@@ -15,58 +15,61 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _TRIALS = 7
-_LARGEST_ERROR = 0.1  # of the product's norm; rounding to 8 bits costs 0.01 to 0.04
-_TRIAL_ROWS = 16_384  # enough not to fit into a processor's nearest caches
+_MAX_RELATIVE_ERROR = 0.1  # of the product's norm; rounding to 8 bits costs 0.01 to 0.04
+_TRIAL_ROWS = 16_384  # too many for a processor's nearest caches
 
 
 @dataclass(frozen=True)
 class QuantizedLinear:
-    """A matrix (out, in), of which no other form than its own need be kept.
+    """A linear layer without bias, its matrix (out, in) in one number format only.
 
     Attributes:
-        times: vectors (T, in) to their products (T, out). The vectors may be float32 or what
-            WANTED_DTYPES says; so may the products.
-        rows: a row (in,), or those (T, in) that a tensor of places (T,) names, in float32.
+        product: vectors (T, in) to their products (T, out), each in float32 or in INPUT_DTYPES'.
+        rows: the row (in,) of an index, or rows (T, in) of a tensor of indices (T,), in float32.
     """
 
-    times: Callable[[Tensor], Tensor]
+    product: Callable[[Tensor], Tensor]
     rows: Callable[[int | Tensor], Tensor]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The products (T, out) of vectors x (T, in)."""
+        return self.product(x)
 
 
 def float32(weight: Tensor) -> QuantizedLinear:
-    """The exact product; a CPU reads a transposed matrix twice as fast."""
+    """Exact products with weight (out, in); a CPU reads the transposed matrix twice as fast."""
     transposed = weight.float().t().contiguous()  # (in, out)
-    return QuantizedLinear(lambda x: x @ transposed, lambda which: transposed.t()[which])
+    return QuantizedLinear(lambda x: x @ transposed, lambda index: transposed.t()[index])
 
 
 def bfloat16(weight: Tensor) -> QuantizedLinear:
-    """For GPUs: half the bytes of float32, computed by their matrix units."""
-    rounded = weight.bfloat16()
+    """Weight (out, in) in half the bytes of float32, for the matrix units of GPUs."""
+    rounded = weight.bfloat16()  # (out, in)
     return QuantizedLinear(
-        lambda x: F.linear(x.bfloat16(), rounded), lambda which: rounded[which].float()
+        lambda x: F.linear(x.bfloat16(), rounded), lambda index: rounded[index].float()
     )
 
 
 def int8(weight: Tensor) -> QuantizedLinear:
-    """Weights in 8 bits, the vector in bfloat16, which the operator wants."""
+    """Weight (out, in) in 8 bits with one scale a row; the operator wants bfloat16 vectors."""
     scales = (weight.abs().amax(dim=1).clamp(min=1e-10) / 127).bfloat16()  # (out,)
-    whole = (weight / scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
-    multiply = torch.ops.aten._weight_int8pack_mm.default
     column = scales.float()[:, None]  # (out, 1)
+    rounded = (weight / column).round().clamp(-127, 127).to(torch.int8)  # (out, in)
+    multiply = torch.ops.aten._weight_int8pack_mm.default
     return QuantizedLinear(
-        lambda x: multiply(x.bfloat16(), whole, scales),
-        lambda which: whole[which] * column[which],
+        lambda x: multiply(x.bfloat16(), rounded, scales),
+        lambda index: rounded[index] * column[index],
     )
 
 
 FORMATS = {"int8": int8, "float32": float32, "bfloat16": bfloat16}
-WANTED_DTYPES = {"int8": torch.bfloat16, "float32": torch.float32, "bfloat16": torch.bfloat16}
-"""What each form computes with: a vector that is in it already need not be converted."""
+INPUT_DTYPES = {"int8": torch.bfloat16, "float32": torch.float32, "bfloat16": torch.bfloat16}
+"""The number format each computes in: vectors that have it already are not converted."""
 
 
 @torch.inference_mode()
-def choose_form(weight: Tensor) -> str:
-    """The name of the best form in FORMS for matrices like this one on its device."""
+def choose_format(weight: Tensor) -> str:
+    """The name of the best of FORMATS for matrices such as weight (out, in), on its device."""
     if weight.device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     if weight.device.type != "cpu":
@@ -75,21 +78,22 @@ def choose_form(weight: Tensor) -> str:
 
 
 def _int8_is_good(weight: Tensor) -> bool:
-    x = torch.randn(1, weight.size(1), generator=torch.Generator().manual_seed(1))
+    """True if int8 products with weight (out, in) are faster than exact ones, and near them."""
+    x = torch.randn(1, weight.size(1), generator=torch.Generator().manual_seed(1))  # (1, in)
     exact = float32(weight)
     try:
         rounded = int8(weight)
-        error = (rounded.times(x) - exact.times(x)).norm() / exact.times(x).norm()
+        error = (rounded(x) - exact(x)).norm() / exact(x).norm()
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
-    return bool(error < _LARGEST_ERROR) and _seconds(rounded, x) < _seconds(exact, x)
+    return bool(error < _MAX_RELATIVE_ERROR) and _seconds(rounded, x) < _seconds(exact, x)
 
 
 def _seconds(matrix: QuantizedLinear, x: Tensor) -> float:
-    """The shortest of a few trials, which a busy machine disturbs least."""
+    """Seconds for one product with x (1, in): the least of a few trials."""
     times = []
     for _ in range(_TRIALS):
         begin = time.perf_counter()
-        matrix.times(x)
+        matrix(x)
         times.append(time.perf_counter() - begin)
     return min(times)

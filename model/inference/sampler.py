@@ -1,4 +1,7 @@
-"""Logits to the next id: repetition penalty, temperature, top-k, top-p, min-p, then chance."""
+"""Sampling: logits to the next id, by repetition penalty, temperature, top-k, top-p and min-p.
+
+Letters in shapes: V vocabulary, K ids that the filters leave, R recent ids.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,23 +12,24 @@ from torch import Tensor
 
 from config.errors import GenerationError
 
-_NUCLEUS_START, _NUCLEUS_GROWTH = 256, 8  # how many ids are sorted at first, and how many next
-
-_PENALTY_WINDOW = 64
-"""Tokens that count as repeated: about three sentences. The whole context would ban "the"."""
+_PENALTY_WINDOW = 64  # tokens, about three sentences; the whole context would ban "the"
+_NUCLEUS_START = 256  # ids sorted at first to find the nucleus …
+_NUCLEUS_GROWTH = 8  # … and how many times as many where they do not suffice
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How bold the choice of the next id is.
+    """How the next id is chosen; the filters apply in the order top-k, top-p, min-p.
 
     Attributes:
-        temperature: divides the logits; 0 always takes the likeliest id.
-        top_k: choose among this many likeliest ids; 0 is no limit.
-        top_p: choose among the fewest ids that together have this probability; 1 is no limit.
-        repetition_penalty: what was said lately gets a smaller logit by this factor; 1 is none.
-            Small models fall into loops without a mild one.
-        min_p: leave out ids less likely than this part of the likeliest one; 0 is no limit
+        temperature: divides the logits; 0 always takes the likeliest id (greedy decoding).
+        top_k: keep this number of likeliest ids; 0 keeps all (Fan et al. 2018).
+        top_p: keep the fewest ids whose probabilities sum to this; 1 keeps all (nucleus sampling,
+            Holtzman et al. 2020).
+        repetition_penalty: divides positive logits of recent ids and multiplies negative ones; 1
+            does nothing (Keskar et al. 2019, CTRL). Small models fall into loops without a mild
+            one.
+        min_p: keep ids with at least this fraction of the likeliest one's probability; 0 keeps all
             (Nguyen et al. 2024).
     """
 
@@ -40,101 +44,60 @@ class SamplingOptions:
 def sample(
     logits: Tensor, recent: Sequence[int], options: SamplingOptions, generator: torch.Generator
 ) -> int:
-    """Choose the next id by logits (V,), given the ids so far, the newest last.
+    """Draw the next id by logits (V,), given the ids generated so far, the newest last.
 
     Raises:
         GenerationError: a logit is not a finite number.
     """
-    _refuse_infinite(logits)
-    logits = penalise(logits.float(), recent, options.repetition_penalty)  # (V,)
-    if options.temperature == 0:
-        return int(logits.argmax())
-    values, ids = filter_logits(logits / options.temperature, options)  # (K,) each
-    return int(ids[draw(values, generator)])
-
-
-@torch.inference_mode()
-def sample_batch(logits: Tensor, options: SamplingOptions, generator: torch.Generator) -> Tensor:
-    """Choose the next id (B,) of each of several texts by logits (B, V), with the same chances.
-
-    The repetition penalty is left out: what each text has said is not asked for.
-
-    Raises:
-        GenerationError: a logit is not a finite number.
-    """
-    _refuse_infinite(logits)
-    if options.temperature == 0:
-        return logits.argmax(dim=-1)
-    size = logits.size(-1)
-    values, ids = logits.float() / options.temperature, None  # (B, V)
-    if options.top_p < 1 or 0 < options.top_k < size:
-        values, ids = values.topk(min(options.top_k or size, size))  # (B, K) each, sorted
-    chances = values.softmax(dim=-1)  # (B, K)
-    keep = chances >= options.min_p * chances.amax(dim=-1, keepdim=True)  # (B, K)
-    if options.top_p < 1:
-        keep &= chances.cumsum(dim=-1) - chances < options.top_p  # what likelier ids have
-    places = torch.multinomial(chances * keep, 1, generator=generator)  # (B, 1)
-    return (places if ids is None else ids.gather(1, places)).squeeze(1)
-
-
-def _refuse_infinite(logits: Tensor) -> None:
-    if not math.isfinite(logits.sum()):  # argmax would return the place of the NaN
+    if not math.isfinite(logits.sum()):  # checked first: argmax would return the index of a NaN
         raise GenerationError(
             "The model computed numbers that are not finite; its weights are bad."
         )
-
-
-def draw(logits: Tensor, generator: torch.Generator) -> int:
-    """A place in logits (K,) by chance; cheap, for the filters have left few."""
-    probabilities = logits.softmax(dim=-1).to(generator.device)  # (K,)
-    return int(torch.multinomial(probabilities, 1, generator=generator))
+    logits = penalise(logits.float(), recent, options.repetition_penalty)  # (V,)
+    if options.temperature == 0:
+        return int(logits.argmax())
+    kept, ids = filter_logits(logits / options.temperature, options)  # (K,) each
+    probabilities = kept.softmax(dim=-1).to(generator.device)  # (K,)
+    return int(ids[int(torch.multinomial(probabilities, 1, generator=generator))])
 
 
 def penalise(logits: Tensor, recent: Sequence[int], penalty: float) -> Tensor:
-    """Logits (V,) with those of the newest ids made smaller (Keskar et al. 2019, CTRL).
-
-    `penalty` is at least 1: it divides positive logits and multiplies negative ones.
-    """
+    """Logits (V,) with those of the newest ids made smaller by `penalty`, which is at least 1."""
     if penalty == 1 or not recent:
         return logits
     ids = torch.tensor(recent[-_PENALTY_WINDOW:], device=logits.device)  # (R,) some twice
-    said = logits.index_select(0, ids)  # (R,)
-    return logits.index_copy(0, ids, torch.minimum(said / penalty, said * penalty))
+    old = logits.index_select(0, ids)  # (R,)
+    return logits.index_copy(0, ids, torch.minimum(old / penalty, old * penalty))  # (V,)
 
 
 def filter_logits(logits: Tensor, options: SamplingOptions) -> tuple[Tensor, Tensor]:
-    """The logits (K,) that top-k, top-p and min-p leave, in this order, and their ids (K,)."""
+    """The logits (K,) that top-k, top-p and min-p keep of logits (V,), and their ids (K,)."""
     size = logits.numel()
-    k = options.top_k or size
-    if k < size:
-        values, ids = logits.topk(k)  # (K,) each, sorted
-        if options.top_p < 1:
-            keep = nucleus(values.softmax(dim=-1), options.top_p)
-            values, ids = values[:keep], ids[:keep]
-    elif options.top_p < 1:
-        values, ids = _largest_with(logits, options.top_p)
+    if 0 < options.top_k < size:
+        kept, ids = logits.topk(options.top_k)  # (K,) each
     else:
-        values, ids = logits, torch.arange(size, device=logits.device)
+        kept, ids = logits, torch.arange(size, device=logits.device)  # (V,) each
+    if options.top_p < 1:
+        places = _nucleus(kept, options.top_p)
+        kept, ids = kept[places], ids[places]  # (K,) each
     if options.min_p > 0:
-        likely = values >= values.max() + math.log(options.min_p)  # (K,)
-        values, ids = values[likely], ids[likely]
-    return values, ids
+        likely = kept >= kept.max() + math.log(options.min_p)  # (K,)
+        kept, ids = kept[likely], ids[likely]  # (K,) each
+    return kept, ids
 
 
-def nucleus(probabilities: Tensor, top_p: float) -> int:
-    """How many of the sorted probabilities (K,) reach this one (Holtzman et al. 2020)."""
-    reached = torch.searchsorted(probabilities.cumsum(dim=-1), top_p)  # how many do not
-    return min(int(reached) + 1, len(probabilities))
+def _nucleus(logits: Tensor, top_p: float) -> Tensor:
+    """Indices (K,) of the fewest logits (N,) whose probabilities reach top_p, likeliest first.
 
-
-def _largest_with(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """The logits and ids of the nucleus among all, found without sorting all."""
-    total = logits.logsumexp(dim=-1)
+    Sorting all of a large vocabulary would take longer than the rest of sampling.
+    """
+    log_sum = logits.logsumexp(dim=-1)  # ()
     k = _NUCLEUS_START
     while True:
         k = min(k, logits.numel())
-        values, ids = logits.topk(k)  # (K,) each, sorted
-        keep = nucleus((values - total).exp(), top_p)
-        if keep < k or k == logits.numel():
-            return values[:keep], ids[:keep]
+        values, places = logits.topk(k)  # (k,) each, sorted
+        reached = (values - log_sum).exp().cumsum(dim=-1)  # (k,)
+        count = int(torch.searchsorted(reached, top_p)) + 1
+        if count <= k or k == logits.numel():
+            return places[:count]
         k *= _NUCLEUS_GROWTH

@@ -1,4 +1,4 @@
-"""Which ids may come next, so that the bytes of all together are whole characters.
+"""Masks the ids whose bytes would make invalid UTF-8 (constrained decoding).
 
 Many ids of cl100k_base are a part of a character's UTF-8 bytes; most Chinese characters are two or
 three of them. A small model now and then follows one with another that does not fit.
@@ -10,55 +10,56 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-FORBIDDEN = -1e9  # added to a logit; finite, for the sampler takes infinite ones for a fault
+FORBIDDEN = -1e9  # added to a logit; finite, because the sampler refuses infinite ones
 
 
 class Utf8Mask:
-    """Follows the ids of one text; `mask` tells what may come next.
+    """Follows the ids of one text; `mask` holds 0 for the ids that may come next.
 
-    The masks are made when they are first needed: one for each beginning of a character.
+    There is one mask for each beginning of a character, made when it is first needed.
     """
 
     def __init__(self, pieces: Sequence[bytes], device: torch.device | str = "cpu") -> None:
-        """`pieces` are the bytes of each id; those without bytes end a text."""
+        """`pieces` are the bytes of each of the V ids; an id without bytes ends a text."""
         self._pieces = pieces
         self._device = device
-        self._goes_on = [i for i, piece in enumerate(pieces) if _begins_within(piece)]
-        self._masks: dict[bytes, Tensor] = {}
+        self._continuations = [i for i, piece in enumerate(pieces) if _continues_character(piece)]
+        self._masks: dict[bytes, Tensor] = {}  # (V,) each, by the bytes of a character begun
         self._begun = b""
         self.mask()
 
     def reset(self) -> None:
-        """Begin a new text, with whole characters."""
+        """Begin a new text, at a character boundary."""
         self._begun = b""
 
     def feed(self, token: int) -> None:
-        """Note that this id has come; it must be one that the mask allowed."""
+        """Append this id, which the mask must have allowed."""
         piece = self._pieces[token]
-        if self._begun or not piece.isascii():  # whole characters else, and nothing to decode
-            self._begun = _unfinished(self._begun + piece)
+        if self._begun or not piece.isascii():  # else only whole characters
+            self._begun = _incomplete_end(self._begun + piece)
 
     def mask(self) -> Tensor:
-        """(V,): 0 for the ids that may come next, FORBIDDEN for others."""
+        """Added to logits: (V,), 0 for the ids that may come next, FORBIDDEN for others."""
         if self._begun not in self._masks:
             self._masks[self._begun] = self._make_mask(self._begun)
         return self._masks[self._begun]
 
     def _make_mask(self, begun: bytes) -> Tensor:
-        candidates = self._goes_on if begun else range(len(self._pieces))
-        fitting = [i for i in candidates if _fits(begun + self._pieces[i])]
-        mask = torch.full((len(self._pieces),), FORBIDDEN)
+        """The mask (V,) after these first bytes of a character."""
+        candidates = self._continuations if begun else range(len(self._pieces))
+        fitting = [i for i in candidates if _is_valid_prefix(begun + self._pieces[i])]
+        mask = torch.full((len(self._pieces),), FORBIDDEN)  # (V,)
         mask[fitting] = 0.0
         return mask.to(self._device)
 
 
-def _begins_within(piece: bytes) -> bool:
-    """Whether the first byte can only go on with a character."""
+def _continues_character(piece: bytes) -> bool:
+    """True if the first byte is a UTF-8 continuation byte."""
     return bool(piece) and 0x80 <= piece[0] < 0xC0
 
 
-def _fits(data: bytes) -> bool:
-    """Whether these are whole characters, the last of which may lack its end."""
+def _is_valid_prefix(data: bytes) -> bool:
+    """True if these bytes are valid UTF-8, but that the last character may be incomplete."""
     if data.isascii():
         return True
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -66,12 +67,12 @@ def _fits(data: bytes) -> bool:
         decoder.decode(data)
     except UnicodeDecodeError:
         return False
-    # Half a surrogate is no character, but Python only says so at its last byte.
+    # A surrogate is no character, but Python reports it only at its last byte.
     return not b"\xed\xa0" <= decoder.getstate()[0][:2] <= b"\xed\xbf"
 
 
-def _unfinished(data: bytes) -> bytes:
-    """The bytes at the end that are no whole character yet."""
+def _incomplete_end(data: bytes) -> bytes:
+    """The bytes of an incomplete character at the end."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     decoder.decode(data)
     return decoder.getstate()[0]

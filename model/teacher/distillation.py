@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from model.loss import hand_on
+from model.loss import mean_gradients
 from model.teacher.llama2c import BEGIN, build_story_model, encode_piece, read_story_model
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer
@@ -100,11 +99,6 @@ class Teacher:
         """What the teacher's head reads at each position of each lesson, (B, T, C)."""
         ids = pad_sequence([torch.tensor(one.teacher) for one in lessons], batch_first=True)
         return self._model.states(ids)
-
-    @torch.no_grad()
-    def own_logits(self, states: Tensor) -> Tensor:
-        """The story model's logits of its own pieces, (R, P), from states (R, C)."""
-        return F.linear(states, self._model.embedding.weight)
 
     @torch.no_grad()
     def distribution(self, states: Tensor, opening: Tensor) -> Tensor:
@@ -190,7 +184,7 @@ class SoftCrossEntropy(torch.autograd.Function):
         ctx.save_for_backward(x_gradient, head_gradient)
         return loss / len(x)
 
-    backward = staticmethod(hand_on)
+    backward = staticmethod(mean_gradients)
 
 
 def batches(

@@ -1,71 +1,72 @@
-"""How a seed looks when it comes from speech: lower-case words, no punctuation but apostrophes.
+"""The spoken form of a seed: lower-case words without punctuation but apostrophes.
 
-Training renders the openings of some documents like this, and the generator prepares seeds alike,
-so that the model meets at use what it has met in training. A leading space makes the first word
-the same token that it is in the middle of a text.
+Training writes the openings of some documents in it, and the generator converts seeds to it, so
+that inference gives the model what training has. A leading space makes the first word the same
+token that it is in the middle of a text.
 """
 
 import random
 import re
 
+from config.languages import HAN, is_han
+
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SENTENCE_START = re.compile(r"(?:[.!?][\"”’']?\s+|\n+)(?=\S)")
 _WRITTEN = re.compile(r"[.!?,;:\"“”\n]")
-_HAN = r"㐀-䶿一-鿿豈-﫿"
-_SPACE_IN_HAN = re.compile(rf"(?<=[{_HAN}])\s+(?=[{_HAN}])")
-_STARTS_HAN = re.compile(rf"[{_HAN}]")
+_SPACE_IN_HAN = re.compile(rf"(?<=[{HAN}])\s+(?=[{HAN}])")
 _PRONOUNS = frozenset(
     ["he", "she", "they", "it", "but", "and", "so", "then", "his", "her", "their", "this", "that"]
 )
 
-_MIN_WORDS, _MAX_WORDS = 2, 12
-_MIN_REST = 120  # characters that must follow a rendered opening
+_MIN_OPENING_WORDS, _MAX_OPENING_WORDS = 2, 12
+_MIN_REST_CHARACTERS = 120  # that must follow a spoken opening
+_LONGEST_OPENING_CHARACTERS = 400
 
 
 def to_spoken_form(text: str) -> str:
-    """Only the words of a text, lower-case, each after a space: "Mum's here!" → " mum's here"."""
+    """The words of a text, lower-case, each after a space: "Mum's here!" → " mum's here"."""
     words = (match.group().lower().replace("’", "'") for match in _WORD.finditer(text))
     return "".join(f" {word}" for word in words)
 
 
 def prepare_seed(seed: str) -> str:
-    """A seed as the model wants it: written text stays as it is, spoken words become uniform.
+    """The model's input for a seed: written text unchanged, spoken words in their spoken form.
 
-    Text with punctuation within it counts as written. Chinese loses the spaces that the recogniser
-    puts between words, and gets none in front.
+    Text with punctuation counts as written. Chinese loses the spaces that the recogniser puts
+    between words, and gets none in front.
     """
     text = _SPACE_IN_HAN.sub("", seed.strip())
-    if not text or _WRITTEN.search(text) or _STARTS_HAN.match(text):
+    if not text or _WRITTEN.search(text) or is_han(text[0]):
         return text
     return to_spoken_form(text)
 
 
 def with_spoken_opening(document: str, rng: random.Random) -> str:
-    """The document from one of its sentences on, the first 2 to 12 words of it as if spoken."""
+    """The document from one of its sentences on, the first 2 to 12 words in spoken form."""
     return spoken_and_written(document, rng)[0]
 
 
 def spoken_and_written(document: str, rng: random.Random) -> tuple[str, str]:
-    """The document from one of its sentences on, with a spoken opening, and as it was.
+    """The document from one of its sentences on, with a spoken opening, and as written.
 
-    Half of the time that sentence is the first. Others are seldom ones that begin with a pronoun:
-    people name what they want to hear about.
+    Half of the time that sentence is the first. Others seldom begin with a pronoun: users name
+    what they want to hear about. Too short a document is returned unchanged, twice.
     """
     begin = 0 if rng.random() < 0.5 else _pick_start(document, rng)
     text = document[begin:]
-    count = rng.randint(_MIN_WORDS, _MAX_WORDS)
-    words = list(_WORD.finditer(text[:400]))[:count]
-    if not words or len(text) - words[-1].end() < _MIN_REST:
+    count = rng.randint(_MIN_OPENING_WORDS, _MAX_OPENING_WORDS)
+    words = list(_WORD.finditer(text[:_LONGEST_OPENING_CHARACTERS]))[:count]
+    if not words or len(text) - words[-1].end() < _MIN_REST_CHARACTERS:
         return document, document
     opening, rest = text[: words[-1].end()], text[words[-1].end() :]
-    if opening.count('"') % 2:  # the opening quote is dropped, so must be its partner
+    if opening.count('"') % 2:  # the spoken form drops the opening quote; drop the closing one
         rest = rest.replace('"', "", 1)
     return to_spoken_form(opening) + rest, text
 
 
 def _pick_start(document: str, rng: random.Random) -> int:
-    """Where a sentence begins that has enough text after it; 0 if there is none."""
-    last = len(document) - 2 * _MIN_REST
+    """The index of a sentence that has enough text after it; 0 if there is none."""
+    last = len(document) - 2 * _MIN_REST_CHARACTERS
     starts = [m.end() for m in _SENTENCE_START.finditer(document) if m.end() <= last]
     if not starts:
         return 0
@@ -74,5 +75,6 @@ def _pick_start(document: str, rng: random.Random) -> int:
 
 
 def _first_word(document: str, start: int) -> str:
+    """The first word at or after this index, lower-case; empty if there is none."""
     match = _WORD.search(document, start)
     return match.group().lower() if match else ""

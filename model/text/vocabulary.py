@@ -1,9 +1,11 @@
-"""The ids a model really has: a part of cl100k_base that can still write any text.
+"""The vocabulary of a model: a subset of cl100k_base that can still encode any text.
 
 A corpus of simple stories uses a tenth of cl100k_base's ids. Keeping only those makes embedding
 and head ten times smaller, and ids never seen in training can never be spoken. The 256 single
-bytes are always kept; an id that is not kept is merged anew from its bytes with the kept ids only,
-so every text has an encoding and comes back unchanged.
+bytes are always kept; the bytes of any other id are encoded with the kept ids only, so every text
+has an encoding and decodes unchanged.
+
+Letters in shapes: V vocabulary, N ids of cl100k_base, M compact ids.
 """
 
 import codecs
@@ -27,17 +29,17 @@ class Vocabulary:
 
     Attributes:
         kept: (V,) the cl100k_base id of each compact id, ascending.
-        merge_order: (V,) the same ids, those that are merged first before the others.
+        merge_order: (V,) the same ids in the order of merges (byte-pair encoding).
         size: V.
         end: the compact id of `<|endoftext|>`.
-        pieces: the bytes that each compact id stands for; none for `<|endoftext|>`.
+        pieces: the bytes of each of the V compact ids; empty for `<|endoftext|>`.
     """
 
     def __init__(self, kept: Iterable[int]) -> None:
-        """Keep these cl100k_base ids, with the single bytes and `<|endoftext|>` added.
+        """Keep these cl100k_base ids, and add the single bytes and `<|endoftext|>`.
 
-        Their order is the one in which ids that are not kept are merged anew. In ascending order
-        that is cl100k_base's own; a model that has learned from other pieces wants theirs.
+        Their order is the order of merges for the bytes of ids that are not kept. Ascending ids
+        give cl100k_base's own; a model trained with another tokenizer needs the other's.
 
         Raises:
             WeightsError: an id is not one that cl100k_base defines for text.
@@ -50,35 +52,35 @@ class Vocabulary:
         self.kept = np.sort(self.merge_order)
         self.size = len(self.kept)
         self.end = self.size - 1
-        self._compact = np.full(ENCODING_SIZE, -1, dtype=np.int32)
+        self._compact = np.full(ENCODING_SIZE, -1, dtype=np.int32)  # -1 where not kept
         self._compact[self.kept] = np.arange(self.size)
         encoding = load_encoding()
         ordinary = (int(i) for i in self.kept[:-1])
         self.pieces = [*(encoding.decode_single_token_bytes(i) for i in ordinary), b""]
-        self._places = np.empty(ENCODING_SIZE, dtype=np.int32)  # in the merge order
-        self._places[self.merge_order] = np.arange(self.size)
-        self._fallback: dict[int, npt.NDArray[np.int32]] = {}
+        self._merge_rank = np.empty(ENCODING_SIZE, dtype=np.int32)  # where kept
+        self._merge_rank[self.merge_order] = np.arange(self.size)
+        self._spellings: dict[int, npt.NDArray[np.int32]] = {}  # of ids that are not kept
 
     @classmethod
     def full(cls) -> "Vocabulary":
-        """Keep every id that stands for text: 100,257 with `<|endoftext|>`."""
+        """The vocabulary of every id that stands for text: 100,257 with `<|endoftext|>`."""
         return cls(range(_ORDINARY))
 
     def encode(self, text: str) -> list[int]:
-        """Text to compact ids; a written-out `<|endoftext|>` is text like any other."""
+        """Text to compact ids; a written-out `<|endoftext|>` is ordinary text."""
         ids = load_encoding().encode_ordinary(text)
         return [int(i) for i in self.compact(np.array(ids, dtype=np.int64))]
 
     def compact(self, ids: Ids) -> npt.NDArray[np.int32]:
-        """cl100k_base ids (N,) to compact ids (M,), M ≥ N: what is not kept falls into pieces."""
+        """cl100k_base ids (N,) to compact ids (M,); M > N where ids are not kept."""
         known = self._compact[ids]  # (N,), -1 where not kept
-        holes = np.flatnonzero(known < 0)
+        holes = np.flatnonzero(known < 0)  # their indices
         if not holes.size:
             return known
         parts = []
         begin = 0
         for hole in holes.tolist():
-            parts += [known[begin:hole], self._pieces_of(int(ids[hole]))]
+            parts += [known[begin:hole], self._spelling(int(ids[hole]))]
             begin = hole + 1
         return np.concatenate([*parts, known[begin:]])
 
@@ -86,19 +88,19 @@ class Vocabulary:
         """Compact ids to text; bytes that form no character become U+FFFD."""
         return b"".join(self.pieces[i] for i in ids).decode("utf-8", errors="replace")
 
-    def _pieces_of(self, token: int) -> npt.NDArray[np.int32]:
-        """Compact ids that together spell a cl100k_base id that is not kept."""
-        if token not in self._fallback:
+    def _spelling(self, token: int) -> npt.NDArray[np.int32]:
+        """The compact ids that together spell a cl100k_base id that is not kept."""
+        if token not in self._spellings:
             data = load_encoding().decode_single_token_bytes(token)
             merged = [load_encoding().encode_single_token(piece) for piece in self._merge(data)]
-            self._fallback[token] = self._compact[np.array(merged)]
-        return self._fallback[token]
+            self._spellings[token] = self._compact[np.array(merged)]
+        return self._spellings[token]
 
     def _merge(self, data: bytes) -> list[bytes]:
-        """Byte-pair encoding with the kept ids only: the first in order, then the leftmost.
+        """Byte-pair encoding with the kept ids only: the lowest rank first, then the leftmost.
 
-        It begins with whole characters where they are kept: the ids that would lead to them from
-        their bytes may not be.
+        It begins with whole characters where they are kept, as the ids between them and their
+        bytes may not be kept.
         """
         parts = [
             part
@@ -108,23 +110,25 @@ class Vocabulary:
         while True:
             joined = [left + right for left, right in itertools.pairwise(parts)]
             found = [(token_id(j), i) for i, j in enumerate(joined)]
-            kept = [(self._places[token], i) for token, i in found if self._keeps(token)]
+            kept = [(self._merge_rank[token], i) for token, i in found if self._keeps(token)]
             if not kept:
                 return parts
             _, at = min(kept)
             parts[at : at + 2] = [joined[at]]
 
     def _whole_or_bytes(self, character: bytes) -> list[bytes]:
+        """A character in one part if that is kept, else its bytes."""
         if self._keeps(token_id(character)):
             return [character]
         return [character[i : i + 1] for i in range(len(character))]
 
     def _keeps(self, token: int | None) -> bool:
+        """True if this cl100k_base id exists and is kept."""
         return token is not None and self._compact[token] >= 0
 
 
 class TextDecoder:
-    """Compact ids to text, one at a time: only whole characters leave, others wait."""
+    """Decodes compact ids one at a time; bytes of an incomplete character are buffered."""
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self._pieces = pieces

@@ -1,4 +1,4 @@
-"""docs/default.zh.yaml, the settings explained in Chinese, keeps up with the real defaults."""
+"""docs/default.zh.yaml, the settings explained in Chinese, matches the defaults in force."""
 
 from dataclasses import asdict
 

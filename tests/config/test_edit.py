@@ -1,4 +1,4 @@
-"""Values change, all else stays; and whatever happens, the file is there."""
+"""Edits keep all other text, and a failed edit keeps the file."""
 
 import errno
 import os
@@ -64,6 +64,19 @@ def test_only_the_changed_lines_differ(tmp_path: Path) -> None:
         ),
         ("voice:\n    volume: 1\n", "voice:\n    volume: 1\n    name: cmn\n"),
         ("language: en\r\n", "language: en\r\nvoice:\r\n  name: cmn\r\n"),
+        ("voice:\r\n  volume: 1 # a\r\n", "voice:\r\n  volume: 1 # a\r\n  name: cmn\r\n"),
+        ("voice:\r\n  name: x # a\r\n\r\n", "voice:\r\n  name: cmn # a\r\n\r\n"),
+        (
+            "# 语 😀\nvoice: {name: 语😀, volume: 1} # é\n",
+            "# 语 😀\nvoice: {name: cmn, volume: 1} # é\n",
+        ),
+        ("voice: &v\n  name: &n x # a\n", "voice: &v\n  name: cmn # a\n"),
+        ("voice:\n  name: x\n    y # a\n", "voice:\n  name: cmn # a\n"),
+        ("%YAML 1.2\n---\nvoice: {name: x}\n", "%YAML 1.2\n---\nvoice: {name: cmn}\n"),
+        ("---\nvoice:\n  name: x\n...\n", "---\nvoice:\n  name: cmn\n...\n"),
+        ("cues: {error: off}\nvoice: {}\n", "cues: {error: off}\nvoice: {name: cmn}\n"),
+        ("on: x\nvoice: {name: y}\n", "on: x\nvoice: {name: cmn}\n"),
+        ("? voice\n: 'name': x\n", "? voice\n: 'name': cmn\n"),
     ],
 )
 def test_every_kind_of_file(before: str, after: str) -> None:
@@ -72,14 +85,35 @@ def test_every_kind_of_file(before: str, after: str) -> None:
 
 @pytest.mark.parametrize("value", ["en-us+f3", "yes", "a, b", "null", "# no", "'", 0.25, 130, None])
 @pytest.mark.parametrize("before", ["voice: {name: x}\n", "voice:\n  name: x\n", "voice:\n"])
-def test_every_value_is_read_as_it_was_meant(before: str, value: Scalar) -> None:
+def test_every_value_is_quoted_as_needed(before: str, value: Scalar) -> None:
     text = changed_text(before, {"voice.name": value})
     assert yaml.safe_load(text) == {"voice": {"name": value}}
 
 
-def test_a_layout_beyond_us_is_refused() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "language: en\n...\n",
+        "language: en\n---\nvoice: {}\n",
+        "voice: {volume: 1}\nvoice: {rate_wpm: 100}\n",
+        "trigger:\n  phrases: [&n x]\nvoice:\n  name: *n\n",
+        "trigger: &t {name: x}\nvoice:\n  <<: *t\nlog: *t\n...\n",
+        "voice:\n  name: |\n    x\n  volume: 1\n",
+        "voice: {\n  volume: 1 # a\n}\n",
+        "voice:\n\tvolume: 1\n",
+        "voice:\n  volume: 1\t# a\n",
+    ],
+)
+def test_an_unsupported_layout_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="by hand"):
-        changed_text("language: en\n...\n", {"voice.name": "cmn"})
+        changed_text(text, {"voice.name": "cmn"})
+
+
+def test_a_file_with_a_byte_order_mark_is_changed(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes("\ufeffvoice:\r\n  name: 语 # é\r\n".encode())
+    change_settings(path, {"voice.name": "cmn"})
+    assert path.read_bytes() == "voice:\r\n  name: cmn # é\r\n".encode()
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:

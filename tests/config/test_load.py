@@ -1,3 +1,5 @@
+"""Layers, origins and errors of the settings."""
+
 import re
 from importlib import resources
 from pathlib import Path
@@ -46,7 +48,7 @@ def test_later_layers_win_and_are_remembered(tmp_path: Path) -> None:
     assert loaded.entries["voice.volume"].origin == "default (default.yaml)"
 
 
-def test_the_users_file_is_found_and_may_be_absent(
+def test_the_user_file_is_found_and_may_be_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
@@ -99,7 +101,7 @@ def test_empty_files_and_sections_change_nothing_else(tmp_path: Path, content: s
         (b"x" * 300_000, "larger than 262144 bytes"),
     ],
 )
-def test_a_mistake_is_told_with_file_place_and_remedy(
+def test_an_error_names_file_line_and_remedy(
     tmp_path: Path, content: str | bytes, message: str
 ) -> None:
     text = refusal(tmp_path, content)
@@ -124,12 +126,12 @@ def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
         ("voice.volume=[", "is not a YAML value"),
     ],
 )
-def test_a_wrong_flag_is_told(flag: str, message: str) -> None:
+def test_an_error_names_the_flag(flag: str, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         load(flags=[flag])
 
 
-def test_a_wrong_environment_variable_is_told() -> None:
+def test_an_error_names_the_environment_variable() -> None:
     with pytest.raises(ConfigError, match="AFTERWORD_RATE: unknown key rate"):
         load(environment={"AFTERWORD_RATE": "3"})
 
@@ -144,6 +146,6 @@ def test_a_file_named_on_the_command_line_must_exist(tmp_path: Path) -> None:
 def test_every_key_says_what_it_may_hold() -> None:
     assert expected("audio.input") == "a text, or a whole number from 0, or null"
     assert expected("cues.nothing") == "true or false, or a text"
-    assert expected("trigger.stop_phrases") == "a list of 0 to 16 texts"
+    assert expected("commands.stop") == "a list of 0 to 16 texts"
     for key in known_keys():
         assert re.match(r"(a |en or |debug|true or false)", expected(key))

@@ -1,3 +1,5 @@
+"""The XDG base directories."""
+
 from pathlib import Path
 
 import pytest

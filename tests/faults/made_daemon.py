@@ -11,8 +11,9 @@ from contextlib import closing
 from audio.events import Event, Seed, Triggered
 from config.errors import AudioDeviceError
 from daemon.cli import run
+from daemon.control.lock import single_instance_lock
 from daemon.control.protocol import socket_path
-from daemon.control.server import ControlServer, hold
+from daemon.control.server import ControlServer
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
@@ -40,11 +41,11 @@ def main(state: str) -> None:
         source.errors = [AudioDeviceError("none")] * 1000
     generator = Thinker() if state == "thinking" else Generator()
     hearing, speaker = Recognition(SCRIPTS.get(state, {})), SpeechOutput(600.0)
-    household = LoopOptions(patient=True, muted=state == "muted")
-    with hold(socket_path()):
-        service = MainLoop(source, hearing, generator, speaker, household=household)
+    options = LoopOptions(wait_for_microphone=True, muted=state == "muted")
+    with single_instance_lock(socket_path()):
+        service = MainLoop(source, hearing, generator, speaker, options=options)
         run.install_signal_handlers(service)
-        with closing(ControlServer(socket_path(), service.ask)):
+        with closing(ControlServer(socket_path(), service.inbox.ask)):
             service.run()
 
 

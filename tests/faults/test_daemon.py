@@ -169,10 +169,12 @@ def test_an_endless_reply_can_be_hushed_and_interrupted() -> None:
     service = MainLoop(microphone(), Recognition({3: EXCHANGE}), generator, speaker)
     with running(service):
         wait_until(lambda: len(speaker.spoken) > 20)
-        service.ask(protocol.Request("hush", {}))
-        wait_until(lambda: service.ask(protocol.Request("status", {}))["state"] == "listening")
+        service.inbox.ask(protocol.Request("hush", {}))
+        wait_until(
+            lambda: service.inbox.ask(protocol.Request("status", {}))["state"] == "listening"
+        )
         spoken = len(speaker.spoken)
-        service.ask(protocol.Request("say", {"seed": "the crow"}))
+        service.inbox.ask(protocol.Request("say", {"seed": "the crow"}))
         wait_until(lambda: len(speaker.spoken) > spoken + 20)
     assert generator.seeds == ["a fox", "the crow"]
 

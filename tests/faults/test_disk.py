@@ -119,8 +119,8 @@ def test_the_history_stops_whole_and_goes_on_when_there_is_room(
     history = History(small_disk / "history.jsonl", 500_000)
 
     def note(turn: int) -> None:
-        history.tell({"event": "seed", "turn": turn, "time": 1.0, "text": "x" * 1000})
-        history.tell({"event": "ended", "turn": turn, "outcome": "completed"})
+        history.on_event({"event": "seed", "turn": turn, "time": 1.0, "text": "x" * 1000})
+        history.on_event({"event": "ended", "turn": turn, "outcome": "completed"})
 
     note(1)
     fill(small_disk, leave=4096)
@@ -138,14 +138,18 @@ def test_a_full_disk_under_the_control_socket(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a traceback nor a daemon that cannot be reached: it says so and ends."""
-    from daemon.control.server import ControlServer, hold
+    from daemon.control.lock import single_instance_lock
+    from daemon.control.server import ControlServer
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(small_disk))
     path = runtime_folder() / "control.sock"
     path.parent.mkdir()
     path.with_suffix(".lock").touch()
     fill_with_names(small_disk)
-    with pytest.raises(OutputError, match=r"control socket .* No space left"), hold(path):
+    with (
+        pytest.raises(OutputError, match=r"control socket .* No space left"),
+        single_instance_lock(path),
+    ):
         ControlServer(path, lambda *_: {})
 
 
@@ -219,10 +223,10 @@ def test_a_recording_that_may_not_be_read(as_user: tuple[str, ...], tmp_path: Pa
 
 PROGRAM = """
 from daemon import mute
-from daemon.control.server import hold
+from daemon.control.lock import single_instance_lock as lock
 from daemon.control.protocol import socket_path
 from config.errors import AfterwordError
-for action in (lambda: mute.remember(True), lambda: hold(socket_path()).__enter__()):
+for action in (lambda: mute.remember(True), lambda: lock(socket_path()).__enter__()):
     try:
         action()
         print("done")
@@ -245,12 +249,16 @@ def test_state_and_runtime_folders_that_may_not_be_written(as_user: tuple[str, .
 def test_a_second_daemon_is_refused_also_on_a_full_disk(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from daemon.control.server import hold
+    from daemon.control.lock import single_instance_lock
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(small_disk))
     runtime_folder().mkdir()
     path = runtime_folder() / "control.sock"
     path.with_suffix(".lock").touch()
     fill(small_disk)
-    with hold(path), pytest.raises(RefusedError, match="running already"), hold(path):
+    with (
+        single_instance_lock(path),
+        pytest.raises(RefusedError, match="running already"),
+        single_instance_lock(path),
+    ):
         pass

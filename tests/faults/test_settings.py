@@ -1,4 +1,4 @@
-"""Settings files that are none, too large to be tested beside the small ones."""
+"""Settings files of many megabytes are refused at once."""
 
 import time
 from pathlib import Path

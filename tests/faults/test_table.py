@@ -5,7 +5,7 @@ import re
 
 from tests.support.program import ROOT
 
-TEXT = (ROOT / "docs" / "faults.md").read_text("utf-8")
+TEXT = (ROOT / "docs" / "lab" / "faults.md").read_text("utf-8")
 ROW = re.compile(r"^\|(.+)\|(.+)\|(.+)\|(.+)\|$", re.M)
 
 

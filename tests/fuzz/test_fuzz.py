@@ -18,7 +18,8 @@ from audio.input.file import WavFile
 from config.errors import AfterwordError, ConfigError, InputError, RefusedError, WeightsError
 from config.load import known_keys, load
 from daemon.control import protocol
-from daemon.control.server import ControlServer, hold
+from daemon.control.lock import single_instance_lock
+from daemon.control.server import ControlServer
 from model.checkpoints.weights_file import load_state, load_weights, save_state, save_weights
 from model.text.sentences import SentenceSplitter
 from model.text.vocabulary import TextDecoder, Vocabulary
@@ -121,7 +122,10 @@ def test_requests_and_answers(line: bytes) -> None:
 
 def test_requests_through_the_socket() -> None:
     path = protocol.socket_path()
-    with hold(path), contextlib.closing(ControlServer(path, lambda *_: {"done": "yes"})):
+    with (
+        single_instance_lock(path),
+        contextlib.closing(ControlServer(path, lambda *_: {"done": "yes"})),
+    ):
 
         @given(_REQUESTS, st.booleans())
         def ask(line: bytes, ends: bool) -> None:

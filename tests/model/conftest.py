@@ -1,4 +1,4 @@
-"""One thread for all: the models of these tests are too small for two."""
+"""Runs the tests of the model in one thread: their models are too small for two."""
 
 from collections.abc import Iterator
 

@@ -30,7 +30,7 @@ class GPT(torch.nn.Module):
     def __init__(self, config):
         super().__init__()
 """
-"""What stands for nanoGPT's model.py begins like this; its methods follow."""
+"""The beginning of a stand-in for nanoGPT's model.py; its methods follow."""
 
 
 def small_model(vocabulary_size: int = 300, context: int = 32, seed: int = 1) -> Transformer:
@@ -61,10 +61,10 @@ def story_text(documents: int = 60, seed: int = 1) -> str:
     return "\n<|endoftext|>\n".join(stories)
 
 
-class ScriptedDecoder:
-    """Says the ids of a script one after another, whatever it is given."""
+class ScriptedEngine:
+    """An engine whose likeliest ids are those of a script, whatever it is given."""
 
-    device = "cpu"
+    device = torch.device("cpu")
 
     def __init__(self, script: Sequence[int], vocabulary_size: int) -> None:
         self._size = vocabulary_size

@@ -1,16 +1,17 @@
-"""What comes with Afterword is worth hearing: small samples of what the model card counts."""
+"""The shipped weights are worth hearing: small samples of what the model card counts."""
 
 import re
 from dataclasses import replace
 
 import pytest
 
+from config.languages import join_sentences
 from config.load import load
 from model.checkpoints.store import find_weights
 from model.checkpoints.weights_file import load_weights
 from model.inference.generator import TextGenerator, load_generator
 from model.inference.loading import generator_options
-from model.inference.quantization import choose_form
+from model.inference.quantization import choose_format
 
 
 def shipped(language: str) -> TextGenerator:
@@ -21,9 +22,8 @@ def shipped(language: str) -> TextGenerator:
 def continuations(language: str, seeds: str | list[str]) -> list[str]:
     generator = shipped(language)
     options = generator_options(load(flags=[f"language={language}"]).settings)
-    joint = " " if language == "en" else ""
     return [
-        joint.join(
+        join_sentences(
             generator.with_options(replace(options, random_seed=n)).continue_text(s, lambda: False)
         )
         for n, s in enumerate(seeds)
@@ -62,7 +62,7 @@ def test_they_may_be_rounded_to_8_bits(
     """Which is faster depends on the machine; whether the product is near enough does not."""
     monkeypatch.setattr(
         "model.inference.quantization._seconds",
-        lambda matrix, x: float(matrix.times(x).dtype.itemsize),
+        lambda matrix, x: float(matrix(x).dtype.itemsize),
     )
     weights = load_weights(find_weights(language, None))
-    assert choose_form(weights.model.embedding.weight.detach()) == "int8"
+    assert choose_format(weights.model.embedding.weight.detach()) == "int8"

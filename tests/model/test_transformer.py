@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from model.loss import batch_loss
-from model.transformer import Cache, TransformerConfig, attend, rotary_table, rotate
+from model.transformer import TransformerConfig, attend, rotary_table, rotate
 from tests.model.made import small_model
 
 IDS = torch.randint(0, 300, (3, 30), generator=torch.Generator().manual_seed(1))
@@ -18,34 +18,18 @@ def test_no_position_sees_a_later_token():
     assert (before[:, 20:] - after[:, 20:]).abs().amax(dim=-1).min() > 1e-3
 
 
-@pytest.mark.parametrize("cuts", [[10], [1, 2, 3], [15, 16], [29], list(range(1, 30))])
-def test_the_cache_gives_the_same_logits(cuts: list[int]):
-    model = small_model()
-    cache = Cache(model.config, batch=3)
-    parts = torch.tensor_split(IDS, cuts, dim=1)
-    logits = torch.cat([model(part, cache) for part in parts], dim=1)
-    torch.testing.assert_close(logits, model(IDS), rtol=1e-4, atol=1e-4)
-
-
-def test_last_only_is_the_last_position():
-    model = small_model()
-    torch.testing.assert_close(model(IDS, last_only=True), model(IDS)[:, -1])
-
-
 def test_more_tokens_than_the_context_are_refused():
-    model = small_model(context=32)
-    cache = Cache(model.config, batch=3)
-    model(IDS, cache)
-    with pytest.raises(ValueError, match="33 tokens exceed the context of 32"):
-        model(IDS[:, :3], cache)
+    model = small_model(context=29)
+    with pytest.raises(ValueError, match="30 tokens exceed the context of 29"):
+        model(IDS)
 
 
 def test_rotated_products_depend_on_the_distance_only():
-    turns = rotary_table(TransformerConfig(1, 64, 1, 1, 8, 1))
+    rotations = rotary_table(TransformerConfig(1, 64, 1, 1, 8, 1))
     q, k = torch.randn(2, 1, 1, 1, 8, generator=torch.Generator().manual_seed(1))
 
     def product(at_q: int, at_k: int) -> float:
-        a, b = rotate(q, turns[at_q : at_q + 1]), rotate(k, turns[at_k : at_k + 1])
+        a, b = rotate(q, rotations[at_q : at_q + 1]), rotate(k, rotations[at_k : at_k + 1])
         return float((a * b).sum())
 
     assert product(5, 2) == pytest.approx(product(60, 57), abs=1e-5)

@@ -145,7 +145,7 @@ def test_a_signal_in_mid_speech_ends_it_within_a_second(
             assert took < 1.0
             assert len(recording.sounding(begin - 1.0)), "it was not speaking"
             assert np.max(recording.sounding(begin - 1.0)) < begin + 1.0
-    assert not children_named("speech_child"), "the speech child outlived the daemon"
+    assert not children_named("audio.tts.worker"), "the speech child outlived the daemon"
 
 
 def children_named(name: str) -> list[str]:

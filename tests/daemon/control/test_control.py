@@ -25,7 +25,8 @@ from config.errors import (
 from daemon import mute
 from daemon.control import client, protocol
 from daemon.control import server as control_module
-from daemon.control.server import ControlServer, hold
+from daemon.control.lock import single_instance_lock
+from daemon.control.server import ControlServer
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
 from daemon.loop.request_handler import RequestHandler
@@ -40,7 +41,7 @@ def serving(service: MainLoop) -> Iterator[None]:
     """The loop in a thread of its own, behind the socket."""
     loop = threading.Thread(target=service.run)
     path = protocol.socket_path()
-    with hold(path), closing(ControlServer(path, service.ask)):
+    with single_instance_lock(path), closing(ControlServer(path, service.inbox.ask)):
         loop.start()
         try:
             yield
@@ -50,8 +51,8 @@ def serving(service: MainLoop) -> Iterator[None]:
     assert not loop.is_alive()
 
 
-def household(muted: bool = False) -> LoopOptions:
-    return LoopOptions(muted=muted, remember_muted=mute.remember, about={"pid": os.getpid()})
+def options(muted: bool = False) -> LoopOptions:
+    return LoopOptions(muted=muted, save_muted=mute.remember, status_info={"pid": os.getpid()})
 
 
 def microphone() -> Source:
@@ -71,7 +72,7 @@ def speaker() -> SpeechOutput:
 @pytest.fixture
 def daemon(source: Source, speaker: SpeechOutput) -> Iterator[MainLoop]:
     hearing = Recognition({100: EXCHANGE})
-    service = MainLoop(source, hearing, Generator(), speaker, household=household())
+    service = MainLoop(source, hearing, Generator(), speaker, options=options())
     with serving(service):
         yield service
 
@@ -125,7 +126,7 @@ def test_another_user_is_refused(daemon: MainLoop, monkeypatch: pytest.MonkeyPat
 
 
 def test_muted_means_closed_and_outlasts_a_restart(source: Source, speaker: SpeechOutput) -> None:
-    with serving(MainLoop(source, Recognition({}), Generator(), speaker, household=household())):
+    with serving(MainLoop(source, Recognition({}), Generator(), speaker, options=options())):
         wait_until("open", "microphone")
         assert (source.closed, mute.is_muted()) == (False, False)
         client.ask("mute")
@@ -133,7 +134,7 @@ def test_muted_means_closed_and_outlasts_a_restart(source: Source, speaker: Spee
         assert (source.closed, mute.is_muted()) == (True, True)
     second = microphone()
     later = MainLoop(
-        second, Recognition({}), Generator(), speaker, household=household(mute.is_muted())
+        second, Recognition({}), Generator(), speaker, options=options(mute.is_muted())
     )
     with serving(later):
         wait_until("muted")
@@ -146,7 +147,7 @@ def test_muted_means_closed_and_outlasts_a_restart(source: Source, speaker: Spee
 
 def test_mute_drops_what_was_being_said(source: Source, speaker: SpeechOutput) -> None:
     hearing = Recognition({1: EXCHANGE[:1]})
-    with serving(MainLoop(source, hearing, Generator(), speaker, household=household())):
+    with serving(MainLoop(source, hearing, Generator(), speaker, options=options())):
         wait_until("capturing")
         client.ask("mute")
         wait_until("muted")
@@ -157,7 +158,7 @@ def test_mute_drops_what_was_being_said(source: Source, speaker: SpeechOutput) -
 
 def test_say_and_hush(source: Source) -> None:
     generator, speaker = Generator(), SpeechOutput(30.0)
-    with serving(MainLoop(source, Recognition({}), generator, speaker, household=household())):
+    with serving(MainLoop(source, Recognition({}), generator, speaker, options=options())):
         assert client.ask("say", seed=" the sailor ") == {"turn": 1}
         wait_until("speaking")
         assert client.ask("say", seed="the crow") == {"turn": 2}
@@ -181,7 +182,7 @@ def test_a_seed_that_is_none(seed: str, daemon: MainLoop) -> None:
 def test_stop(daemon: MainLoop) -> None:
     client.ask("stop")
     deadline = time.monotonic() + 2
-    while any(thread.name == "replier" for thread in threading.enumerate()):
+    while any(thread.name == "responder" for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -236,7 +237,7 @@ def test_a_follower_that_never_reads_is_let_go(
             wait_until("listening")
         assert time.monotonic() - begin < 20
         time.sleep(0.5)
-        assert service._chronicle._followers == []
+        assert service._publisher._subscribers == []
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def test_clients_are_bounded_in_time_and_number(
 
 def test_a_stuck_loop_is_told(daemon: MainLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.loop.inbox.ANSWER_SECONDS", 0.1)
-    monkeypatch.setattr(RequestHandler, "_do", lambda *_: time.sleep(0.5) or {})
+    monkeypatch.setattr(RequestHandler, "_carry_out", lambda *_: time.sleep(0.5) or {})
     with pytest.raises(ControlError, match="too busy"):
         client.ask("status")
 
@@ -314,32 +315,39 @@ def test_what_a_dead_daemon_left_is_taken_over(source: Source, speaker: SpeechOu
     path = protocol.socket_path()
     program = (
         "import os, sys\nfrom pathlib import Path\n"
-        "from daemon.control.server import ControlServer, hold\n"
-        "path = Path(sys.argv[1])\nwith hold(path):\n    ControlServer(path, print); os._exit(9)"
+        "from daemon.control.lock import single_instance_lock\n"
+        "from daemon.control.server import ControlServer\n"
+        "path = Path(sys.argv[1])\nwith single_instance_lock(path):\n"
+        "    ControlServer(path, print); os._exit(9)"
     )
     died = subprocess.run([sys.executable, "-c", program, path])
     assert (died.returncode, path.is_socket()) == (9, True)
     with pytest.raises(NotRunningError):
         client.ask("status")
-    with serving(MainLoop(source, Recognition({}), Generator(), speaker, household=household())):
+    with serving(MainLoop(source, Recognition({}), Generator(), speaker, options=options())):
         assert client.ask("status")["pid"] == os.getpid()
     assert not path.exists()
 
 
 def test_those_who_died_before_are_counted_until_one_ends_in_order() -> None:
     path = protocol.socket_path()
-    with hold(path) as first:
+    with single_instance_lock(path) as first:
         pass
     program = (
-        "import os, sys\nfrom pathlib import Path\nfrom daemon.control.server import hold\n"
-        "with hold(Path(sys.argv[1])) as restarts:\n    print(restarts, flush=True)\n"
+        "import os, sys\nfrom pathlib import Path\n"
+        "from daemon.control.lock import single_instance_lock as lock\n"
+        "with lock(Path(sys.argv[1])) as restarts:\n    print(restarts, flush=True)\n"
         "    os._exit(9)"
     )
     command = [sys.executable, "-c", program, str(path)]
     died = [subprocess.run(command, capture_output=True, text=True).stdout for _ in range(2)]
-    with hold(path) as third, pytest.raises(SystemExit), hold(path.with_name("other")):
+    with (
+        single_instance_lock(path) as third,
+        pytest.raises(SystemExit),
+        single_instance_lock(path.with_name("other")),
+    ):
         sys.exit(0)
-    with hold(path) as fourth:
+    with single_instance_lock(path) as fourth:
         pass
     assert (first, died, third, fourth) == (0, ["0\n", "1\n"], 2, 0)
     assert path.with_suffix(".lock").read_text() == ""
@@ -347,11 +355,14 @@ def test_those_who_died_before_are_counted_until_one_ends_in_order() -> None:
 
 def test_a_folder_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc/nowhere")
-    with pytest.raises(OutputError, match=r"/proc/nowhere/afterword"), hold(protocol.socket_path()):
+    with (
+        pytest.raises(OutputError, match=r"/proc/nowhere/afterword"),
+        single_instance_lock(protocol.socket_path()),
+    ):
         pass
     long = home / ("x" * 200) / "control.sock"
     with (
-        hold(long),
+        single_instance_lock(long),
         pytest.raises(OutputError, match="too long"),
     ):
         ControlServer(long, lambda *_: {})
@@ -364,7 +375,7 @@ def test_without_a_runtime_folder_there_is_a_private_one(
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
     path = protocol.socket_path()
     assert path == home / ".cache" / "afterword" / "run" / "control.sock"
-    with hold(path):
+    with single_instance_lock(path):
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
@@ -403,8 +414,8 @@ def test_commands_import_little() -> None:
 def test_a_microphone_that_comes_later_is_waited_for(speaker: SpeechOutput) -> None:
     late = microphone()
     late.errors = [AudioDeviceError("No microphone was found.")] * 2
-    patient = LoopOptions(patient=True)
-    with serving(MainLoop(late, Recognition({}), Generator(), speaker, household=patient)):
+    patient = LoopOptions(wait_for_microphone=True)
+    with serving(MainLoop(late, Recognition({}), Generator(), speaker, options=patient)):
         wait_until("waiting for the microphone: No microphone was found.")
         wait_until("listening")
     assert late.opened == 1

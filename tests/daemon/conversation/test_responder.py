@@ -40,7 +40,7 @@ def replier(generator: Generator, speaker: SpeechOutput, inbox: Inbox) -> Iterat
     replier = Responder(generator, speaker, inbox.put)
     yield replier
     replier.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "replier"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "responder"]
 
 
 def until_end(inbox: Inbox, turn: int) -> list[str]:

@@ -21,7 +21,7 @@ def settings(**audio: int | str | None) -> Settings:
 
 
 def listed(capsys: pytest.CaptureFixture[str], chosen: Settings, listen: bool) -> Any:
-    devices.tell(chosen, as_json=True, listen=listen)
+    devices.print_devices(chosen, as_json=True, listen=listen)
     return {
         (entry["kind"], entry["choose"]): entry for entry in json.loads(capsys.readouterr().out)
     }
@@ -42,7 +42,7 @@ def test_default_chosen_and_muted_are_marked(
     assert usb_mic["name"] == "USB-Headset"
     speaker = found["output", "speaker"]
     assert (speaker["default"], speaker["chosen"], speaker["volume"]) == (True, True, 0.5)
-    devices.tell(settings(input="headset"), as_json=False, listen=False)
+    devices.print_devices(settings(input="headset"), as_json=False, listen=False)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines if line.startswith("→")] == [
         ["→", "USB-Headset", "usb", "muted"],
@@ -64,7 +64,7 @@ def test_the_level_is_that_of_the_microphone_named(
 def test_a_name_that_fits_none_is_told(
     sound_server: SoundServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    devices.tell(settings(output="hdmi"), as_json=False, listen=False)
+    devices.print_devices(settings(output="hdmi"), as_json=False, listen=False)
     assert "audio.output: 'hdmi' is none of them" in capsys.readouterr().out
 
 

@@ -92,6 +92,13 @@ def test_wrong_settings_are_one_red_line_among_others(home: Path) -> None:
     assert next(findings).name == "Python"
 
 
+def test_a_renamed_key_is_a_warning(home: Path) -> None:
+    first = next(report.examine(None, ["trigger.stop_phrases=[hush]"], None, sound=False))
+    assert (first.name, first.level) == ("settings", "warning")
+    assert first.detail.startswith("valid, 1 of ")
+    assert first.remedy.endswith("trigger.stop_phrases is deprecated; rename it to commands.stop.")
+
+
 def pcm(samples: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> bytes:
     return (samples * 32767).astype("<i2").tobytes()
 
@@ -214,7 +221,7 @@ def test_a_check_that_breaks_is_a_finding(settings: Settings) -> None:
     def broken(_: Settings) -> Finding:
         raise ImportError("libc is gone")
 
-    finding = report._tried(broken, settings)
+    finding = report._run(broken, settings)
     assert (finding.level, finding.detail) == ("fault", "ImportError: libc is gone")
 
 
@@ -230,11 +237,11 @@ def test_an_error_splits_into_what_and_remedy() -> None:
 )
 def test_the_worst_finding_is_the_exit_code(levels: list, code: int) -> None:
     findings = [Finding("thing", level, "seen") for level in levels]
-    assert report.tell(findings, as_json=False) == code
+    assert report.print_report(findings, as_json=False) == code
 
 
 def test_colours_are_in_the_styled_line_only() -> None:
-    line = report.in_words(Finding("thing", "fault", "broken", "mend it"))
+    line = report.as_text(Finding("thing", "fault", "broken", "mend it"))
     assert line.startswith("\x1b[31m")
     assert click.unstyle(line).split("\n")[0] == "FAIL  thing       broken"
     assert os.linesep not in click.unstyle(line).split("\n")[1]

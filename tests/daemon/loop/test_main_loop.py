@@ -77,7 +77,7 @@ def test_stop_ends_it_in_the_middle_of_speech(live: bool) -> None:
     assert time.monotonic() - begin < 1.0
     assert speaker.closed
     assert source.closed
-    assert not [thread for thread in threading.enumerate() if thread.name == "replier"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "responder"]
 
 
 def test_a_failed_reply_to_a_file_is_raised() -> None:

@@ -1,4 +1,4 @@
-"""What is kept because the user wants it, words and sound; by default nothing."""
+"""History and debug recordings: what they write, and that nothing is written by default."""
 
 import json
 import os
@@ -12,10 +12,10 @@ import pytest
 from audio.events import Event, NoSpeech, Seed, Triggered
 from audio.pcm import AudioChunk
 from config.load import load
-from daemon.keepers import open_observers
+from daemon.components import open_observers
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
-from daemon.observers.history import History, history_file, in_words, newest_lines, read
+from daemon.observers.history import History, as_text, history_file, newest_lines, read
 from daemon.observers.recordings import DebugRecordings, captures_folder
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 from tests.support.program import afterword
@@ -27,10 +27,8 @@ def exchange(text: str) -> list[Event]:
 
 def serve(*flags: str, script: dict[int, list[Event]]) -> None:
     keepers = open_observers(load(None, flags).settings)
-    household = LoopOptions(keepers=keepers)
-    MainLoop(
-        Source(60), Recognition(script), Generator(), SpeechOutput(), household=household
-    ).run()
+    options = LoopOptions(observers=keepers)
+    MainLoop(Source(60), Recognition(script), Generator(), SpeechOutput(), options=options).run()
 
 
 SCRIPT = {2: exchange("a fox"), 4: [Triggered("hey computer", 0.3), NoSpeech("silence")],
@@ -71,10 +69,10 @@ def test_the_command_prints_and_clears_them() -> None:
 
 
 def note(history: History, text: str, turn: int, outcome: str | None = "completed") -> None:
-    history.tell({"event": "seed", "turn": turn, "time": 1.5, "text": text})
-    history.tell({"event": "sentence", "turn": turn, "time": 2.5, "text": "Yes."})
+    history.on_event({"event": "seed", "turn": turn, "time": 1.5, "text": text})
+    history.on_event({"event": "sentence", "turn": turn, "time": 2.5, "text": "Yes."})
     if outcome:
-        history.tell({"event": "ended", "turn": turn, "time": 3.5, "outcome": outcome})
+        history.on_event({"event": "ended", "turn": turn, "time": 3.5, "outcome": outcome})
 
 
 def test_the_oldest_go_first_and_the_bound_holds(tmp_path: Path) -> None:
@@ -108,7 +106,7 @@ def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     note(History(file, 2000), "a fox", 1)
     file.write_bytes(b'\xff\n{"time": 1\n[]\n{}\n' + file.read_bytes() + b'{"time"')
     assert [entry["seed"] for entry in read(file)] == ["a fox"]
-    assert "You:       a fox" in in_words({"time": "soon", "seed": "a fox", "reply": None})
+    assert "You:       a fox" in as_text({"time": "soon", "seed": "a fox", "reply": None})
 
 
 @pytest.mark.parametrize(
@@ -135,13 +133,13 @@ def test_the_latest_captures_are_kept_as_wav_files() -> None:
 
 
 def test_a_capture_begins_shortly_before_the_phrase(tmp_path: Path) -> None:
-    captures = DebugRecordings(tmp_path, 5, 3600)
+    recordings = DebugRecordings(tmp_path, 5, 3600)
     for number in range(1, 3000):
-        captures.sounded(AudioChunk(number.to_bytes(2, "little") * 1280, 16_000, number * 0.08))
+        recordings.on_audio(AudioChunk(number.to_bytes(2, "little") * 1280, 16_000, number * 0.08))
         if number == 2900:
-            captures.tell({"event": "triggered", "audio_seconds": 230.0})
+            recordings.on_event({"event": "triggered", "audio_seconds": 230.0})
         if number == 2950:
-            captures.tell({"event": "seed"})
+            recordings.on_event({"event": "seed"})
     (file,) = tmp_path.glob("*.wav")
     with wave.open(str(file)) as wav:
         sound = wav.readframes(wav.getnframes())
@@ -150,14 +148,14 @@ def test_a_capture_begins_shortly_before_the_phrase(tmp_path: Path) -> None:
 
 
 def test_captures_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.observers.recordings.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("daemon.observers.recordings.EXPIRY_INTERVAL_SECONDS", 0.0)
     for name, age in (("20200101-000000-000.wav", 7200), ("20200101-000001-000.wav", 10)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     (tmp_path / "notes.txt").touch()  # not ours
-    captures = DebugRecordings(tmp_path, 5, 3600)
+    recordings = DebugRecordings(tmp_path, 5, 3600)
     assert len(list(tmp_path.glob("*.wav"))) == 2
-    captures.turn()
+    recordings.on_tick()
     assert {path.name for path in tmp_path.iterdir()} == {"20200101-000001-000.wav", "notes.txt"}
 
 

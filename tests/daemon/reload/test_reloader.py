@@ -42,7 +42,7 @@ def running(service: MainLoop) -> Iterator[None]:
 
 
 def hand_over(service: MainLoop, change: ComponentUpdate) -> None:
-    service.change(change)
+    service.inbox.put(change)
     change.done.result(20)
 
 
@@ -61,9 +61,9 @@ def test_a_reply_under_way_ends_with_the_parts_it_began_with() -> None:
             ComponentUpdate(
                 {"voice": "new"},
                 "Changed: everything.",
-                hearing=next_hearing,
+                recognition=next_hearing,
                 generator=new,
-                speak_anew=lambda: renewed.append(list(speaker.spoken)),
+                reconfigure_speech=lambda: renewed.append(list(speaker.spoken)),
             ),
         )
         assert renewed == []
@@ -85,8 +85,8 @@ def test_a_new_hearing_hears_the_last_seconds_again_and_waits_for_a_capture() ->
             time.sleep(0.01)
         said_again: list[Event] = [TRIGGER]
         new = Recognition({5: said_again})
-        change = ComponentUpdate({}, "Changed: the trigger.", hearing=new)
-        service.change(change)
+        change = ComponentUpdate({}, "Changed: the trigger.", recognition=new)
+        service.inbox.put(change)
         change.done.result(20)
         assert hearing.fed >= 60  # the seed was heard to its end
         assert (new.cancelled, hearing.cancelled) == (1, 0)
@@ -101,7 +101,7 @@ def test_a_new_hearing_hears_the_last_seconds_again_and_waits_for_a_capture() ->
 
 def test_another_microphone_is_opened_when_the_old_one_is_closed() -> None:
     old, new = Source(1_000_000, True, 0.01, drops=3), Source(1_000_000, True, 0.01, drops=4)
-    service = MainLoop(old, Recognition({}), Generator(), SpeechOutput(), household=LoopOptions())
+    service = MainLoop(old, Recognition({}), Generator(), SpeechOutput(), options=LoopOptions())
     with serving(service):
         wait_until("open", "microphone")
         hand_over(service, ComponentUpdate({}, "Changed: audio.input.", source=new))
@@ -116,32 +116,32 @@ def test_another_microphone_is_opened_when_the_old_one_is_closed() -> None:
 
 
 class Notes:
-    """A keeper that remembers what it was told."""
+    """An observer that remembers the seeds."""
 
     def __init__(self) -> None:
         self.seeds: list[object] = []
         self.closed = False
 
-    def tell(self, event: Mapping[str, object]) -> None:
+    def on_event(self, event: Mapping[str, object]) -> None:
         self.seeds += [event["text"]] if event["event"] == "seed" else []
 
-    def sounded(self, chunk: AudioChunk) -> None:
+    def on_audio(self, chunk: AudioChunk) -> None:
         """Of no interest."""
 
-    def turn(self) -> None:
+    def on_tick(self) -> None:
         """Of no interest."""
 
     def close(self) -> None:
         self.closed = True
 
 
-def test_what_is_kept_goes_to_the_keepers_of_the_newest_settings() -> None:
+def test_what_is_kept_goes_to_the_observers_of_the_newest_settings() -> None:
     old, new = Notes(), Notes()
-    household = LoopOptions(keepers=[old])
-    service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, household)
+    options = LoopOptions(observers=[old])
+    service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, options)
     with serving(service):
         client.ask("say", seed="a fox")
-        hand_over(service, ComponentUpdate({}, "Changed: history.enabled.", keepers=[new]))
+        hand_over(service, ComponentUpdate({}, "Changed: history.enabled.", observers=[new]))
         client.ask("say", seed="a crow")
         assert (old.seeds, old.closed, new.seeds, new.closed) == (
             ["a fox"],
@@ -149,19 +149,19 @@ def test_what_is_kept_goes_to_the_keepers_of_the_newest_settings() -> None:
             ["a crow"],
             False,
         )
-        hand_over(service, ComponentUpdate({}, "Changed: history.enabled.", keepers=[]))
+        hand_over(service, ComponentUpdate({}, "Changed: history.enabled.", observers=[]))
         client.ask("say", seed="a hen")
     assert (new.seeds, new.closed) == (["a crow"], True)
 
 
-class PendingReloads:
-    """What Household.reload may be; the test says how each ends."""
+class Reloads:
+    """A BeginReload; the test says how each reload ends."""
 
     def __init__(self) -> None:
         self.asked: list[ReloadRequest] = []
 
-    def __call__(self) -> ReloadRequest:
-        self.asked.append(ReloadRequest())
+    def __call__(self, *, on_cpu: bool = False) -> ReloadRequest:
+        self.asked.append(ReloadRequest(on_cpu))
         return self.asked[-1]
 
 
@@ -178,10 +178,10 @@ def in_background(answers: list[object], *, wait: bool = True) -> threading.Thre
 
 
 def test_two_reloads_at_once_are_both_answered_and_nobody_waits() -> None:
-    reloads, answers = PendingReloads(), []
-    household = LoopOptions(reload=reloads)
+    reloads, answers = Reloads(), []
+    options = LoopOptions(begin_reload=reloads)
     with serving(
-        MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, household)
+        MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, options)
     ):
         threads = [in_background(answers), in_background(answers)]
         while len(reloads.asked) < 2:
@@ -216,19 +216,19 @@ def test_two_reloads_at_once_are_done_one_after_the_other() -> None:
         assert isinstance(change, ComponentUpdate)
         change.done.set_result(None)
 
-    with contextlib.closing(Reloader(read, loaded, made, stamp_of(loaded))) as renewal:
-        renewal.start(take)
-        both = [renewal.reload(), renewal.reload()]
-        nothing = {"changed": [], "later": []}
+    with contextlib.closing(Reloader(read, loaded, made, stamp_of(loaded))) as reloader:
+        reloader.start(take)
+        both = [reloader.begin_reload(), reloader.begin_reload()]
+        nothing: dict[str, list[str]] = {"changed": []}
         assert [reload.done.result(20) for reload in both] == [nothing, nothing]
     assert (under_way, most) == (0, 1)
 
 
 def test_a_reload_that_loads_is_answered_at_once_and_told_of_at_its_end() -> None:
-    reloads = PendingReloads()
-    household = LoopOptions(reload=reloads)
-    service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, household)
-    changed = {"changed": ["hearing.model"], "later": []}
+    reloads = Reloads()
+    options = LoopOptions(begin_reload=reloads)
+    service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, options)
+    changed = {"changed": ["hearing.model"]}
     answers: list[object] = []
     with serving(service):
         asking = in_background(answers, wait=False)
@@ -255,7 +255,7 @@ def test_a_refusal_is_told_to_all_until_something_is_taken(
 ) -> None:
     service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput())
     with serving(service):
-        service.change(UpdateRejected("en.safetensors is broken."))
+        service.inbox.put(UpdateRejected("en.safetensors is broken."))
         wait_until("en.safetensors is broken.", "refused")
         assert [r.levelno for r in caplog.records if "broken" in r.message] == [logging.ERROR]
         hand_over(service, ComponentUpdate({"language": "zh"}, "Changed: language."))
@@ -272,10 +272,32 @@ def test_a_recording_has_nothing_to_reload() -> None:
 
 
 def test_what_comes_too_late_does_not_wait_for_ever() -> None:
-    reloads = PendingReloads()
+    reloads = Reloads()
     service = MainLoop(Source(1), Recognition({}), Generator(), SpeechOutput(), None, LoopOptions())
     service.run()
     late = ComponentUpdate({}, "Changed: all.")
-    service.change(late)
+    service.inbox.put(late)
     assert isinstance(late.done.exception(1), NotRunningError)
     assert reloads.asked == []
+
+
+def test_a_reload_logs_the_renamed_keys_and_takes_them(caplog: pytest.LogCaptureFixture) -> None:
+    loaded = load(environment={})
+    new = load(flags=["conversation.again_phrases=[once more]"], environment={})
+    kept = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
+    hearing = Mock(folder="vosk")
+    made = Components(microphone(), hearing, Mock(device="cpu"), Mock(), kept)
+
+    def take(change: ComponentUpdate | UpdateRejected) -> None:
+        assert isinstance(change, ComponentUpdate)
+        change.done.set_result(None)
+
+    with contextlib.closing(Reloader(lambda: new, loaded, made, stamp_of(loaded))) as reloader:
+        reloader.start(take)
+        assert reloader.begin_reload().done.result(20)["changed"] == ["commands.again"]
+    (*_, phrases) = hearing.renewed.call_args.args
+    assert phrases["again"] == ["once more"]
+    notice = "conversation.again_phrases is deprecated; rename it to commands.again."
+    assert [r.getMessage() for r in caplog.records if "deprecated" in r.getMessage()] == [
+        f"flag --set conversation.again_phrases: {notice}"
+    ]

@@ -64,9 +64,9 @@ def running(service: MainLoop) -> threading.Thread:
 
 def test_a_life_is_told_in_order(systemd: Systemd) -> None:
     hearing = Recognition({20: [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]})
-    household = LoopOptions(notifier=notifier(systemd))
+    options = LoopOptions(notifier=notifier(systemd))
     source = Source(1_000_000, True, 0.01)
-    service = MainLoop(source, hearing, Generator(), SpeechOutput(0.1), household=household)
+    service = MainLoop(source, hearing, Generator(), SpeechOutput(0.1), options=options)
     thread = running(service)
     messages = systemd.told(1.5)
     service.stop()
@@ -83,8 +83,8 @@ def test_ready_but_honest_without_a_microphone(systemd: Systemd) -> None:
 
     source = Source(1_000_000, True, 0.01)
     source.errors = [AudioDeviceError("No microphone was found.")] * 100
-    household = LoopOptions(patient=True, notifier=notifier(systemd, 1.0))
-    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), household=household)
+    options = LoopOptions(wait_for_microphone=True, notifier=notifier(systemd, 1.0))
+    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), options=options)
     thread = running(service)
     told = systemd.told(1.5)
     service.stop()
@@ -103,9 +103,9 @@ def test_the_watchdog_is_fed_by_the_loop_and_only_while_it_turns(systemd: System
                 freed.wait(10)
             return []
 
-    household = LoopOptions(notifier=notifier(systemd, 0.4))
+    options = LoopOptions(notifier=notifier(systemd, 0.4))
     service = MainLoop(
-        Source(1_000_000, True, 0.01), Sticky({}), Generator(), SpeechOutput(), household=household
+        Source(1_000_000, True, 0.01), Sticky({}), Generator(), SpeechOutput(), options=options
     )
     thread = running(service)
     try:
@@ -120,11 +120,11 @@ def test_the_watchdog_is_fed_by_the_loop_and_only_while_it_turns(systemd: System
         thread.join(5)
 
 
-def test_a_dead_replier_is_not_hidden(systemd: Systemd) -> None:
-    household = LoopOptions(notifier=notifier(systemd, 0.4))
+def test_a_dead_responder_is_not_hidden(systemd: Systemd) -> None:
+    options = LoopOptions(notifier=notifier(systemd, 0.4))
     source = Source(1_000_000, True, 0.01)
-    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), household=household)
-    service._replier._jobs.put(None)
+    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), options=options)
+    service._responder._jobs.put(None)
     time.sleep(0.1)
     thread = running(service)
     assert "WATCHDOG=1" not in systemd.told(1.0)
@@ -137,9 +137,9 @@ def test_a_speech_engine_that_cannot_be_mended_is_not_hidden(
 ) -> None:
     monkeypatch.setattr("daemon.conversation.responder.CHECK_SECONDS", 0.05)
     speaker = SpeechOutput()
-    household = LoopOptions(notifier=notifier(systemd, 0.4))
+    options = LoopOptions(notifier=notifier(systemd, 0.4))
     source = Source(1_000_000, True, 0.01)
-    service = MainLoop(source, Recognition({}), Generator(), speaker, household=household)
+    service = MainLoop(source, Recognition({}), Generator(), speaker, options=options)
     thread = running(service)
     assert "WATCHDOG=1" in systemd.told(0.5)
     speaker.errors.append(SpeechError("The speech engine failed twice in a row."))
@@ -154,9 +154,9 @@ def test_a_speech_engine_that_cannot_be_mended_is_not_hidden(
 
 def test_a_reload_is_told_from_its_beginning_to_its_end(systemd: Systemd) -> None:
     reload = ReloadRequest()
-    household = LoopOptions(notifier=notifier(systemd), reload=lambda: reload)
+    options = LoopOptions(notifier=notifier(systemd), begin_reload=lambda *, on_cpu=False: reload)
     source = Source(1_000_000, True, 0.01)
-    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), household=household)
+    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), options=options)
     thread = running(service)
     systemd.told(0.5)
     service.reload()
@@ -192,7 +192,7 @@ def test_journal_lines_have_priorities(tmp_path: Path) -> None:
         "import logging, os\nfrom daemon.systemd import journal\n"
         "status = os.fstat(2)\n"
         "os.environ['JOURNAL_STREAM'] = f'{status.st_dev}:{status.st_ino}'\n"
-        "journal.set_up('info')\nlog = logging.getLogger('x')\n"
+        "journal.configure('info')\nlog = logging.getLogger('x')\n"
         "log.info('all well')\n"
         "try:\n    1 / 0\nexcept ZeroDivisionError:\n    log.exception('not so')\n"
     )
@@ -205,5 +205,5 @@ def test_journal_lines_have_priorities(tmp_path: Path) -> None:
 
 def test_a_terminal_gets_no_priorities(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "8:1234")  # a parent's, not ours
-    assert journal.last_words("No microphone.") == "afterword: No microphone."
-    assert journal.for_journal("a\nb", logging.WARNING) == "<4>a\n<4>b"
+    assert journal.format_error("No microphone.") == "afterword: No microphone."
+    assert journal.with_priority("a\nb", logging.WARNING) == "<4>a\n<4>b"

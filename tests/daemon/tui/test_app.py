@@ -12,7 +12,8 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,8 +24,8 @@ from audio.events import Event, Partial, Seed, Triggered
 from daemon.control.client import ask
 from daemon.loop.main_loop import MainLoop
 from daemon.tui.app import WatchApp
-from daemon.tui.view_state import Scene
-from tests.daemon.control.test_control import household, serving
+from daemon.tui.view_state import ViewState
+from tests.daemon.control.test_control import options, serving
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 from tests.support.program import ROOT, afterword
 
@@ -78,13 +79,17 @@ def events() -> list[dict[str, Any]]:
     ]
 
 
-async def picture() -> str:
+def view_of_two_turns() -> ViewState:
+    view = ViewState().after_status(STATUS)
+    for event in events():
+        view = view.after_event(event)
+    return view
+
+
+async def picture(view: ViewState) -> str:
     app = WatchApp(live=False)
     async with app.run_test(size=(96, 26)) as pilot:
-        scene = Scene().begin(STATUS)
-        for event in events():
-            scene = scene.on(event)
-        app.show(scene)
+        app.show(view)
         await pilot.pause()
         return app.export_screenshot(title="afterword watch")
 
@@ -95,7 +100,7 @@ def words(svg: str) -> list[str]:
 
 
 def test_the_picture_in_the_readme_is_what_it_shows() -> None:
-    svg = asyncio.run(picture())
+    svg = asyncio.run(picture(view_of_two_turns()))
     shown = " ".join(words(svg)).replace("\xa0", " ")
     for text in (
         "speaking",
@@ -116,10 +121,64 @@ def test_the_picture_in_the_readme_is_what_it_shows() -> None:
     assert words(PICTURE.read_text("utf-8")) == words(svg), "AFTERWORD_TEST_PICTURE=write mends it"
 
 
+CONTRAST = 4.5  # of text, WCAG 2.1 level AA
+BORDERS = "╭╮╰╯─│▔▁▏▕ \xa0\n"  # and blanks: no text
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb: https://www.w3.org/TR/WCAG21/#dfn-relative-luminance."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def coloured_texts(svg: str) -> Iterator[tuple[str, str, str]]:
+    """Each text in a picture with its own colour and that of its background."""
+    colours = dict(re.findall(r"\.(\S+-r\d+) \{ fill: (#\w{6})", svg))
+    rectangles = [
+        (float(x), float(y), float(width), float(height), fill)
+        for fill, x, y, width, height in re.findall(
+            r'<rect fill="(#\w{6})" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"',
+            svg,
+        )
+    ]
+    for style, x, y, text in re.findall(
+        r'<text class="(\S+-r\d+)" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)<', svg
+    ):
+        if words := html.unescape(text).strip(BORDERS):
+            at_x, at_y = float(x) + 1, float(y) - 5  # inside the first character
+            under = [
+                fill
+                for left, top, width, height, fill in rectangles
+                if left <= at_x <= left + width and top <= at_y <= top + height
+            ]
+            yield words, colours[style], under[-1]
+
+
+STATES = ("listening", "capturing", "thinking", "speaking", "muted", "not running")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"state": state, "microphone": "open", "level_db": 0.0} for state in STATES]
+    + [{"state": "listening", "microphone": microphone} for microphone in ("muted", "No device.")],
+)
+def test_every_text_can_be_read(changed: dict[str, Any]) -> None:
+    texts = list(coloured_texts(asyncio.run(picture(replace(view_of_two_turns(), **changed)))))
+    assert {"Heard", "Reply", "Afterword"} <= {text for text, _, _ in texts}
+    for text, colour, background in texts:
+        assert contrast(colour, background) >= CONTRAST, (text, colour, background)
+
+
 async def until(pilot: Any, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SECONDS
     while not condition():
-        assert time.monotonic() < deadline, pilot.app.scene
+        assert time.monotonic() < deadline, pilot.app.view
         await pilot.pause(0.02)
 
 
@@ -127,32 +186,30 @@ def test_it_shows_a_running_daemon_and_its_keys_work() -> None:
     script: list[Event] = [Triggered("hey computer", 0.1), Partial("a"), Seed("a fox", 0.2)]
     speaker = SpeechOutput(0.3)
     source = Source(1_000_000, live=True, seconds_each=0.08)  # as a microphone is
-    service = MainLoop(
-        source, Recognition({20: script}), Generator(), speaker, household=household()
-    )
+    service = MainLoop(source, Recognition({20: script}), Generator(), speaker, options=options())
 
     async def run() -> None:
         app = WatchApp()
         async with app.run_test() as pilot:
-            assert not app.scene.is_running
+            assert not app.view.is_running
             with serving(service):
-                await until(pilot, lambda: app.scene.in_a_word == "listening")
-                await until(pilot, lambda: app.scene.turn is not None)
-                await until(pilot, lambda: app.scene.turn.sounding == 1)
-                await until(pilot, lambda: app.scene.turn.outcome == "completed")
-                assert app.scene.turn.sentences == ("One.", "Two.")
-                assert app.scene.heard == "a fox"
+                await until(pilot, lambda: app.view.label == "listening")
+                await until(pilot, lambda: app.view.turn is not None)
+                await until(pilot, lambda: app.view.turn.sounding == 1)
+                await until(pilot, lambda: app.view.turn.outcome == "completed")
+                assert app.view.turn.sentences == ("One.", "Two.")
+                assert app.view.heard == "a fox"
                 await pilot.press("m")
-                await until(pilot, lambda: app.scene.is_muted)
+                await until(pilot, lambda: app.view.is_muted)
                 assert ask("status")["microphone"] == "muted"
                 await pilot.press("m")
-                await until(pilot, lambda: app.scene.in_a_word == "listening")
+                await until(pilot, lambda: app.view.label == "listening")
                 speaker.seconds_each = 30.0
                 ask("say", seed="an owl")
-                await until(pilot, lambda: app.scene.in_a_word == "speaking")
+                await until(pilot, lambda: app.view.label == "speaking")
                 await pilot.press("h")
-                await until(pilot, lambda: app.scene.turn.outcome == "cancelled")
-            await until(pilot, lambda: not app.scene.is_running)
+                await until(pilot, lambda: app.view.turn.outcome == "cancelled")
+            await until(pilot, lambda: not app.view.is_running)
 
     asyncio.run(run())
 

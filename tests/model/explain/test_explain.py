@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from model.checkpoints.weights_file import save_weights
 from model.explain.__main__ import main
-from model.explain.trace import Token, make_lesson
+from model.explain.trace import Token, make_trace
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions
@@ -32,18 +32,20 @@ def png(path: Path) -> tuple[int, int]:
 def test_a_chinese_seed_on_the_real_model(tmp_path: Path):
     result = explain("武", "--language", "zh", "--tokens", 2, "--json", "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    lesson = json.loads(result.stdout)
-    assert "".join(t["data"] for t in lesson["tokens"]).replace(" ", "") == "武".encode().hex()
-    size = lesson["model"]["vocabulary_size"]
-    assert [step["number"] for step in lesson["steps"]] == [1, 2]
-    for step, tokens in zip(lesson["steps"], (3, 4), strict=True):  # <|endoftext|>, two for 武
+    trace = json.loads(result.stdout)
+    assert "".join(t["data"] for t in trace["tokens"]).replace(" ", "") == "武".encode().hex()
+    size = trace["model"]["vocabulary_size"]
+    assert [step["number"] for step in trace["steps"]] == [1, 2]
+    for step, tokens in zip(trace["steps"], (3, 4), strict=True):  # <|endoftext|>, two for 武
         shapes = {s["name"]: s["shape"] for s in step["shapes"]}
         assert shapes["ids"] == [1, tokens]
-        assert shapes["embedding"] == [1, tokens, lesson["model"]["width"]]
+        assert shapes["embedding"] == [1, tokens, trace["model"]["width"]]
         assert shapes["logits"] == [1, tokens, size]
         assert shapes["logits[:, -1]"] == [1, size]
         assert step["drawn"] in [c["token"] for c in step["candidates"]]
         assert step["text"].startswith("武")
+        assert {"plain", "warm", "chance"} <= step["candidates"][0].keys()
+    assert {"plain", "right", "scaled", "twice"} <= trace["temperature"]["candidates"][0].keys()
     for name in ("token-1.png", "token-2.png", "temperature.png"):
         width, height = png(tmp_path / name)
         assert width > 1000
@@ -68,49 +70,49 @@ def test_the_text_shows_tables_and_the_growing_text():
 )
 def test_it_draws_what_the_generator_draws(sampling: SamplingOptions):
     weights = small_weights()
-    lesson = make_lesson(weights, "a fox", sampling, random_seed=1, count=20, top=5)
+    trace = make_trace(weights, "a fox", sampling, random_seed=1, count=20, top=5)
     options = GeneratorOptions(sampling, 100, 20, random_seed=1)
     generator = TextGenerator(
         InferenceEngine(weights.model, "float32"), weights.vocabulary, options
     )
     drawn = list(generator._tokens("a fox"))
-    assert [step.drawn.id for step in lesson.steps] == drawn
+    assert [step.drawn.id for step in trace.steps] == drawn
     assert len(drawn) == 20
 
 
 def test_only_the_newest_tokens_are_read_once_the_context_is_full():
     weights = small_weights()
-    lesson = make_lesson(weights, "x" * 40, SamplingOptions(), 1, count=2, top=3)
-    tokens = len(lesson.tokens)
+    trace = make_trace(weights, "x" * 40, SamplingOptions(), 1, count=2, top=3)
+    tokens = len(trace.tokens)
     assert tokens > weights.model.config.context_length == 32
-    assert [(step.tokens, step.read) for step in lesson.steps] == [(tokens, 32), (tokens + 1, 32)]
+    assert [(step.tokens, step.read) for step in trace.steps] == [(tokens, 32), (tokens + 1, 32)]
 
 
 def test_each_candidate_tells_what_left_it_out():
     sampling = SamplingOptions(temperature=1, top_k=4, top_p=0.6, repetition_penalty=1)
-    (step,) = make_lesson(small_weights(), "a fox", sampling, 1, count=1, top=8).steps
+    (step,) = make_trace(small_weights(), "a fox", sampling, 1, count=1, top=8).steps
     assert step.left["top-k"] == 4
     kept = [c for c in step.candidates if not c.left_out_by]
     assert len(kept) == step.left["top-p"]
-    assert sum(c.chance for c in kept) == pytest.approx(1)
+    assert sum(c.draw_probability for c in kept) == pytest.approx(1)
     assert [c.left_out_by for c in step.candidates[4:8]] == ["top-k"] * 4
     assert {c.left_out_by for c in step.candidates[:4]} == {"", "top-p"}
-    four = sum(c.plain for c in step.candidates[:4])  # top-p sees what top-k has left
-    likelier = sum(c.plain for c in kept[:-1]) / four
-    assert likelier < 0.6 <= likelier + kept[-1].plain / four
+    four = sum(c.probability for c in step.candidates[:4])  # top-p sees what top-k has left
+    likelier = sum(c.probability for c in kept[:-1]) / four
+    assert likelier < 0.6 <= likelier + kept[-1].probability / four
 
 
 def test_dividing_logits_takes_powers_of_probabilities():
     weights = small_weights()
     chosen = SamplingOptions(temperature=0.5)
-    lesson = make_lesson(weights, "a fox", chosen, 1, count=1, top=300)
-    first, second = lesson.heats[:2]
-    ratio = first.plain / second.plain
-    assert first.right / second.right == pytest.approx(ratio**2)
-    assert first.power == pytest.approx(first.right)
-    assert first.scaled / second.scaled == pytest.approx(ratio)
-    assert 1 < first.twice / second.twice < math.exp(2)
-    for probabilities in lesson.ways.values():
+    trace = make_trace(weights, "a fox", chosen, 1, count=1, top=300)
+    first, second = trace.temperature_rows[:2]
+    ratio = first.probability / second.probability
+    assert first.logits_divided / second.logits_divided == pytest.approx(ratio**2)
+    assert first.power == pytest.approx(first.logits_divided)
+    assert first.probabilities_divided / second.probabilities_divided == pytest.approx(ratio)
+    assert 1 < first.softmax_twice / second.softmax_twice < math.exp(2)
+    for probabilities in trace.distributions.values():
         torch.testing.assert_close(probabilities.sum().item(), 1.0)
 
 

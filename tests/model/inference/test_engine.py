@@ -16,7 +16,7 @@ IDS = torch.randint(0, 300, (30,), generator=torch.Generator().manual_seed(1)).t
 
 
 def reference(model, ids: list[int]) -> torch.Tensor:
-    return model(torch.tensor([ids]), last_only=True)[0]
+    return model(torch.tensor([ids]))[0, -1]
 
 
 @pytest.mark.parametrize("read_first", [1, 2, 17, 29])
@@ -27,9 +27,9 @@ def test_the_logits_are_those_of_the_plain_model(read_first: int):
         block.norm1.weight.uniform_(0.5, 2)
         block.norm2.weight.uniform_(0.5, 2)
     model.norm.weight.uniform_(0.5, 2)
-    decoder = InferenceEngine(model, "float32")
-    found = [decoder.prefill(IDS[:read_first])]
-    found += [decoder.step(token) for token in IDS[read_first:]]
+    engine = InferenceEngine(model, "float32")
+    found = [engine.prefill(IDS[:read_first])]
+    found += [engine.step(token) for token in IDS[read_first:]]
     expected = [reference(model, IDS[:n]) for n in range(read_first, 31)]
     torch.testing.assert_close(torch.stack(found), torch.stack(expected), rtol=1e-4, atol=1e-4)
 
@@ -38,19 +38,19 @@ def test_the_logits_are_those_of_the_plain_model(read_first: int):
 def test_small_numbers_are_normed_with_the_same_epsilon():
     model = small_model()
     model.embedding.weight *= 1e-3
-    decoder = InferenceEngine(model, "float32")
-    decoder.prefill(IDS[:5])
-    torch.testing.assert_close(decoder.step(IDS[5]), reference(model, IDS[:6]))
+    engine = InferenceEngine(model, "float32")
+    engine.prefill(IDS[:5])
+    torch.testing.assert_close(engine.step(IDS[5]), reference(model, IDS[:6]))
 
 
-@pytest.mark.parametrize(("form", "largest"), [("int8", 0.02), ("bfloat16", 0.02)])
+@pytest.mark.parametrize(("weight_format", "largest"), [("int8", 0.02), ("bfloat16", 0.02)])
 @torch.inference_mode()
-def test_rounded_weights_give_nearly_the_same_logits(form: str, largest: float):
+def test_rounded_weights_give_nearly_the_same_logits(weight_format: str, largest: float):
     torch.manual_seed(1)
     model = Transformer(TransformerConfig(300, 32, 3, 2, 64, 96))
-    decoder = InferenceEngine(model, form)
-    found = [decoder.prefill(IDS[:10])]
-    found += [decoder.step(token) for token in IDS[10:]]
+    engine = InferenceEngine(model, weight_format)
+    found = [engine.prefill(IDS[:10])]
+    found += [engine.step(token) for token in IDS[10:]]
     for n, logits in enumerate(found, start=10):
         expected = reference(model, IDS[:n])
         assert (logits - expected).norm() / expected.norm() < largest
@@ -59,11 +59,11 @@ def test_rounded_weights_give_nearly_the_same_logits(form: str, largest: float):
 @torch.inference_mode()
 def test_a_new_prefill_forgets_what_was_before():
     model = small_model()
-    decoder = InferenceEngine(model, "float32")
-    decoder.prefill(IDS)
-    decoder.step(5)
-    decoder.prefill(IDS[:4])
-    torch.testing.assert_close(decoder.step(9), reference(model, [*IDS[:4], 9]))
+    engine = InferenceEngine(model, "float32")
+    engine.prefill(IDS)
+    engine.step(5)
+    engine.prefill(IDS[:4])
+    torch.testing.assert_close(engine.step(9), reference(model, [*IDS[:4], 9]))
 
 
 @torch.inference_mode()
@@ -77,23 +77,23 @@ def test_a_full_context_slides():
     """With one layer, keys and values tell of their own token only, so a window is exact."""
     model = small_model(context=16)
     model.blocks = model.blocks[:1]
-    decoder = InferenceEngine(model, "float32")
-    decoder._cache.both = decoder._cache.both[:1]
-    decoder.prefill(IDS[:7])
+    engine = InferenceEngine(model, "float32")
+    engine._kv_cache = engine._kv_cache[:1]
+    engine.prefill(IDS[:7])
     for n in range(7, 200):
-        found = decoder.step(IDS[n % 30])
+        found = engine.step(IDS[n % 30])
         window = [IDS[i % 30] for i in range(max(7, n - 15), n + 1)]
         if n >= 22:
             torch.testing.assert_close(found, reference(model, window), rtol=1e-3, atol=1e-3)
 
 
-def nats(decoder: InferenceEngine, ids: list[int]) -> float:
+def nats(engine: InferenceEngine, ids: list[int]) -> float:
     """Negative log likelihood of ids[1:], token by token as when speaking."""
     total = 0.0
-    logits = decoder.prefill(ids[:1])
+    logits = engine.prefill(ids[:1])
     for token in ids[1:]:
         total -= logits.log_softmax(dim=-1)[token].item()
-        logits = decoder.step(token)
+        logits = engine.step(token)
     return total
 
 

@@ -10,7 +10,7 @@ from model.inference.generator import GeneratorOptions, TextGenerator, load_gene
 from model.inference.sampler import SamplingOptions
 from model.inference.utf8_mask import Utf8Mask
 from model.text.vocabulary import Vocabulary
-from tests.model.made import ScriptedDecoder, small_weights
+from tests.model.made import ScriptedEngine, small_weights
 
 BYTES = Vocabulary([])
 NEVER = lambda: False  # noqa: E731
@@ -21,7 +21,7 @@ def scripted(text: str, end: bool = True, **options: int) -> TextGenerator:
     """A generator that says this text byte by byte, then ends it or goes on with "x"."""
     script = BYTES.encode(text) + ([BYTES.end] if end else BYTES.encode("x") * 500)
     return TextGenerator(
-        ScriptedDecoder(script, BYTES.size), BYTES, GeneratorOptions(GREEDY, **options)
+        ScriptedEngine(script, BYTES.size), BYTES, GeneratorOptions(GREEDY, **options)
     )
 
 
@@ -43,7 +43,7 @@ def test_the_first_sentence_carries_on_the_seed():
         ('He said, "One. Two. Three. Four. Five.', ['He said, "One.', "Two.", "Three.", "Four."]),
     ],
 )
-def test_whoever_speaks_at_the_last_sentence_may_say_a_little_more(text: str, said: list[str]):
+def test_an_open_quotation_at_the_last_sentence_may_end(text: str, said: list[str]):
     assert list(scripted(text, max_sentences=2).continue_text("a", NEVER)) == said
 
 
@@ -92,14 +92,14 @@ def after(calls: int) -> Callable[[], bool]:
 def test_cancelling_is_noticed_at_the_next_token(calls: int, said: list[str]):
     generator = scripted("One. Two. Three.")
     assert list(generator.continue_text("a", after(calls))) == said
-    assert generator._decoder.calls <= calls
+    assert generator._engine.calls <= calls
 
 
 def test_a_sentence_comes_before_the_next_one_is_made():
     generator = scripted("One. Two. Three.")
     sentences = generator.continue_text("a", NEVER)
     assert next(sentences) == "One."
-    assert generator._decoder.calls == len("One. T")
+    assert generator._engine.calls == len("One. T")
 
 
 def greedy_tokens(seed: str, count: int) -> list[int]:
@@ -112,7 +112,7 @@ def test_with_the_cache_the_likeliest_ids_are_those_without_it():
     ids = [weights.vocabulary.end, *weights.vocabulary.encode(" a fox")]
     characters = Utf8Mask(weights.vocabulary.pieces)
     for token in greedy_tokens("a fox", 20):
-        logits = weights.model(torch.tensor([ids]), last_only=True)
+        logits = weights.model(torch.tensor([ids]))[:, -1]
         assert token == (logits + characters.mask()).argmax()
         characters.feed(token)
         ids.append(token)
@@ -151,8 +151,8 @@ def test_bad_numbers_are_an_error_and_not_a_word():
     weights = small_weights()
     with torch.no_grad():
         weights.model.norm.weight.fill_(float("nan"))
-    decoder = InferenceEngine(weights.model)
-    generator = TextGenerator(decoder, weights.vocabulary, GeneratorOptions())
+    engine = InferenceEngine(weights.model)
+    generator = TextGenerator(engine, weights.vocabulary, GeneratorOptions())
     with pytest.raises(GenerationError, match="not finite"):
         list(generator.continue_text("a", NEVER))
 

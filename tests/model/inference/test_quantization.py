@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from model.inference import quantization
-from model.inference.quantization import FORMATS, WANTED_DTYPES, choose_form
+from model.inference.quantization import FORMATS, INPUT_DTYPES, choose_format
 
 
 def matrix(rows: int = 2048, columns: int = 256) -> torch.Tensor:
@@ -10,21 +10,21 @@ def matrix(rows: int = 2048, columns: int = 256) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("form", "largest"), [("float32", 1e-6), ("bfloat16", 0.005), ("int8", 0.01)]
+    ("weight_format", "largest"), [("float32", 1e-6), ("bfloat16", 0.005), ("int8", 0.01)]
 )
-def test_each_form_computes_the_product(form: str, largest: float):
+def test_each_format_computes_the_product(weight_format: str, largest: float):
     weight, x = matrix(), torch.randn(1, 256, generator=torch.Generator().manual_seed(2))
-    times = FORMATS[form](weight).times
-    found = times(x)
-    torch.testing.assert_close(times(x.to(WANTED_DTYPES[form])), found)
+    linear = FORMATS[weight_format](weight)
+    found = linear(x)
+    torch.testing.assert_close(linear(x.to(INPUT_DTYPES[weight_format])), found)
     expected = x.double() @ weight.double().T
     assert (found - expected).norm() / expected.norm() < largest
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_each_form_tells_its_rows(form: str):
+@pytest.mark.parametrize("weight_format", FORMATS)
+def test_each_format_returns_its_rows(weight_format: str):
     weight, places = matrix(), torch.tensor([7, 0, 7])
-    rows = FORMATS[form](weight).rows
+    rows = FORMATS[weight_format](weight).rows
     found = rows(places)
     torch.testing.assert_close(rows(7), found[0])
     torch.testing.assert_close(found, weight[places], rtol=0.005, atol=0.005 * 0.08)
@@ -34,7 +34,7 @@ def test_int8_bears_rows_of_zeros_and_of_any_scale():
     weight = matrix() * torch.logspace(-4, 4, 2048)[:, None]
     weight[7] = 0
     x = torch.ones(1, 256)
-    found, expected = FORMATS["int8"](weight).times(x)[0].float(), weight.sum(dim=1)
+    found, expected = FORMATS["int8"](weight)(x)[0].float(), weight.sum(dim=1)
     assert found[7] == 0
     errors = (found - expected).abs() / weight.norm(dim=1).clamp(min=1e-9)
     assert errors.max() < 0.1
@@ -62,10 +62,10 @@ def dawdles(weight: torch.Tensor) -> quantization.QuantizedLinear:
 @pytest.mark.parametrize("worse", [refuses, miscomputes, dawdles])
 def test_float32_stays_where_int8_is_no_good(worse, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(quantization, "int8", worse)
-    assert choose_form(matrix(64)) == "float32"
+    assert choose_format(matrix(64)) == "float32"
 
 
 def test_int8_is_chosen_where_it_is_faster(monkeypatch: pytest.MonkeyPatch):
     seconds = iter([1.0, 2.0])
     monkeypatch.setattr(quantization, "_seconds", lambda matrix, x: next(seconds))
-    assert choose_form(matrix(64)) == "int8"
+    assert choose_format(matrix(64)) == "int8"

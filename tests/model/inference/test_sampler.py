@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from config.errors import GenerationError
-from model.inference.sampler import SamplingOptions, filter_logits, sample, sample_batch
+from model.inference.sampler import SamplingOptions, filter_logits, sample
 
 PLAIN = SamplingOptions(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0)
 DRAWS = 8000
@@ -126,35 +126,6 @@ def test_numbers_that_are_not_finite_are_an_error(bad: float, temperature: float
     logits = torch.tensor([1.0, bad, 2.0])
     with pytest.raises(GenerationError, match="not finite"):
         sample(logits, [], options(temperature=temperature), torch.Generator())
-
-
-@pytest.mark.parametrize(
-    "filters",
-    [{}, {"top_k": 3}, {"top_p": 0.8}, {"min_p": 0.2}, {"top_k": 3, "top_p": 0.8, "min_p": 0.2}],
-    ids=str,
-)
-def test_many_texts_at_once_have_the_chances_of_one(filters: dict[str, float]):
-    chosen = options(temperature=0.7, **filters)
-    other = torch.tensor([5.0, 0.0, 0.0, 0.0])  # a neighbour must not matter
-    batch = torch.stack([ONE_TWO_FOUR_EIGHT, other]).repeat(DRAWS, 1)
-    ids = sample_batch(batch, chosen, torch.Generator().manual_seed(1))
-    found = Counter(ids[::2].tolist())
-    values, kept = filter_logits(ONE_TWO_FOUR_EIGHT / 0.7, chosen)
-    expected = dict(zip(kept.tolist(), values.exp().tolist(), strict=True))
-    assert chi_square(found, expected) < CHI_SQUARE[max(1, len(expected) - 1)]
-
-
-def test_a_greedy_batch_takes_the_likeliest_of_each():
-    logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
-    assert sample_batch(logits, options(temperature=0.0), torch.Generator()).tolist() == [1, 0]
-
-
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_one_bad_text_of_many_is_an_error(temperature: float):
-    logits = torch.zeros(3, 4)
-    logits[1, 2] = math.nan
-    with pytest.raises(GenerationError, match="not finite"):
-        sample_batch(logits, options(temperature=temperature), torch.Generator())
 
 
 def test_the_same_generator_state_gives_the_same_ids():

@@ -12,7 +12,7 @@ from model.teacher.distillation import (
     batches,
     distillation_loss,
 )
-from model.teacher.llama2c import shared_ids, start_from_story_model
+from model.teacher.llama2c import read_story_model, shared_ids, start_from_story_model
 from model.text.vocabulary import Vocabulary
 from tests.model.story_model import PIECES, write_story_model
 
@@ -30,6 +30,12 @@ def vocabulary(path: Path) -> Vocabulary:
 @pytest.fixture
 def teacher(path: Path, vocabulary: Vocabulary) -> Teacher:
     return Teacher(path, vocabulary)
+
+
+@pytest.fixture
+def embedding(path: Path) -> torch.Tensor:
+    """The story model's embedding, which is its head as well, (P, C)."""
+    return torch.from_numpy(read_story_model(path).embedding.copy())
 
 
 def texts(lesson: AlignedText, vocabulary: Vocabulary) -> list[str]:
@@ -67,14 +73,14 @@ def test_after_another_opening_both_meet_again(teacher: Teacher, vocabulary: Voc
 
 
 def test_a_distribution_is_the_story_models_own(
-    teacher: Teacher, vocabulary: Vocabulary, path: Path
+    teacher: Teacher, vocabulary: Vocabulary, embedding: torch.Tensor
 ):
     lesson = teacher.lesson("het", "het")
     with torch.autocast("cpu", enabled=False):
         states = teacher.states([lesson])[0]  # (T, C)
     told = teacher.distribution(states, torch.zeros(len(states), dtype=torch.bool))  # (V, T)
     torch.testing.assert_close(told.sum(0), torch.ones(len(states)), rtol=0.01, atol=0.01)
-    own = teacher.own_logits(states).softmax(dim=-1)  # (T, P)
+    own = F.linear(states, embedding).softmax(dim=-1)  # (T, P)
     for piece in (b" the", b"he", b"q"):
         same = [i for i, p in enumerate(PIECES) if p == piece]
         torch.testing.assert_close(
@@ -82,9 +88,11 @@ def test_a_distribution_is_the_story_models_own(
         )
 
 
-def test_at_the_beginning_the_teachers_space_is_dropped(teacher: Teacher, vocabulary: Vocabulary):
+def test_at_the_beginning_the_teachers_space_is_dropped(
+    teacher: Teacher, vocabulary: Vocabulary, embedding: torch.Tensor
+):
     states = teacher.states([teacher.lesson("the", "the")])[0, :1]
-    own = teacher.own_logits(states).softmax(dim=-1)[0]
+    own = F.linear(states, embedding).softmax(dim=-1)[0]
     told = teacher.distribution(states, torch.tensor([True]))[:, 0]
     the = vocabulary.pieces.index(b"the")
     both = own[PIECES.index(b" the")] + own[PIECES.index(b"the")]

@@ -25,7 +25,7 @@ from wyoming.tts import Synthesize
 
 from config.errors import ConfigError, GenerationError, RefusedError
 from config.load import load
-from daemon.wyoming_server import CLIENTS, House, _serve, check_uri, describe
+from daemon.wyoming.server import CLIENTS, Shared, _serve, check_uri, describe
 from tests.support.program import ROOT, afterword
 
 SENTENCES = ["was old.", "He smiled.", "The end."]
@@ -59,14 +59,14 @@ class FakeEngine:
         return np.arange(len(text) * 1000, dtype=np.int16)
 
 
-def served(test: Callable[[House, str], Awaitable[None]], tmp_path: Path) -> None:
+def served(test: Callable[[Shared, str], Awaitable[None]], tmp_path: Path) -> None:
     """Run a test against a server at a socket."""
     path = tmp_path / "w.sock"
 
     async def run() -> None:
-        house = House(FakeGenerator(), FakeEngine(), describe(load(environment={}).settings))
+        shared = Shared(FakeGenerator(), FakeEngine(), describe(load(environment={}).settings))
         ready = asyncio.Event()
-        serving = asyncio.create_task(_serve(path, house, lambda _: ready.set()))
+        serving = asyncio.create_task(_serve(path, shared, lambda _: ready.set()))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
         if serving.done():  # refused: nobody would take the signal but this process
@@ -74,7 +74,7 @@ def served(test: Callable[[House, str], Awaitable[None]], tmp_path: Path) -> Non
             serving.result()
             return
         try:
-            await asyncio.wait_for(test(house, f"unix://{path}"), 60)
+            await asyncio.wait_for(test(shared, f"unix://{path}"), 60)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.wait_for(serving, 10)
@@ -96,7 +96,7 @@ async def ask(uri: str, event: Event, last: str) -> list[Event]:
 
 
 def test_it_tells_what_it_can_do(tmp_path: Path) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         (event,) = await ask(uri, Describe().event(), "info")
         info = Info.from_event(event)
         assert [p.name for p in info.handle] == ["afterword"]
@@ -109,7 +109,7 @@ def test_it_tells_what_it_can_do(tmp_path: Path) -> None:
 
 
 def test_a_text_is_continued_sentence_by_sentence(tmp_path: Path) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         asked = Transcript("the old sailor", context={"id": 7})
         events = await ask(uri, asked.event(), "handled-stop")
         assert HandledStart.is_type(events[0].type)
@@ -118,13 +118,13 @@ def test_a_text_is_continued_sentence_by_sentence(tmp_path: Path) -> None:
         handled = Handled.from_event(events[-2])
         assert handled == Handled("was old. He smiled. The end.", {"id": 7})
         assert HandledStop.is_type(events[-1].type)
-        assert house.generator.seeds == ["the old sailor"]
+        assert shared.generator.seeds == ["the old sailor"]
 
     served(test, tmp_path)
 
 
 def test_a_text_is_spoken(tmp_path: Path) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         events = await ask(uri, Synthesize("A fox.").event(), "audio-stop")
         assert AudioStart.from_event(events[0]) == AudioStart(22050, 2, 1)
         chunks = [AudioChunk.from_event(e) for e in events[1:-1]]
@@ -136,20 +136,20 @@ def test_a_text_is_spoken(tmp_path: Path) -> None:
 
 
 def test_clients_are_served_one_after_another(tmp_path: Path) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         asked = [ask(uri, Transcript(f"fox {n}").event(), "handled-stop") for n in range(8)]
         spoken = [ask(uri, Synthesize("A fox.").event(), "audio-stop") for _ in range(4)]
         answers = await asyncio.gather(*asked, *spoken)
         assert all(Handled.from_event(a[-2]).text for a in answers[:8])
-        assert house.generator.most_at_once == 1
-        assert sorted(house.generator.seeds) == [f"fox {n}" for n in range(8)]
+        assert shared.generator.most_at_once == 1
+        assert sorted(shared.generator.seeds) == [f"fox {n}" for n in range(8)]
 
     served(test, tmp_path)
 
 
 @pytest.mark.parametrize("seed", ["", " … ", "x" * 2001, "fail"])
 def test_what_cannot_be_continued_is_told(seed: str, tmp_path: Path) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         events = await ask(uri, Transcript(seed).event(), "not-handled")
         told = NotHandled.from_event(events[-1]).text
         assert told in ("A seed has a word, and at most 2000 characters.", "Its weights are bad.")
@@ -159,7 +159,7 @@ def test_what_cannot_be_continued_is_told(seed: str, tmp_path: Path) -> None:
 
 
 def test_too_long_a_text_is_not_spoken(tmp_path: Path) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         (event,) = await ask(uri, Synthesize("x" * 10_001).event(), "error")
         assert Error.from_event(event).code == "too-long"
 
@@ -186,7 +186,7 @@ def test_too_long_a_text_is_not_spoken(tmp_path: Path) -> None:
 def test_nonsense_ends_its_own_connection_only(
     sent: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         reader, writer = await asyncio.open_unix_connection(uri.removeprefix("unix://"))
         writer.write(sent)
         writer.write_eof()
@@ -199,7 +199,7 @@ def test_nonsense_ends_its_own_connection_only(
 
 
 def test_messages_of_other_services_are_passed_over(tmp_path: Path) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         async with AsyncClient.from_uri(uri) as client:
             await client.write_event(Event("audio-chunk", {"rate": 1}, b"\0" * 1000))
             await client.write_event(Describe().event())
@@ -211,7 +211,7 @@ def test_messages_of_other_services_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_only_so_many_may_connect(tmp_path: Path) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         clients = [AsyncClient.from_uri(uri) for _ in range(CLIENTS + 1)]
         for client in clients:
             await client.connect()
@@ -226,7 +226,7 @@ def test_only_so_many_may_connect(tmp_path: Path) -> None:
 
 
 def test_a_peer_that_leaves_does_not_hold_up_the_next(tmp_path: Path) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         async with AsyncClient.from_uri(uri) as client:
             await client.write_event(Transcript("first").event())
             await client.read_event()
@@ -265,11 +265,11 @@ def test_other_addresses_are_refused(uri: str) -> None:
 
 
 def test_files_and_live_sockets_are_left_alone(tmp_path: Path) -> None:
-    async def test(house: House, uri: str) -> None:
+    async def test(shared: Shared, uri: str) -> None:
         path = Path(uri.removeprefix("unix://"))
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         with pytest.raises(RefusedError, match="Another program serves"):
-            await _serve(path, house, str)
+            await _serve(path, shared, str)
         await ask(uri, Describe().event(), "info")
 
     served(test, tmp_path)

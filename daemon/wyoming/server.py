@@ -1,7 +1,7 @@
-"""Afterword for Wyoming peers, such as Home Assistant: texts continued (handle) and spoken (tts).
+"""The Wyoming server: continues texts (handle) and speaks them (tts), e.g. for Home Assistant.
 
-https://github.com/OHF-Voice/wyoming. One text is continued and one is spoken at a time; others
-wait. Whoever can connect can use it: the protocol knows no passwords.
+The protocol, https://github.com/OHF-Voice/wyoming, has no passwords: every peer that can connect
+is served. One text is continued and one is spoken at a time; other requests wait.
 """
 
 import asyncio
@@ -40,6 +40,7 @@ from wyoming.server import AsyncEventHandler, AsyncServer, AsyncTcpServer, Async
 from wyoming.tts import Synthesize
 
 from config.errors import AfterwordError, ConfigError, RefusedError
+from config.languages import sentence_gap
 from config.settings import Settings
 from daemon.control.protocol import SEED_CHARACTERS
 from daemon.ports import Generator
@@ -49,162 +50,158 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 10300
 CLIENTS = 16
-_SPOKEN_CHARACTERS = 10_000  # ten minutes of speech
-_LARGEST_PART = 256 * 1024  # bytes of data or payload in one message
+_TEXT_CHARACTERS = 10_000  # ten minutes of speech
+_MESSAGE_BYTES = 256 * 1024  # of data or payload in one message
 _CHUNK_SAMPLES = 2048
-_WIDTH = 2  # bytes of a sample
+_SAMPLE_BYTES = 2
 
 
 class TtsEngine(Protocol):
-    """Text to samples."""
+    """Text to speech, as the server needs it."""
 
     @property
     def rate(self) -> int:
         """Samples per second."""
 
     def render(self, text: str) -> npt.NDArray[np.int16]:
-        """The spoken text."""
+        """Synthesise the text: samples, shape (n,)."""
 
 
 @dataclass
-class House:
-    """What all clients share; each part serves one of them at a time."""
+class Shared:
+    """Generator and engine, shared by all clients; each serves one client at a time."""
 
     generator: Generator
     engine: TtsEngine
     info: Info
-    thinking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    generating: asyncio.Lock = field(default_factory=asyncio.Lock)
     speaking: asyncio.Lock = field(default_factory=asyncio.Lock)
     clients: int = 0
 
 
 def describe(settings: Settings) -> Info:
-    """What a client is told that we can do."""
+    """The services that the server offers, for the message `info`."""
     version = importlib.metadata.version("afterword")
-    us = Attribution("Afterword", "")
+    afterword = Attribution("Afterword", "")
     languages: list[str] = [settings.language]
     model = HandleModel(
-        f"afterword-{settings.language}", us, True, "continues a text", version, languages
+        f"afterword-{settings.language}", afterword, True, "continues a text", version, languages
     )
     program = HandleProgram(
-        "afterword", us, True, "carries on what is said", version, [model], True
+        "afterword", afterword, True, "carries on what is said", version, [model], True
     )
     espeak = Attribution("espeak-ng", "https://github.com/espeak-ng/espeak-ng")
     voice = TtsVoice(settings.voice.name, espeak, True, "a voice of espeak-ng", None, languages)
-    speaker = TtsProgram("afterword", us, True, "the voice of Afterword", version, [voice])
+    speaker = TtsProgram("afterword", afterword, True, "the voice of Afterword", version, [voice])
     return Info(handle=[program], tts=[speaker])
 
 
 class _BoundedReader:
-    """A stream that refuses messages larger than any of ours; the library would read them all."""
+    """A stream that refuses oversized messages, which the library would read into memory."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader
 
     async def readline(self) -> bytes:
-        return await self._reader.readline()  # has a limit of its own, 64 KiB
+        return await self._reader.readline()  # limited to 64 KiB by asyncio
 
     async def readexactly(self, count: int) -> bytes:
-        if not 0 <= count <= _LARGEST_PART:
+        if not 0 <= count <= _MESSAGE_BYTES:
             raise ValueError(f"a message of {count} bytes")
         return await self._reader.readexactly(count)
 
 
 class Client(AsyncEventHandler):
-    """One connection; every message is answered, bad ones end it."""
+    """One connection; each message is answered, and an invalid one ends it."""
 
     def __init__(
-        self, house: House, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, shared: Shared, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         super().__init__(reader, writer)
-        self._house = house
+        self._shared = shared
 
     async def run(self) -> None:
-        """Serve until the peer leaves or makes no sense."""
-        house = self._house
-        house.clients += 1
+        """Serve until the peer leaves or sends an invalid message."""
+        shared = self._shared
+        shared.clients += 1
         try:
             bounded = cast(asyncio.StreamReader, _BoundedReader(self.reader))
-            while house.clients <= CLIENTS and (event := await async_read_event(bounded)):
+            while shared.clients <= CLIENTS and (event := await async_read_event(bounded)):
                 if not await self.handle_event(event):
                     break
         except (AttributeError, KeyError, TypeError, EOFError) as error:
-            log.debug("a Wyoming client sent no sense: %s", type(error).__name__)
+            log.debug("invalid message from a Wyoming client: %s", type(error).__name__)
         except OSError:
-            log.debug("a Wyoming client has left")
+            log.debug("a Wyoming client has disconnected")
         finally:
-            house.clients -= 1
+            shared.clients -= 1
             self.writer.close()
 
     async def handle_event(self, event: Event) -> bool:
-        """Answer one message; those of other services are passed over."""
+        """Answer one message; those of other services are ignored."""
         if Describe.is_type(event.type):
-            await self.write_event(self._house.info.event())
+            await self.write_event(self._shared.info.event())
         elif Transcript.is_type(event.type):
-            await self._continue(Transcript.from_event(event))
+            await self._continue_text(Transcript.from_event(event))
         elif Synthesize.is_type(event.type):
-            await self._speak(Synthesize.from_event(event))
+            await self._synthesize(Synthesize.from_event(event))
         return True
 
-    async def _continue(self, asked: Transcript) -> None:
-        """Stream the continuation, a chunk for each sentence, and all of it at the end."""
-        seed = asked.text.strip()
+    async def _continue_text(self, request: Transcript) -> None:
+        """Stream the continuation, a chunk per sentence, then the whole of it."""
+        seed = request.text.strip()
         if not any(map(str.isalnum, seed)) or len(seed) > SEED_CHARACTERS:
-            told = f"A seed has a word, and at most {SEED_CHARACTERS} characters."
-            await self.write_event(NotHandled(told, asked.context).event())
+            message = f"A seed has a word, and at most {SEED_CHARACTERS} characters."
+            await self.write_event(NotHandled(message, request.context).event())
             return
-        said: list[str] = []
+        text = ""
         try:
-            async with self._house.thinking:
-                await self.write_event(HandledStart(asked.context).event())
+            async with self._shared.generating:
+                await self.write_event(HandledStart(request.context).event())
                 cancelled = threading.Event()
-                sentences = self._house.generator.continue_text(seed, cancelled.is_set)
+                sentences = self._shared.generator.continue_text(seed, cancelled.is_set)
                 try:
                     while sentence := await asyncio.to_thread(next, sentences, ""):
-                        said.append(_spaced(sentence, first=not said))
-                        await self.write_event(HandledChunk(said[-1]).event())
+                        chunk = sentence_gap(text, sentence) + sentence
+                        text += chunk
+                        await self.write_event(HandledChunk(chunk).event())
                 finally:
                     cancelled.set()
         except AfterwordError as error:
-            await self.write_event(NotHandled(str(error), asked.context).event())
+            await self.write_event(NotHandled(str(error), request.context).event())
         else:
-            await self.write_event(Handled("".join(said), asked.context).event())
+            await self.write_event(Handled(text, request.context).event())
         await self.write_event(HandledStop().event())
 
-    async def _speak(self, asked: Synthesize) -> None:
-        if len(asked.text) > _SPOKEN_CHARACTERS:
-            told = f"A text to speak has at most {_SPOKEN_CHARACTERS} characters."
-            await self.write_event(Error(told, "too-long").event())
+    async def _synthesize(self, request: Synthesize) -> None:
+        if len(request.text) > _TEXT_CHARACTERS:
+            message = f"A text to speak has at most {_TEXT_CHARACTERS} characters."
+            await self.write_event(Error(message, "too-long").event())
             return
-        engine = self._house.engine
+        engine = self._shared.engine
         try:
-            async with self._house.speaking:
-                samples = await asyncio.to_thread(engine.render, asked.text)
+            async with self._shared.speaking:
+                samples = await asyncio.to_thread(engine.render, request.text)
         except AfterwordError as error:
             await self.write_event(Error(str(error), type(error).__name__).event())
             return
-        await self.write_event(AudioStart(engine.rate, _WIDTH, 1).event())
-        for part in _parts(samples):
-            await self.write_event(AudioChunk(engine.rate, _WIDTH, 1, part).event())
+        await self.write_event(AudioStart(engine.rate, _SAMPLE_BYTES, 1).event())
+        for chunk in _chunks(samples):
+            await self.write_event(AudioChunk(engine.rate, _SAMPLE_BYTES, 1, chunk).event())
         await self.write_event(AudioStop().event())
 
 
-def _spaced(sentence: str, *, first: bool) -> str:
-    """A sentence with the space before it, which Chinese does not have."""
-    return sentence if first or not sentence[0].isascii() else f" {sentence}"
-
-
-def _parts(samples: npt.NDArray[np.int16]) -> Iterator[bytes]:
+def _chunks(samples: npt.NDArray[np.int16]) -> Iterator[bytes]:
     for begin in range(0, len(samples), _CHUNK_SAMPLES):
         yield samples[begin : begin + _CHUNK_SAMPLES].astype("<i2").tobytes()
 
 
 def check_uri(uri: str, *, exposed: bool) -> tuple[str, int] | Path:
-    """Where to listen: host and port, or the path of a socket.
+    """The address to listen at: host and port, or the path of a socket.
 
     Raises:
-        ConfigError: it is no such place.
-        RefusedError: other machines could connect, and nobody has said that they may.
+        ConfigError: the URI is not an address.
+        RefusedError: other machines could connect, and `exposed` is False.
     """
     try:
         parts = urlsplit(uri)
@@ -231,25 +228,25 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(place: tuple[str, int] | Path, house: House, tell: Callable[[str], object]) -> None:
+def serve(address: tuple[str, int] | Path, shared: Shared, echo: Callable[[str], object]) -> None:
     """Serve clients until SIGINT or SIGTERM.
 
     Raises:
-        RefusedError: we cannot listen there.
+        RefusedError: the address cannot be listened at.
     """
-    asyncio.run(_serve(place, house, tell))
+    asyncio.run(_serve(address, shared, echo))
 
 
 async def _serve(
-    place: tuple[str, int] | Path, house: House, tell: Callable[[str], object]
+    address: tuple[str, int] | Path, shared: Shared, echo: Callable[[str], object]
 ) -> None:
-    server = await _listen(place, lambda reader, writer: Client(house, reader, writer))
+    server = await _listen(address, lambda reader, writer: Client(shared, reader, writer))
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     notifier = Notifier()
-    shown = f"unix://{place}" if isinstance(place, Path) else f"tcp://{place[0]}:{place[1]}"
-    tell(f"Wyoming peers are served at {shown}.")
+    shown = f"unix://{address}" if isinstance(address, Path) else f"tcp://{address[0]}:{address[1]}"
+    echo(f"Wyoming peers are served at {shown}.")
     notifier.ready()
     try:
         await stopping.wait()
@@ -259,29 +256,29 @@ async def _serve(
 
 
 async def _listen(
-    place: tuple[str, int] | Path,
+    address: tuple[str, int] | Path,
     factory: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Client],
 ) -> AsyncServer:
     try:
-        if isinstance(place, Path):
-            _make_way(place)
-            before = os.umask(0o177)  # for us alone
+        if isinstance(address, Path):
+            _check_free(address)
+            before = os.umask(0o177)  # private from its first moment
             try:
-                server: AsyncServer = AsyncUnixServer(place)
+                server: AsyncServer = AsyncUnixServer(address)
                 await server.start(factory)
             finally:
                 os.umask(before)
         else:
-            server = AsyncTcpServer(*place)
+            server = AsyncTcpServer(*address)
             await server.start(factory)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise RefusedError(f"Afterword cannot listen at {place}: {reason}.") from error
+        raise RefusedError(f"Afterword cannot listen at {address}: {reason}.") from error
     return server
 
 
-def _make_way(path: Path) -> None:
-    """Refuse a place where something lies that is not a dead socket; the library removes all."""
+def _check_free(path: Path) -> None:
+    """Refuse a path that holds a file or a live socket; the library would replace anything."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise RefusedError(f"{path} exists and is no socket; name another one with --uri.")

@@ -1,0 +1,134 @@
+"""The status as text, part by part; and its keys, which programs read."""
+
+from typing import Any
+
+import pytest
+
+from daemon.control.status import Status, in_lines, last_turn
+from daemon.timings import TurnRecord, TurnTimings
+
+TIMINGS = TurnTimings(-0.48, -0.12, -0.1, 0.06, 2.31, True)
+TURN = last_turn(TurnRecord(7, 2, "completed", TIMINGS))
+
+
+def status(**changed: Any) -> Status:
+    found: Status = {
+        "state": "listening",
+        "pid": 42,
+        "uptime_seconds": 75.3,
+        "microphone": "open",
+        "triggers": 3,
+        "replies": 2,
+        "failures": 1,
+        "last_turn": None,
+        "drops": 5,
+        "restarts": {"daemon": 1, "speech": 0, "microphone": 2},
+        "speech": "ready",
+        "reloading": False,
+        "refused": None,
+        "language": "en",
+        "phrases": ["hey computer", "okay computer"],
+        "devices": {"input": None, "output": "usb", "model": "cpu"},
+        "models": {"hearing": "/vosk", "weights": "/en.safetensors"},
+        "weights": {"name": "shipped", "made_at": 1, "bits_per_byte": 0.5},
+        "voice": "en-us",
+    }
+    return {**found, **changed}  # type: ignore[typeddict-item]
+
+
+def lines(**changed: Any) -> list[str]:
+    return list(in_lines(status(**changed)))
+
+
+def test_all_is_told_of_a_daemon_that_works() -> None:
+    assert lines() == [
+        "listening",
+        '  trigger     "hey computer" or "okay computer"',
+        "  running     1 min 15 s, process 42",
+        "  microphone  default: open",
+        "  speaker     usb, voice en-us",
+        "  hearing     /vosk",
+        "  weights     /en.safetensors",
+        "              (shipped, 0.5 bits/byte on its held-out texts)",
+        "  device      cpu",
+        "  so far      3 triggers, 2 replies, 1 failed, 5 blocks of sound dropped",
+        "  restarts    daemon 1, speech 0, microphone 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "0 min 0 s"), (59.9, "0 min 59 s"), (3599.9, "59 min 59 s"), (3600.0, "1 h 0 min"),
+     (90_061.0, "25 h 1 min")],
+)  # fmt: skip
+def test_durations(seconds: float, text: str) -> None:
+    assert f"  running     {text}, process 42" in lines(uptime_seconds=seconds)
+
+
+def test_weights_without_a_known_loss() -> None:
+    weights = {"name": "mine", "made_at": 1, "bits_per_byte": None}
+    assert "              (mine)" in lines(weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"speech": "The speech engine failed."}, "  speech      The speech engine failed."),
+        ({"reloading": True}, "  reload      under way"),
+        ({"refused": "No such voice."}, "  refused     No such voice."),
+        (
+            {"last_turn": TURN},
+            "  last reply  completed, 2 sentences, prepared; from the decision: "
+            "last voice -0.48 s, first token -0.12 s, first sentence -0.10 s, "
+            "first sound +0.06 s, end +2.31 s",
+        ),
+    ],
+)
+def test_what_is_told_only_where_it_is_so(changed: dict[str, Any], line: str) -> None:
+    assert line not in lines()
+    assert lines(**changed)[-1] == line
+
+
+def test_a_loop_that_was_given_no_components() -> None:
+    bare: Any = status()
+    for key in ("language", "phrases", "devices", "models", "weights", "voice"):
+        del bare[key]
+    assert list(in_lines(bare)) == [
+        "listening",
+        "  trigger     ",
+        "  running     1 min 15 s, process 42",
+        "  microphone  default: open",
+        "  speaker     default, voice None",
+        "  device      None",
+        "  so far      3 triggers, 2 replies, 1 failed, 5 blocks of sound dropped",
+        "  restarts    daemon 1, speech 0, microphone 2",
+    ]
+
+
+def test_the_keys_of_the_last_turn() -> None:
+    assert TURN == {
+        "number": 7,
+        "sentences": 2,
+        "outcome": "completed",
+        "last_voice_seconds": -0.48,
+        "first_token_seconds": -0.12,
+        "first_sentence_seconds": -0.1,
+        "first_sound_seconds": 0.06,
+        "seconds": 2.31,
+        "prepared": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        (TurnRecord(1), "under way, 0 sentences; from the decision: nothing"),
+        (TurnRecord(1, 1), "under way, 1 sentence; from the decision: nothing"),
+        (
+            TurnRecord(1, 2, "cancelled", TurnTimings(first_token_seconds=0.5)),
+            "cancelled, 2 sentences; from the decision: first token +0.50 s",
+        ),
+    ],
+)
+def test_a_turn_in_one_line(record: TurnRecord, text: str) -> None:
+    assert record.summary() == text
