@@ -57,7 +57,7 @@ def use_weights(
             f"The settings want {settings.model.weights}; take model.weights out of them first."
         )
     name = name or _name_of_previous(settings)
-    store.use(settings.language, name)
+    store.restore(settings.language, name)
     click.echo(f"{name} is in place.")
     try:
         client.ask("reload", wait="yes")
