@@ -4,6 +4,7 @@ Run as a program (`python tests/test_architecture.py`), it prints the import flo
 """
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -156,12 +157,29 @@ def test_measuring_tools_are_imported_by_commands_alone(folder: str) -> None:
             assert not used, f"{module} imports {used}"
 
 
-def test_help_needs_no_heavy_package() -> None:
-    program = f"import sys, daemon.cli.main; print({HEAVY!r} & set(sys.modules))"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+@pytest.mark.parametrize(
+    "variables", [{}, {"_AFTERWORD_COMPLETE": "bash_complete", "COMP_CWORD": "1"}]
+)
+def test_help_and_completion_import_no_command(variables: dict[str, str]) -> None:
+    program = (
+        "import sys\nfrom daemon.cli.main import cli\n"
+        "try: cli(['--help'], prog_name='afterword')\n"
+        "except SystemExit: print(*sys.modules, file=sys.stderr)"
     )
-    assert loaded.stdout.strip() == "set()"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **variables, "COMP_WORDS": "afterword "},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert "doctor" in done.stdout
+    loaded = set(done.stderr.split())
+    assert not loaded & HEAVY
+    assert {name for name in loaded if is_in(name, "daemon.cli")} == {
+        *("daemon.cli", "daemon.cli.main", "daemon.cli.help")
+    }
 
 
 def print_floors() -> None:

@@ -78,7 +78,7 @@ def test_a_model_that_says_nothing_is_a_failure(
     monkeypatch.setattr(components, "open_generator", lambda _: Generator([]))
     settings = load(environment={}).settings
     with pytest.raises(errors.GenerationError, match="nothing to say"):
-        saying.say(settings, "fox", None, speech=False, quiet=False)
+        saying.continue_seed(settings, "fox", None, speech=False, quiet=False)
     assert capsys.readouterr().out == ""
 
 
