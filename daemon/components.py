@@ -181,16 +181,6 @@ def open_cues(settings: Settings) -> "Mapping[str, Samples]":
     return load_cues({name: getattr(settings.cues, name) for name in NAMES}, settings.cues.volume)
 
 
-def open_generator(settings: Settings) -> "TextGenerator":
-    """Load the Transformer (2 s, most of it torch).
-
-    Raises:
-        WeightsError: its weights are missing or damaged.
-        ConfigError: there is no such device.
-    """
-    return load_weights(settings)[0]
-
-
 def open_speech_output(
     settings: Settings,
     out: Path | None,

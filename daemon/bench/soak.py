@@ -24,6 +24,7 @@ from daemon.bench.speech import RATE, ROOM_LEVEL, SEEDS, TALK, noise, speak
 from daemon.bench.usage import require_psutil, resident_mb
 from daemon.loop.main_loop import MainLoop
 from daemon.ports import Recognition
+from model.inference.loading import load_weights
 
 NOISE_SECONDS = 60  # of noise are made; each gap is a random cut of them
 NOISE_LEVELS = (0, 3, 10, 30)  # root mean square, of 32,768
@@ -266,7 +267,7 @@ def soak(
     exchanges, talk = synthesize_speech(settings)
     sound = Sound(exchanges, talk, hours, gap_seconds, measure)
     recognition = RecordingRecognition(components.open_recognition(settings))
-    generator = components.open_generator(settings)
+    generator, _ = load_weights(settings)
     voice = settings.voice
     sink = NullSink()
     speaker = SpeechOutput(SpeechEngine(voice.name, voice.rate_wpm, voice.volume), sink, 0.0)

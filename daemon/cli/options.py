@@ -3,13 +3,15 @@
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from config.languages import LANGUAGES
-from config.load import Loaded, load
 from daemon.systemd import journal
+
+if TYPE_CHECKING:  # it imports pydantic, which `say --daemon` and `doctor --help` do without
+    from config.load import Loaded
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return config_option(set_option(_language_option(command)))
 
 
-def load_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> Loaded:
+def load_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> "Loaded":
     """Settings from all layers; sets up logging at their level, and logs which keys are deprecated.
 
     Raises:
@@ -48,10 +50,12 @@ def load_settings(config_file: Path | None, flags: Iterable[str], language: str 
     return loaded
 
 
-def read_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> Loaded:
+def read_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> "Loaded":
     """Settings from all layers, with `--language` as the last flag.
 
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range.
     """
+    from config.load import load
+
     return load(config_file, [*flags, *([f"language={language}"] if language else [])])

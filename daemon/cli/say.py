@@ -8,17 +8,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from config.errors import GenerationError, InputError
 from config.languages import sentence_gap
-from config.settings import Settings
-from daemon import components
 from daemon.cli.help import examples
 from daemon.cli.options import FILE, load_settings, settings_options
 from daemon.control import client
+
+if TYPE_CHECKING:  # it imports pydantic, which `say --daemon` does without
+    from config.settings import Settings
 
 STREAM = Path("-")
 """As a file: standard output."""
@@ -91,7 +92,7 @@ def read_seed() -> str:
 
 
 def continue_seed(
-    settings: Settings, seed: str, out: Path | None, *, speech: bool, quiet: bool
+    settings: "Settings", seed: str, out: Path | None, *, speech: bool, quiet: bool
 ) -> None:
     """Continue a seed: print each sentence as it comes, unless `quiet`, and speak it.
 
@@ -100,7 +101,10 @@ def continue_seed(
     Raises:
         GenerationError: the model gave no sentence.
     """
-    sentences = components.open_generator(settings).continue_text(seed, _never)
+    from model.inference.loading import load_weights
+
+    generator, _ = load_weights(settings)
+    sentences: Iterable[str] = generator.continue_text(seed, _never)
     shown = None if quiet else sys.stderr if out == STREAM else sys.stdout
     sentences = _at_least_one(sentences if shown is None else _printed(sentences, shown))
     if not speech:
@@ -116,9 +120,11 @@ def continue_seed(
         _speak(settings, out, sentences)
 
 
-def _speak(settings: Settings, out: Path | None, sentences: Iterable[str]) -> None:
-    with closing(components.open_speech_output(settings, out)) as speaker:
-        speaker.speak(sentences, _never)
+def _speak(settings: "Settings", out: Path | None, sentences: Iterable[str]) -> None:
+    from daemon.components import open_speech_output
+
+    with closing(open_speech_output(settings, out)) as speech:
+        speech.speak(sentences, _never)
 
 
 def _at_least_one(sentences: Iterable[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from config.errors import MissingPackageError
 from daemon import components
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options
+from model.inference.loading import load_weights
 
 
 @click.command(
@@ -37,7 +38,7 @@ def wyoming(
             'Wyoming needs its library; `pip install "afterword[wyoming]"` brings it.'
         ) from error
     place = server.check_uri(uri, exposed=expose)
-    generator = components.open_generator(settings)
+    generator, _ = load_weights(settings)
     with closing(components.open_engine(settings)) as engine:
         shared = server.Shared(generator, engine, server.describe(settings))
         server.serve(place, shared, lambda line: click.echo(line, err=True))
