@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from audio.commands import WHOLE_SEEDS, CommandDetector, SpokenCommand
+from audio.commands import WHOLE_SEEDS, CommandDetector, CommandRescorer, SpokenCommand
 from audio.events import (
     Command,
     Event,
@@ -21,12 +21,9 @@ from audio.events import (
     Triggered,
     TriggerSuspected,
 )
-from audio.pcm import AudioChunk
-from audio.phrase_check import weakness
-from audio.phrases import Phrase, parse_phrases
-from audio.recent_sound import AudioRingBuffer
-from audio.spoken_wishes import CommandRescorer
-from audio.stt.vosk_engine import RATE, VoskEngine
+from audio.pcm import SAMPLE_RATE, AudioChunk, AudioRingBuffer
+from audio.phrases import Phrase, parse_phrases, weakness
+from audio.stt.vosk_engine import VoskEngine
 from audio.trigger.detector import Detection, TriggerDetector
 from audio.trigger.likelihood_ratio import LikelihoodRatio
 from audio.turn.capture import Capture
@@ -42,7 +39,7 @@ Commands = Mapping[str, Sequence[str]]
 
 _KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a phrase, may last 20
 _UTTERANCE_END = 0.2  # seconds; the model's own 0.5 only makes the trigger later
-_REPLAY_BLOCK = RATE // 10 * 2  # bytes
+_REPLAY_BLOCK = SAMPLE_RATE // 10 * 2  # bytes
 
 
 def open_recognition(
@@ -171,8 +168,8 @@ class AudioRecognition:
 
     def feed(self, chunk: AudioChunk) -> list[Event]:
         """Hear one more chunk, which must be at 16 kHz."""
-        if chunk.rate != RATE:
-            raise ValueError(f"hearing needs {RATE} Hz, not {chunk.rate}")
+        if chunk.rate != SAMPLE_RATE:
+            raise ValueError(f"hearing needs {SAMPLE_RATE} Hz, not {chunk.rate}")
         if not chunk.pcm:  # a microphone that is away for the moment
             return []
         self._sound.add(chunk.pcm)

@@ -1,6 +1,6 @@
 """Is there a voice? A small neural network that hears 31 times a second."""
 
-from audio.stt.vosk_engine import RATE
+from audio.pcm import SAMPLE_RATE
 
 _FRAME = 512  # samples; the only length the network takes
 _VOICED = 0.5  # probability from which a frame has a voice
@@ -30,7 +30,7 @@ class VoiceDetector:
     @property
     def voiced_seconds(self) -> float:
         """How long there was a voice, all in all."""
-        return self._voiced_frames * _FRAME / RATE
+        return self._voiced_frames * _FRAME / SAMPLE_RATE
 
     def accept(self, pcm: bytes) -> float:
         """Hear 16-bit samples; the seconds of silence up to their end."""
@@ -42,4 +42,4 @@ class VoiceDetector:
             self._voiced_frames += self._voiced
             self._quiet_frames = 0 if self._voiced else self._quiet_frames + 1
         self._rest = pcm[whole:]
-        return self._quiet_frames * _FRAME / RATE
+        return self._quiet_frames * _FRAME / SAMPLE_RATE

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from audio.manners import Manners, manners
+from audio.commands import Manners, manners
 from config.errors import AudioDeviceError
 from config.settings import Settings
 from daemon.memory import trim_heap, use_one_malloc_arena

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from audio.commands import Manners
 from audio.events import Event
-from audio.manners import Manners
 from audio.pcm import AudioChunk
 
 Cancelled = Callable[[], bool]

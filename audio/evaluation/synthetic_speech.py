@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 
 from audio.evaluation.trigger_score import Sound
-from audio.near_words import near_phrases
-from audio.stt.vosk_engine import RATE
+from audio.pcm import SAMPLE_RATE
+from audio.phrases import near_phrases
 from audio.tts.engine import RATE as SPOKEN_RATE
 from audio.tts.engine import SpeechEngine
 
@@ -63,8 +63,8 @@ def _resampled(render: Callable[[str], Sound]) -> Callable[[str], Sound]:
     import soxr
 
     def at_our_rate(text: str) -> Sound:
-        sound = soxr.resample(render(text), SPOKEN_RATE, RATE)
-        lead = np.zeros(RATE // 2, np.int16)  # a voice that starts at once is no natural one
+        sound = soxr.resample(render(text), SPOKEN_RATE, SAMPLE_RATE)
+        lead = np.zeros(SAMPLE_RATE // 2, np.int16)  # a voice that starts at once is no natural one
         return np.concatenate([lead, sound])
 
     return at_our_rate

@@ -10,14 +10,13 @@ import numpy.typing as npt
 
 from audio.events import Triggered
 from audio.input.file import WavFile
-from audio.pcm import CHUNK_SECONDS, AudioChunk
+from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk
 from audio.recognition import AudioRecognition
-from audio.stt.vosk_engine import RATE
 from config.errors import InputError
 
 Sound = npt.NDArray[np.int16]  # mono, 16 kHz
 
-_CHUNK = round(CHUNK_SECONDS * RATE)  # samples
+_CHUNK = round(CHUNK_SECONDS * SAMPLE_RATE)  # samples
 _PAUSE_SECONDS = 2.0  # of a quiet room after each clip
 _GAP_SECONDS = 0.3  # between two negatives
 _ROOM = 12.0  # root mean square of a quiet room, in 16-bit steps
@@ -114,14 +113,14 @@ def count_false_accepts(hearing: AudioRecognition, sounds: Iterable[Sound]) -> F
     for sound in sounds:
         samples += len(sound)
         count += len(list(_delays(hearing, np.concatenate([sound, _room(_GAP_SECONDS)]))))
-    return FalseAccepts(count, samples / RATE / 3600)
+    return FalseAccepts(count, samples / SAMPLE_RATE / 3600)
 
 
 def _delays(hearing: AudioRecognition, sound: Sound) -> Iterator[float]:
     """Seconds from the phrase's end to each trigger in the sound."""
     for at in range(0, len(sound), _CHUNK):
-        end = min(at + _CHUNK, len(sound)) / RATE
-        for event in hearing.feed(AudioChunk(sound[at : at + _CHUNK].tobytes(), RATE, end)):
+        end = min(at + _CHUNK, len(sound)) / SAMPLE_RATE
+        for event in hearing.feed(AudioChunk(sound[at : at + _CHUNK].tobytes(), SAMPLE_RATE, end)):
             if isinstance(event, Triggered):
                 yield end - event.at_seconds
                 hearing.cancel()  # the words after it are not asked for
@@ -129,7 +128,7 @@ def _delays(hearing: AudioRecognition, sound: Sound) -> Iterator[float]:
 
 def babble(sounds: Sequence[Sound]) -> Sound:
     """Half a minute of six voices at once, each as loud as the others."""
-    length = _BABBLE_SECONDS * RATE
+    length = _BABBLE_SECONDS * SAMPLE_RATE
     mixed = np.zeros(length)
     for voice in range(_BABBLE_VOICES):
         parts = [part for part in sounds[voice::_BABBLE_VOICES] if len(part)] or list(sounds)
@@ -155,7 +154,7 @@ def poisson_bound(count: int, confidence: float = 0.95) -> float:
 
 
 def _room(seconds: float) -> Sound:
-    return np.random.default_rng(0).normal(0, _ROOM, round(seconds * RATE)).astype(np.int16)
+    return np.random.default_rng(0).normal(0, _ROOM, round(seconds * SAMPLE_RATE)).astype(np.int16)
 
 
 def _clipped(sound: npt.NDArray[np.float64]) -> Sound:

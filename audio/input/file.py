@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from audio.input.resampler import RATE, Resampler
-from audio.pcm import CHUNK_SECONDS, AudioChunk
+from audio.input.resampler import Resampler
+from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk
 from config.errors import InputError
 
 _LOWEST_RATE = 4000  # below it is no intelligible speech
@@ -76,7 +76,7 @@ class WavFile:
             if self._stopped:
                 return
             if pcm:
-                yield AudioChunk(pcm, RATE, done / RATE)
+                yield AudioChunk(pcm, SAMPLE_RATE, done / SAMPLE_RATE)
 
     def _blocks(self, file: Any) -> Iterator[Any]:
         """The file's frames, (frames, channels) floats from -1 to 1, then None."""

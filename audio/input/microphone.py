@@ -18,8 +18,8 @@ from audio.devices.portaudio import (
 )
 from audio.devices.selection import Device, devices, find_device, way_to_server
 from audio.devices.sound_server import missing_microphone, route
-from audio.input.resampler import RATE, Resampler
-from audio.pcm import CHUNK_SECONDS, AudioChunk
+from audio.input.resampler import Resampler
+from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk
 from config.errors import AudioDeviceError
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Microphone:
         for block in self._blocks_of(stream):
             pcm = self._to_16k(block)
             done += len(pcm) // 2
-            yield AudioChunk(pcm, RATE, done / RATE)
+            yield AudioChunk(pcm, SAMPLE_RATE, done / SAMPLE_RATE)
 
     def _blocks_of(self, stream: Any) -> Iterator[bytes]:
         last_block = last_look = time.monotonic()
@@ -145,11 +145,11 @@ class Microphone:
         # The microphone may be at either channel of an interface. A server mixes by itself.
         self._channels = 2 if about["max_input_channels"] == 2 else 1
         try:
-            self._resampler = Resampler(RATE) if self._channels == 2 else None
-            return self._start_at(sounddevice, device, RATE)
+            self._resampler = Resampler(SAMPLE_RATE) if self._channels == 2 else None
+            return self._start_at(sounddevice, device, SAMPLE_RATE)
         except sounddevice.PortAudioError:
             own = round(about["default_samplerate"])
-            if own == RATE:
+            if own == SAMPLE_RATE:
                 raise
             self._resampler = Resampler(own)
             return self._start_at(sounddevice, device, own)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-RATE = 16000  # samples per second
+from audio.pcm import SAMPLE_RATE
+
 _FULL_SCALE = 32768
 
 
@@ -13,8 +14,8 @@ class Resampler:
         import soxr
 
         # LQ: aliasing below -100 dB, which is far under any microphone; QQ is not.
-        self._stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="LQ")
-        self._same = rate == RATE
+        self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="LQ")
+        self._same = rate == SAMPLE_RATE
 
     def convert(self, samples: Any, last: bool = False) -> bytes:
         """The next samples, floats or 16 bits, (frames,) or (frames, channels), which are mixed.

@@ -12,17 +12,18 @@ import struct
 import sys
 import tempfile
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from audio.native_stderr import quiet_stderr
+from audio.pcm import SAMPLE_RATE
 from audio.stt import vosk_words
 from config.errors import HearingModelError
 
-RATE = 16000
 UNKNOWN = "[unk]"
 _FREQUENT = 3000  # words
 
@@ -89,6 +90,33 @@ class PathRecognizer:
         return [Hypothesis(path["text"].strip(), path["confidence"]) for path in found]
 
 
+class BackgroundRecognizer:
+    """Hears what it is given in a thread of its own, in order.
+
+    The engine lets other threads run meanwhile. The thread ends with `finish` or `drop`.
+    """
+
+    def __init__(self, make: Callable[[], PathRecognizer], pcm: bytes) -> None:
+        """Have the recogniser made there, and let it hear 16-bit samples."""
+        self._thread = ThreadPoolExecutor(1, "ahead")
+        self._recognizer = self._thread.submit(make)
+        self.hear(pcm)
+
+    def hear(self, pcm: bytes) -> None:
+        """Let it hear more, without waiting for it."""
+        self._thread.submit(lambda: self._recognizer.result().accept(pcm))
+
+    def finish(self) -> Future[list[Hypothesis]]:
+        """That was all; what it will have heard."""
+        answer = self._thread.submit(lambda: self._recognizer.result().finish())
+        self._thread.shutdown(wait=False)
+        return answer
+
+    def drop(self) -> None:
+        """Its answer is not needed; what it has not begun to hear, it need not."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
 def _words(result: str) -> list[Word]:
     return [Word(w["word"], w["start"], w["end"]) for w in json.loads(result).get("result", [])]
 
@@ -126,16 +154,16 @@ class VoskEngine:
         """A recogniser that hears only these; all their words must be known."""
         # Vosk reads no JSON escapes; Chinese words must come as they are.
         grammar = json.dumps(list(entries), ensure_ascii=False)
-        return Recognizer(self._recognizer(self._model, RATE, grammar))
+        return Recognizer(self._recognizer(self._model, SAMPLE_RATE, grammar))
 
     def paths(self, entries: Sequence[str], count: int = 1) -> "PathRecognizer":
         """A recogniser that tells how likely each sequence of these is; all must be known."""
         grammar = json.dumps(list(entries), ensure_ascii=False)
-        return PathRecognizer(self._recognizer(self._model, RATE, grammar), count)
+        return PathRecognizer(self._recognizer(self._model, SAMPLE_RATE, grammar), count)
 
     def open_vocabulary(self) -> Recognizer:
         """A recogniser that hears any words."""
-        return Recognizer(self._recognizer(self._model, RATE))
+        return Recognizer(self._recognizer(self._model, SAMPLE_RATE))
 
     def knows(self, word: str) -> bool:
         """Whether a word is in the model's vocabulary; capitals never are."""

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from audio.near_words import parts
-from audio.pcm import CHUNK_SECONDS
-from audio.phrases import Phrase, find
-from audio.recent_sound import AudioRingBuffer
-from audio.stt.vosk_engine import RATE, UNKNOWN, VoskEngine, Word
+from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, AudioRingBuffer
+from audio.phrases import Phrase, find, parts
+from audio.stt.vosk_engine import UNKNOWN, VoskEngine, Word
 from audio.trigger.energy_gate import EnergyGate
 from audio.trigger.likelihood_ratio import LikelihoodRatio
 from audio.trigger.verifier import TriggerVerifier
@@ -21,7 +19,7 @@ _WARM_UP = 1.0  # seconds that the voice detector hears before it is asked
 _KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a phrase, may last 20
 _LEAD = 1.0  # seconds before a voice that the recogniser hears with it
 _BLOCK_BYTES = 2 * round(
-    3 * CHUNK_SECONDS * RATE
+    3 * CHUNK_SECONDS * SAMPLE_RATE
 )  # of sound at once, while nothing is on its way: it costs less
 _FRAME = 0.03  # seconds; the model's grid, which must not move against the sound
 _BEGINNING_GAP = 0.3  # seconds without a word before a phrase that must begin what is said
@@ -137,7 +135,7 @@ class TriggerDetector:
         if not self._gate.accept(pcm):
             return b""
         now = self._sound.seconds
-        start = (now - len(pcm) / 2 / RATE - _LEAD) // _FRAME * _FRAME
+        start = (now - len(pcm) / 2 / SAMPLE_RATE - _LEAD) // _FRAME * _FRAME
         if start > self._heard_until:
             self._begin()
             self._origin = start

@@ -2,8 +2,7 @@
 
 from collections import deque
 
-from audio.level import level_db
-from audio.stt.vosk_engine import RATE
+from audio.pcm import SAMPLE_RATE, level_db
 
 _WINDOW = 5.0  # seconds, whose quietest moment is the room; at first the gate is open for as long
 _MARGIN_DB = 5.0  # above it; the vowels of a phrase that can be understood at all are louder
@@ -23,7 +22,7 @@ class EnergyGate:
 
     def accept(self, pcm: bytes) -> bool:
         """Hear 16-bit samples, some hundredths of a second; whether they are worth hearing."""
-        self._seconds += len(pcm) / 2 / RATE
+        self._seconds += len(pcm) / 2 / SAMPLE_RATE
         level = level_db(pcm)
         self._levels.append((self._seconds, level))
         while self._levels[0][0] < self._seconds - _WINDOW:

@@ -2,13 +2,9 @@
 
 from collections.abc import Iterable
 
-from audio.ahead import BackgroundRecognizer
-from audio.common_words import COMMON_WORDS
-from audio.level import levels_db, loudness_db
-from audio.near_words import unlike
-from audio.phrases import Phrase
-from audio.recent_sound import AudioRingBuffer
-from audio.stt.vosk_engine import RATE, UNKNOWN, Hypothesis, VoskEngine
+from audio.pcm import SAMPLE_RATE, AudioRingBuffer, levels_db, loudness_db
+from audio.phrases import COMMON_WORDS, Phrase, unlike
+from audio.stt.vosk_engine import UNKNOWN, BackgroundRecognizer, Hypothesis, VoskEngine
 
 _COUNTED_WORDS = 2  # of a longer phrase
 _GAIN = 9.75  # nats for each of them, both gains together, by which the phrase must win
@@ -62,8 +58,8 @@ def _needed_gain(sound: AudioRingBuffer, start: float, end: float) -> float:
 
     How clear the sound is: how far the phrase is above the quiet moments around it, in dB.
     """
-    voice = levels_db(sound.since(start, end), RATE)
-    around = levels_db(sound.since(start - _BEFORE, end + _AFTER), RATE)
+    voice = levels_db(sound.since(start, end), SAMPLE_RATE)
+    around = levels_db(sound.since(start - _BEFORE, end + _AFTER), SAMPLE_RATE)
     clear_db = loudness_db(voice, _LOUD) - loudness_db(around, _CALM) if voice else 0.0
     gain = _GAIN - _A_DECIBEL * (_CLEAR_DB - clear_db)
     return min(_GAIN, max(_LEAST_GAIN, gain))

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audio.ahead import BackgroundRecognizer
-from audio.common_words import COMMON_WORDS
-from audio.near_words import unlike
-from audio.phrases import Phrase, find
-from audio.recent_sound import AudioRingBuffer
-from audio.stt.vosk_engine import VoskEngine
+from audio.pcm import AudioRingBuffer
+from audio.phrases import COMMON_WORDS, Phrase, find, unlike
+from audio.stt.vosk_engine import BackgroundRecognizer, VoskEngine
 from audio.trigger.likelihood_ratio import ContextScore, LikelihoodRatio, earliest
 
 _AROUND = 0.5  # seconds before and after a phrase that are heard with it

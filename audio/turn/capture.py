@@ -4,8 +4,8 @@ from functools import cached_property
 from statistics import median
 
 from audio.events import NoSpeech, Partial, Paused, Seed
-from audio.level import SILENCE_DB, level_db
-from audio.stt.vosk_engine import RATE, Recognizer, VoskEngine, Word
+from audio.pcm import SAMPLE_RATE, SILENCE_DB, level_db
+from audio.stt.vosk_engine import Recognizer, VoskEngine, Word
 from audio.turn.echo_level import EchoLevel
 from audio.turn.endpointing import needed_silence
 from audio.vad import VoiceDetector
@@ -62,7 +62,7 @@ class Capture:
 
     def accept(self, pcm: bytes) -> list[Partial | Paused | Seed | NoSpeech]:
         """Hear 16-bit samples; a Seed or Nothing is the last event there is."""
-        self.seconds += len(pcm) / 2 / RATE
+        self.seconds += len(pcm) / 2 / SAMPLE_RATE
         before = self._text()
         self._listen_for_pauses(pcm, begun=bool(before))
         ended = self._recognizer.accept(pcm)
@@ -88,7 +88,7 @@ class Capture:
 
     def resume(self, pcm: bytes) -> None:
         """Go on after the end with what was said since; the voice detector has heard it."""
-        seconds = len(pcm) / 2 / RATE
+        seconds = len(pcm) / 2 / SAMPLE_RATE
         self.seconds += seconds
         self._words += self._recognizer.accept(pcm) or []
         self._longest_pause = max(self._longest_pause, self._quiet + seconds - RESUMED_SECONDS)

@@ -3,9 +3,7 @@
 from collections import deque
 from statistics import median_low
 
-from audio.level import level_db, levels_db, loudness_db
-from audio.pcm import CHUNK_SECONDS
-from audio.stt.vosk_engine import RATE
+from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, level_db, levels_db, loudness_db
 
 _REPLIES = 3  # that are remembered
 _RANK = 0.9  # of a reply's blocks are quieter; its peaks are a few dB above
@@ -40,7 +38,7 @@ class EchoLevel:
 
         Than the same reply before it, too, for the loudspeaker may just have been turned up.
         """
-        levels = levels_db(pcm, RATE)
+        levels = levels_db(pcm, SAMPLE_RATE)
         if not (self._replies and levels):
             return False
         limit = self._limit()

@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
+from audio.commands import Manners
 from audio.events import Event as HearingEvent
 from audio.events import Partial
-from audio.manners import Manners
 from audio.pcm import CHUNK_SECONDS, AudioChunk
-from audio.turn.patience import FinalSeedFilter
+from audio.turn.resumption import FinalSeedFilter
 from daemon.conversation.publisher import EventPublisher
 from daemon.conversation.responder import Responder
 from daemon.conversation.state_machine import (

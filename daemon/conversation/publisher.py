@@ -97,7 +97,7 @@ class EventPublisher:
             keeper.sounded(chunk)
         watchers = [follower for follower in self._followers if follower.levels]
         if watchers:
-            from audio.level import level_db
+            from audio.pcm import level_db
 
             self._tell(watchers, "level", db=round(level_db(chunk.pcm), 1))
 

@@ -20,7 +20,8 @@ from enum import Enum
 
 from audio.events import Command, NoSpeech, Paused, Resumed, Seed, Triggered, TriggerSuspected, Wish
 from audio.events import Event as HearingEvent
-from audio.spoken_words import joined, says
+from audio.phrases import says
+from config.languages import join_sentences
 from daemon.timings import TurnTimings
 
 CONTEXT_CHARACTERS = 2000  # of a text that goes on; the model reads less
@@ -211,7 +212,7 @@ def _grant(state: State, kind: str) -> Next:
     """Do what the user has asked for instead of giving a seed."""
     turn = state.turn + 1
     if kind == "go on" and state.seed:
-        context = joined([state.seed, *state.spoken])[-CONTEXT_CHARACTERS:]
+        context = join_sentences([state.seed, *state.spoken])[-CONTEXT_CHARACTERS:]
         return State(Phase.THINKING, turn, context), (StartReply(turn, context),)
     if kind == "again" and state.spoken:
         start = StartReply(turn, state.seed, sentences=state.spoken)
@@ -235,5 +236,5 @@ def _triggered(state: State, event: Triggered) -> Next:
 
 def _is_own(state: State, phrase: str) -> bool:
     """Whether the loudspeaker says the phrase: what the microphone hears of it must not wake us."""
-    words = joined(state.spoken) if state.sounding is None else state.sounding
+    words = join_sentences(state.spoken) if state.sounding is None else state.sounding
     return says(words, phrase)

@@ -119,8 +119,7 @@ def _listen(kind: Kind, name: str, listen: bool) -> tuple[float | None, str]:
     if kind == "output" or not listen:
         return None, ""
     from audio.input.microphone import Microphone
-    from audio.input.resampler import RATE
-    from audio.level import level_db
+    from audio.pcm import SAMPLE_RATE, level_db
 
     pcm, empty = b"", 0
     try:
@@ -128,7 +127,7 @@ def _listen(kind: Kind, name: str, listen: bool) -> tuple[float | None, str]:
             for chunk in chunks:
                 pcm += chunk.pcm
                 empty += not chunk.pcm
-                if len(pcm) >= LISTEN_SECONDS * 2 * RATE or empty * 0.24 > PATIENCE_SECONDS:
+                if len(pcm) >= LISTEN_SECONDS * 2 * SAMPLE_RATE or empty * 0.24 > PATIENCE_SECONDS:
                     break
     except AfterwordError as error:
         return None, str(error)

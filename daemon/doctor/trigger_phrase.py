@@ -13,9 +13,8 @@ import click
 
 from audio.evaluation import synthetic_speech, trigger_score
 from audio.evaluation.trigger_score import FalseAccepts, FalseRejects, Noise, Sound
-from audio.phrase_check import syllables, weakness
-from audio.phrases import Phrase, parse_phrases
-from audio.stt.vosk_engine import RATE
+from audio.pcm import SAMPLE_RATE
+from audio.phrases import Phrase, parse_phrases, syllables, weakness
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def mistaken(found: FalseAccepts) -> str:
 
 
 def _recordings(sounds: Sequence[Sound]) -> str:
-    minutes = sum(map(len, sounds)) / RATE / 60
+    minutes = sum(map(len, sounds)) / SAMPLE_RATE / 60
     return f"{len(sounds)} recordings ({minutes:.1f} minutes)"
 
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from audio.events import Event as HearingEvent
-from audio.pcm import AudioChunk
-from audio.silence import DigitalSilence
+from audio.pcm import AudioChunk, DigitalSilence
 from config.errors import AudioDeviceError, ConfigError
 from daemon.control.protocol import Request
 from daemon.control.server import Subscriber

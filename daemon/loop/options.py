@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from audio.manners import Manners
+from audio.commands import Manners
 from daemon.loop.pending_reloads import ReloadRequest
 from daemon.ports import Observer
 from daemon.systemd.notify import Notifier

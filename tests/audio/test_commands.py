@@ -8,8 +8,9 @@ import soxr
 
 from audio.commands import CommandDetector, SpokenCommand
 from audio.events import Command, TriggerSuspected
+from audio.pcm import SAMPLE_RATE
 from audio.phrases import parse_phrases
-from audio.stt.vosk_engine import RATE, VoskEngine
+from audio.stt.vosk_engine import VoskEngine
 from audio.tts.engine import SpeechEngine
 from audio.vad import VoiceDetector
 
@@ -19,10 +20,10 @@ Heard = list[tuple[float, TriggerSuspected | Command]]
 def hear(engine: VoskEngine, text: str) -> tuple[float, Heard]:
     """When the words end, in seconds, and what was heard when."""
     with closing(SpeechEngine("en-us+f3", 150, 0.9)) as speech:
-        words = soxr.resample(speech.render(text), speech.rate, RATE)
-    end = 1.0 + len(words) / RATE
-    room = np.random.default_rng(0).normal(0, 16, int((end + 2.0) * RATE))
-    room[RATE : RATE + len(words)] += words
+        words = soxr.resample(speech.render(text), speech.rate, SAMPLE_RATE)
+    end = 1.0 + len(words) / SAMPLE_RATE
+    room = np.random.default_rng(0).normal(0, 16, int((end + 2.0) * SAMPLE_RATE))
+    room[SAMPLE_RATE : SAMPLE_RATE + len(words)] += words
     commands = [
         SpokenCommand(kind, phrase)
         for kind, texts in (("stop", ["stop", "be quiet"]), ("again", ["say it again"]))
@@ -31,7 +32,9 @@ def hear(engine: VoskEngine, text: str) -> tuple[float, Heard]:
     listener = CommandDetector(engine, commands, VoiceDetector(), 0.0)
     pcm = room.astype("<i2")
     blocks = ((at + 1280, pcm[at : at + 1280].tobytes()) for at in range(0, len(pcm), 1280))
-    return end, [(at / RATE, said) for at, block in blocks if (said := listener.accept(block))]
+    return end, [
+        (at / SAMPLE_RATE, said) for at, block in blocks if (said := listener.accept(block))
+    ]
 
 
 @pytest.mark.parametrize("phrase", ["stop", "be quiet"])

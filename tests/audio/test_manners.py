@@ -1,8 +1,9 @@
 import pytest
 
+from audio.commands import Manners, manners
 from audio.events import NoSpeech, Paused, Seed
-from audio.manners import Manners, manners
-from audio.spoken_words import bare, joined
+from audio.phrases import bare
+from config.languages import join_sentences
 from daemon.conversation.state_machine import Wish
 
 ENGLISH = manners({"go on": ["go on"], "again": ["Again!"], "never mind": ["never mind"]}, 5)
@@ -38,5 +39,5 @@ def test_other_events_pass() -> None:
 def test_words_as_a_recogniser_writes_them() -> None:
     assert bare('"Hey, Computer!" it\'s') == "hey computer it's"
     assert bare("你好, 电脑。") == "你好电脑"
-    assert joined(["a fox", "ran.", "It slept."]) == "a fox ran. It slept."
-    assert joined(["春", "江花月夜，", "潮平。"]) == "春江花月夜，潮平。"
+    assert join_sentences(["a fox", "ran.", "It slept."]) == "a fox ran. It slept."
+    assert join_sentences(["春", "江花月夜，", "潮平。"]) == "春江花月夜，潮平。"

@@ -13,9 +13,8 @@ import pytest
 
 from audio.events import Event, NoSpeech, Resumed, Seed, Triggered, TriggerSuspected
 from audio.input.file import WavFile
-from audio.near_words import near_phrases, parts
 from audio.pcm import AudioChunk
-from audio.phrases import Phrase, parse_phrases
+from audio.phrases import Phrase, near_phrases, parse_phrases, parts
 from audio.recognition import AudioRecognition, open_recognition
 from audio.stt.vosk_engine import Hypothesis, VoskEngine, Word
 from audio.trigger import detector as trigger_module

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from audio.input.file import WavFile
+from audio.pcm import AudioRingBuffer
 from audio.phrases import Phrase
-from audio.recent_sound import AudioRingBuffer
 from audio.stt.vosk_engine import VoskEngine
 from audio.stt.vosk_words import all_words, most_frequent
 from audio.trigger.likelihood_ratio import LikelihoodRatio, earliest

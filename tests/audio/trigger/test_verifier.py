@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from audio.input.file import WavFile
+from audio.pcm import AudioRingBuffer
 from audio.phrases import Phrase
-from audio.recent_sound import AudioRingBuffer
 from audio.stt.vosk_engine import VoskEngine
 from audio.trigger.likelihood_ratio import LikelihoodRatio
 from audio.trigger.verifier import TriggerVerifier
@@ -74,7 +74,8 @@ def test_nothing_is_heard_again_for_a_whole_story(
 ) -> None:
     fed: list[float] = []
     monkeypatch.setattr(
-        "audio.ahead.BackgroundRecognizer.hear", lambda _, pcm: fed.append(len(pcm) / 32000)
+        "audio.stt.vosk_engine.BackgroundRecognizer.hear",
+        lambda _, pcm: fed.append(len(pcm) / 32000),
     )
     sound = heard(confirmation, HEY_COMPUTER, 1.5, 5.0)
     assert sound.seconds >= 5.0

@@ -1,8 +1,7 @@
 """A seed from a file is told when its speaker cannot go on any more."""
 
 from audio.events import Resumed, Seed, Triggered
-from audio.turn.patience import FinalSeedFilter
-from audio.turn.resumption import SECONDS
+from audio.turn.resumption import SECONDS, FinalSeedFilter
 
 TRIGGER, EARLY, WHOLE = Triggered("hey computer", 1.0), Seed("a fox", 2.0), Seed("a fox sat", 3.0)
 

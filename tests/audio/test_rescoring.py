@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import soxr
 
+from audio.commands import CommandRescorer
+from audio.pcm import SAMPLE_RATE
 from audio.phrases import parse_phrases
-from audio.spoken_wishes import CommandRescorer
-from audio.stt.vosk_engine import RATE, VoskEngine
+from audio.stt.vosk_engine import VoskEngine
 from audio.tts.engine import SpeechEngine
 
 WISHES = ["go on", "tell me more", "never mind", "forget it", "say it again"]
@@ -21,8 +22,8 @@ def wishes(engine: VoskEngine) -> CommandRescorer:
 
 def spoken(voice: str, text: str) -> bytes:
     with closing(SpeechEngine(voice, 150, 0.9)) as speech:
-        words = soxr.resample(speech.render(text), speech.rate, RATE)
-    room = np.random.default_rng(0).normal(0, 16, len(words) + RATE // 2)
+        words = soxr.resample(speech.render(text), speech.rate, SAMPLE_RATE)
+    room = np.random.default_rng(0).normal(0, 16, len(words) + SAMPLE_RATE // 2)
     room[: len(words)] += words
     return bytes(room.astype("<i2").tobytes())
 
