@@ -1,32 +1,40 @@
-"""Phrases that need no trigger, such as "stop": listened to only while they mean something."""
+"""Voice commands: phrases that steer the conversation, with and without a trigger before them.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+Without a trigger, CommandDetector listens for them, only while they mean something: "stop" during
+a reply, "go on" and "again" soon after one. After a trigger, CommandRescorer corrects a short seed
+that the open vocabulary has misheard, and SeedCommands tells commands from seeds.
+"""
 
-from audio.events import Command, Paused, Seed, TriggerSuspected, Wish
-from audio.events import Event as HearingEvent
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from audio.events import TriggerSuspected, VoiceCommand
 from audio.pcm import SAMPLE_RATE
-from audio.phrases import COMMON_WORDS, Phrase, bare, parts
+from audio.phrases import COMMON_WORDS, Phrase, bare, sub_phrases
 from audio.stt.vosk_engine import UNKNOWN, VoskEngine
 from audio.trigger.detector import TriggerDetector
 from audio.vad import VoiceDetector
 
-STOP = "stop"  # it may come in the middle of what the loudspeaker says
-WHOLE_SEEDS = frozenset(["never mind"])  # kinds that mean something after a trigger only
-_SHORT = 1.5  # times the letters of the longest phrase: a longer seed is none of them
-_BEFORE = bytes(SAMPLE_RATE // 2 * 2)  # silence; a recogniser needs a moment to begin
+STOP = "stop"  # may be said in the middle of a reply
+NEVER_MIND = "never mind"  # counts after a trigger only, and there also at the end of a seed
+
+_MAX_LENGTH_RATIO = 1.5  # of a seed that may be a command to the longest phrase, in characters
+_LEAD_IN = bytes(2 * SAMPLE_RATE // 2)  # 0.5 s of silence, for a recogniser misses a sudden start
 
 
 @dataclass(frozen=True)
 class SpokenCommand:
-    """What a phrase asks for: `kind` is "stop", "go on", "again" or "never mind"."""
+    """A phrase and the command that it gives: "stop", "go on", "again" or "never mind"."""
 
     kind: str
     phrase: Phrase
 
 
 class CommandDetector:
-    """A small grammar beside that of the trigger, made anew each time it is needed."""
+    """Detects phrases that need no trigger, by a small grammar of its own.
+
+    Made anew each time that commands begin to mean something.
+    """
 
     def __init__(
         self,
@@ -35,91 +43,76 @@ class CommandDetector:
         voice: VoiceDetector,
         origin: float,
     ) -> None:
-        """`origin` is the time, in seconds, from which on hits are counted."""
+        """`origin` is the time, in seconds, at which the first sample begins."""
         self._kinds = {command.phrase.text: command.kind for command in commands}
         phrases = [command.phrase for command in commands]
-        # In the middle of other words, be they a reply's own, "stop" is mostly something else.
-        self._listener = TriggerDetector(engine, phrases, voice, arm_late=False)
+        # In the middle of other words, also of a reply's own, "stop" is mostly something else.
+        self._detector = TriggerDetector(engine, phrases, voice, suspect_mid_utterance=False)
         self._origin = origin
 
-    def accept(self, pcm: bytes) -> TriggerSuspected | Command | None:
-        """Hear 16-bit samples; what was said, or the stop phrase that seems to be on its way."""
-        coming, hit = self._listener.accept(pcm)
-        if coming is not None and self._kinds[coming.text] == STOP:
-            return TriggerSuspected(coming.text)
-        if hit is None:
+    def process(self, pcm: bytes) -> TriggerSuspected | VoiceCommand | None:
+        """Hear 16-bit samples; the command that was said, or the stop phrase being said."""
+        suspected, detection = self._detector.process(pcm)
+        if suspected is not None and self._kinds[suspected.text] == STOP:
+            return TriggerSuspected(suspected.text)
+        if detection is None:
             return None
-        kind = self._kinds[hit.phrase.text]
-        if kind != STOP and not hit.begins:  # "let us see him again" is no wish
+        kind, phrase = self._kinds[detection.phrase.text], detection.phrase.text
+        if kind != STOP and not detection.begins:  # "let us see him again" is no command
             return None
-        return Command(kind, hit.phrase.text, self._origin + hit.end)
+        return VoiceCommand(kind, phrase, False, self._origin + detection.end)
 
 
 class CommandRescorer:
-    """A small grammar of the phrases beside the open recogniser, which knows them only by chance.
+    """Recognises short seeds a second time: "don't" after a trigger may have been "go on".
 
-    With the words of everyday talk beside them, so that other short seeds are not taken for them.
+    Its grammar has the command phrases, which the open vocabulary gets right only by chance, and
+    the words of everyday talk, so that other short seeds are not taken for commands.
     """
 
     def __init__(self, engine: VoskEngine, phrases: Sequence[Phrase]) -> None:
         """`phrases` are those that may be a whole seed."""
         self._engine = engine
         self._texts = {" ".join(phrase.words): phrase.text for phrase in phrases}
-        self._longest = max((len(phrase.text) for phrase in phrases), default=0) * _SHORT
-        self._entries = [*dict.fromkeys([*self._texts, *_others(engine, phrases)])]
+        self._max_length = max((len(p.text) for p in phrases), default=0) * _MAX_LENGTH_RATIO
+        self._entries = [*dict.fromkeys([*self._texts, *_competitors(engine, phrases)])]
 
-    def meaning(self, seed: str, pcm: bytes) -> str:
+    def rescored(self, seed: str, pcm: bytes) -> str:
         """The phrase that a seed was, or the seed; takes 0.05 s for a short one.
 
         Args:
-            seed: what the open recogniser has made of it.
+            seed: the result of the open vocabulary.
             pcm: its sound, as 16-bit samples.
         """
-        if not self._texts or len(seed) > self._longest or seed in self._texts.values():
+        if not self._texts or len(seed) > self._max_length or seed in self._texts.values():
             return seed
         recognizer = self._engine.grammar(self._entries)
-        words = recognizer.accept(_BEFORE + pcm) or []
+        words = recognizer.accept(_LEAD_IN + pcm) or []
         heard = " ".join(word.text for word in [*words, *recognizer.finish()])
         return self._texts.get(heard, seed)
 
 
-def _others(engine: VoskEngine, phrases: Sequence[Phrase]) -> Iterable[str]:
+def _competitors(engine: VoskEngine, phrases: Sequence[Phrase]) -> Iterable[str]:
     for phrase in phrases:
-        yield from parts(phrase.words)
+        yield from sub_phrases(phrase.words)
     yield UNKNOWN
     yield from filter(engine.knows, sorted(COMMON_WORDS))
 
 
-@dataclass(frozen=True)
-class Manners:
-    """Whole seeds that are wishes, and how long some need no trigger.
+class SeedCommands:
+    """Tells the commands among the seeds, by their text alone."""
 
-    Attributes:
-        wishes: bare words to "go on", "again", "never mind" or "stop".
-        follow_up_seconds: how long after a reply "go on" and "again" need no trigger.
-    """
+    def __init__(self, commands: Sequence[SpokenCommand]) -> None:
+        self._commands = {bare(command.phrase.text): command for command in commands}
 
-    wishes: Mapping[str, str] = field(default_factory=dict)
-    follow_up_seconds: float = 0.0
-
-    def interpret(self, event: HearingEvent) -> HearingEvent | Wish | None:
-        """The event, or the wish that it speaks of; None for a pause within a wish."""
-        if not isinstance(event, Seed | Paused):
-            return event
-        kind = self._wish(bare(event.text))
-        if kind is None:
-            return event
-        return Wish(kind) if isinstance(event, Seed) else None
-
-    def _wish(self, words: str) -> str | None:
-        """A whole seed; "never mind" also at the end of one, for who has thought better of it."""
-        if words in self.wishes:
-            return self.wishes[words]
-        ends = tuple(f" {phrase}" for phrase, kind in self.wishes.items() if kind == "never mind")
-        return "never mind" if words.endswith(ends) else None
-
-
-def manners(phrases: Mapping[str, Iterable[str]], follow_up_seconds: float) -> Manners:
-    """From the phrases of each kind."""
-    wishes = {bare(text): kind for kind, texts in phrases.items() for text in texts}
-    return Manners(wishes, follow_up_seconds)
+    def find(self, seed: str) -> SpokenCommand | None:
+        """The command that is the whole seed, or the "never mind" that ends it; None for others."""
+        words = bare(seed)
+        if words in self._commands:
+            return self._commands[words]
+        endings = (
+            command
+            for phrase, command in self._commands.items()
+            if command.kind == NEVER_MIND and words.endswith(f" {phrase}")
+        )
+        return next(endings, None)

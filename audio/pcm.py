@@ -1,17 +1,17 @@
-"""16-bit mono sound: the chunk that travels through the daemon, its level, its latest seconds."""
+"""16-bit mono sound: chunks, their level, a ring buffer, digital silence."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 SAMPLE_RATE = 16_000  # samples per second: what the recognisers and the voice detector want
-CHUNK_SECONDS = 0.032  # of a source's chunks: the voice detector's frame, so that it never waits
-SILENCE_DB = -96.0  # of 16-bit samples: nothing is quieter
+CHUNK_SECONDS = 0.032  # length of a chunk: one frame of the voice detector, which then never waits
+SILENCE_DB = -96.0  # the lowest level, that of zeros
 
 
 @dataclass(frozen=True)
 class AudioChunk:
-    """A short stretch of mono sound.
+    """A short piece of mono sound, as an audio source emits it.
 
     Attributes:
         pcm: signed 16-bit little-endian samples.
@@ -26,7 +26,7 @@ class AudioChunk:
 
 
 def level_db(pcm: bytes) -> float:
-    """The mean level of 16-bit samples, in dB of full scale: from SILENCE_DB to 0."""
+    """The RMS level of 16-bit samples in dBFS, from SILENCE_DB to 0."""
     import numpy as np  # here, for the command line imports this module
 
     samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
@@ -35,18 +35,18 @@ def level_db(pcm: bytes) -> float:
 
 
 def levels_db(pcm: bytes, rate: int) -> list[float]:
-    """The level of each whole chunk of 16-bit samples, in dB of full scale."""
+    """The RMS level in dBFS of each whole chunk of 16-bit samples."""
     size = 2 * round(CHUNK_SECONDS * rate)
     return [level_db(pcm[at : at + size]) for at in range(0, len(pcm) - size + 1, size)]
 
 
-def loudness_db(levels: Sequence[float], share: float) -> float:
-    """The level that this share of them is below; there must be one."""
-    return sorted(levels)[int(share * (len(levels) - 1))]
+def level_percentile_db(levels: Sequence[float], percentile: float) -> float:
+    """The percentile (0 to 1) of the levels, of which there must be one."""
+    return sorted(levels)[int(percentile * (len(levels) - 1))]
 
 
 class AudioRingBuffer:
-    """The last seconds of 16-bit sound at 16 kHz. Times are seconds since it was made."""
+    """Holds the last seconds of 16-bit samples at 16 kHz. Times are seconds since it was made."""
 
     def __init__(self, seconds: float) -> None:
         self._limit = 2 * round(seconds * SAMPLE_RATE)  # bytes
@@ -55,11 +55,11 @@ class AudioRingBuffer:
 
     @property
     def seconds(self) -> float:
-        """How much sound there has been."""
+        """The length of all sound so far: the time at its end."""
         return self._samples / SAMPLE_RATE
 
     def add(self, pcm: bytes) -> None:
-        """Keep these samples, too."""
+        """Append samples; the oldest fall out."""
         self._samples += len(pcm) // 2
         self._kept += pcm
         excess = len(self._kept) - self._limit
@@ -67,7 +67,7 @@ class AudioRingBuffer:
             del self._kept[:excess]
 
     def since(self, start: float, end: float = float("inf")) -> bytes:
-        """The samples from one time to another, as far as they are kept."""
+        """The samples from `start` to `end`, as far as they are still held."""
         first = self._samples - len(self._kept) // 2
         begin = max(0, round(start * SAMPLE_RATE) - first)
         stop = min(self._samples, round(min(end, self.seconds) * SAMPLE_RATE)) - first
@@ -75,15 +75,15 @@ class AudioRingBuffer:
 
 
 class DigitalSilence:
-    """Watches the sound of one source."""
+    """Detects digital silence: a muted or dead microphone gives zeros, a quiet room never does."""
 
-    SECONDS = 5.0  # a noise gate gives zeros, too, but seldom for long
+    SECONDS = 5.0  # of zeros; a noise gate gives some, too, but seldom for long
 
     def __init__(self) -> None:
         self._seconds = 0.0
 
     def feed(self, chunk: AudioChunk) -> None:
-        """Look at one more chunk; an empty one says nothing."""
+        """Examine one more chunk; an empty one changes nothing."""
         if chunk.pcm.count(0) < len(chunk.pcm):
             self._seconds = 0.0
         else:
@@ -91,5 +91,5 @@ class DigitalSilence:
 
     @property
     def lasts(self) -> bool:
-        """Whether nothing but zeros has come for SECONDS."""
+        """True after SECONDS of zeros alone."""
         return self._seconds >= self.SECONDS

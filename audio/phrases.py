@@ -1,4 +1,4 @@
-"""Phrases as text: split into words, compared, judged; and the words near a trigger phrase."""
+"""Phrases as text: split into the recogniser's words, compared, and judged as triggers."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from config.errors import ConfigError
 from config.languages import is_han
 
-_LEADS = ("a", "the", "my", "this", "your")
-_CLOSE = 0.5  # of a word's letter pairs must be shared
-_ALIKE = 0.5  # Dice's coefficient: words as near as this are one to the ear
-_FEWEST_SYLLABLES = 4
-_TOO_CLOSE = 0.7  # Dice's coefficient of letter pairs
-_WORDS = """
+_CONFUSABLE_LEADS = ("a", "the", "my", "this", "your")
+_SUGGESTED_DICE = 0.5  # from which on a word is suggested for another
+_SIMILAR_DICE = 0.5  # from which on a recogniser takes one word for the other
+_WEAK_DICE = 0.7  # from which on a one-word phrase is too close to a common word
+_MIN_SYLLABLES = 4  # of a trigger phrase
+
+# The words said most in English and Chinese, by any frequency list.
+_COMMON = """
 a about after again all also am an and any are as at back be because been before but by call came
 can come could day did do does done down each even find first for from get give go going good got
 great had has have he hear hello help her here hey hi him his home house how i if in into is it
@@ -27,12 +29,12 @@ why will wish with woman word work world would write year years yes yet you youn
 这 那 这个 那个 这里 那里 一 一个 人 大家 说 看 听 来 去 要 想 知道 可以 没有 现在 今天
 明天 时候 吃 喝 打开 开始
 """
-COMMON_WORDS = frozenset(_WORDS.split())
+COMMON_WORDS = frozenset(_COMMON.split())
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A trigger phrase: as written in the settings, and as the words of the recogniser."""
+    """A phrase to detect: as written in the settings, and as words that the recogniser knows."""
 
     text: str
     words: tuple[str, ...]
@@ -44,9 +46,13 @@ def parse_phrases(
     vocabulary: Callable[[], list[str]],
     key: str = "trigger.phrases",
 ) -> list[Phrase]:
-    """Split each phrase into known words; case and punctuation do not matter.
+    """Split each phrase into known words, without regard to case and punctuation.
 
-    `key` is the setting that holds them.
+    Args:
+        texts: as written in the settings.
+        knows: whether a word is in the recogniser's vocabulary.
+        vocabulary: gives the whole of it, for suggestions.
+        key: the setting that holds the phrases, for error messages.
 
     Raises:
         ConfigError: a phrase is empty or has a word that the model does not know.
@@ -66,7 +72,10 @@ def parse_phrases(
 
 
 def _segment(piece: str, knows: Callable[[str], bool]) -> list[str]:
-    """The piece itself, or, in a script without spaces, its longest known words from the left."""
+    """The piece itself, or, in a script without spaces, its longest known words from the left.
+
+    Empty where some part of it is not known.
+    """
     if knows(piece):
         return [piece]
     if piece.isascii():
@@ -92,7 +101,7 @@ def _unknown(key: str, text: str, word: str, vocabulary: list[str]) -> str:
 
 
 def find(phrase: Sequence[str], words: Sequence[str]) -> int:
-    """Where the phrase begins in the words for the last time; -1 where it does not."""
+    """The index of the last occurrence of the phrase in the words; -1 if there is none."""
     for at in range(len(words) - len(phrase), -1, -1):
         if list(words[at : at + len(phrase)]) == list(phrase):
             return at
@@ -100,24 +109,24 @@ def find(phrase: Sequence[str], words: Sequence[str]) -> int:
 
 
 def bare(text: str) -> str:
-    """The words alone, lower-case, one blank between two; Chinese has no blanks at all."""
+    """The words as a recogniser writes them: lower-case, one blank between, none in Chinese."""
     words = "".join(c if c.isalnum() or c == "'" else " " for c in text.casefold()).split()
     return ("" if is_han(text) else " ").join(words)
 
 
 def says(text: str, phrase: str) -> bool:
-    """Whether the phrase is spoken in the text."""
+    """Whether the text holds the words of the phrase."""
     if is_han(phrase):
         return bare(phrase) in bare(text).replace(" ", "")
     return f" {bare(phrase)} " in f" {bare(text)} "
 
 
-def parts(phrase: Sequence[str]) -> list[str]:
-    """What the phrase is made of, without itself: "hey" and "computer" of "hey computer".
+def sub_phrases(phrase: Sequence[str]) -> list[str]:
+    """The runs of words in the phrase, without the whole: "hey", "computer" of "hey computer".
 
-    A grammar of the phrase and "[unk]" alone takes much for the phrase; beside its parts the
-    recogniser has somewhere better to go. More than these is too much for what listens always:
-    with "a computer" it hears that for "hey computer" where there is noise.
+    A grammar of the phrase and "[unk]" alone takes much other speech for the phrase; sub-phrases
+    beside it attract the rest. A grammar that always listens must not hold more: with "a computer"
+    in it, noise turns "hey computer" into that.
     """
     whole = len(phrase)
     found = [
@@ -129,36 +138,43 @@ def parts(phrase: Sequence[str]) -> list[str]:
     return [*dict.fromkeys(found)]
 
 
-def near_phrases(phrase: Sequence[str]) -> list[str]:
-    """Phrases that must not be taken for it: its parts, and its last word after other words."""
-    led = [f"{lead} {phrase[-1]}" for lead in _LEADS if len(phrase) > 1]
-    return [entry for entry in [*parts(phrase), *led] if entry != " ".join(phrase)]
+def confusable_phrases(phrase: Sequence[str]) -> list[str]:
+    """Phrases that must not trigger: sub-phrases, and the last word after other words."""
+    led = [f"{lead} {phrase[-1]}" for lead in _CONFUSABLE_LEADS if len(phrase) > 1]
+    return [entry for entry in [*sub_phrases(phrase), *led] if entry != " ".join(phrase)]
 
 
 def similar(word: str, vocabulary: Collection[str], count: int) -> list[str]:
-    """The `count` words spelt most like `word`, most alike first; fewer where none are close."""
-    scored = ((-likeness(word, other), other) for other in vocabulary)
-    return [other for score, other in sorted(scored)[:count] if score <= -_CLOSE]
+    """Up to `count` words spelt like `word`, the most similar first."""
+    scored = ((-dice_similarity(word, other), other) for other in vocabulary)
+    return [other for score, other in sorted(scored)[:count] if score <= -_SUGGESTED_DICE]
 
 
-def unlike(words: Iterable[str], others: Collection[str]) -> list[str]:
-    """The words that are alike to none of the others: not "he" beside "hey"."""
-    return [word for word in words if all(likeness(word, other) < _ALIKE for other in others)]
+def dissimilar(words: Iterable[str], others: Collection[str]) -> list[str]:
+    """The words that are similar to none of the others: not "he" beside "hey"."""
+    return [
+        word
+        for word in words
+        if all(dice_similarity(word, other) < _SIMILAR_DICE for other in others)
+    ]
 
 
-def likeness(one: str, other: str) -> float:
-    """How alike two words are spelt: 0 nothing shared, 1 the same; Dice's coefficient."""
-    mine, its = _pairs(one), _pairs(other)
-    return 2 * len(mine & its) / (len(mine) + len(its))
+def dice_similarity(one: str, other: str) -> float:
+    """Dice's coefficient of the letter pairs of two words: 0 none shared, 1 all."""
+    pairs, others = _letter_pairs(one), _letter_pairs(other)
+    return 2 * len(pairs & others) / (len(pairs) + len(others))
 
 
-def _pairs(word: str) -> set[str]:
+def _letter_pairs(word: str) -> set[str]:
     padded = f"<{word}>"
     return {padded[at : at + 2] for at in range(len(padded) - 1)}
 
 
-def weakness(phrase: Phrase) -> str | None:
-    """Why the phrase will often wake by mistake, in half a sentence; None where it need not."""
+def phrase_weakness(phrase: Phrase) -> str | None:
+    """Why the phrase is likely to trigger by mistake, in half a sentence; None for a good one.
+
+    Published advice for wake words: two words, four syllables or more, none of everyday talk.
+    """
     words = phrase.words
     if all(word in COMMON_WORDS for word in words):
         return "it is made of words of everyday talk"
@@ -167,13 +183,13 @@ def weakness(phrase: Phrase) -> str | None:
     count = sum(map(syllables, words))
     if len(words) == 1:
         return "a single word is easily taken for another"
-    if count < _FEWEST_SYLLABLES:
-        return f"it has fewer than {_FEWEST_SYLLABLES} syllables"
+    if count < _MIN_SYLLABLES:
+        return f"it has fewer than {_MIN_SYLLABLES} syllables"
     return None
 
 
 def syllables(word: str) -> int:
-    """About how many; each Chinese character is one, elsewhere each group of vowels."""
+    """About how many syllables: one for each Chinese character, else for each group of vowels."""
     chinese = len(re.findall(r"[\u4e00-\u9fff]", word))
     groups = re.findall(r"[aeiouyáàâäéèêëíìîïóòôöúùûü]+", word.lower())
     silent = bool(re.search(r"[^aeiouyl]e$|[^aeiouyst]es$|[^aeiouydt]ed$", word.lower()))
@@ -181,5 +197,5 @@ def syllables(word: str) -> int:
 
 
 def _common_word_near(word: str) -> str | None:
-    best = max(sorted(COMMON_WORDS), key=lambda other: likeness(word, other))
-    return best if likeness(word, best) >= _TOO_CLOSE else None
+    best = max(sorted(COMMON_WORDS), key=lambda other: dice_similarity(word, other))
+    return best if dice_similarity(word, best) >= _WEAK_DICE else None

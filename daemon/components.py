@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from audio.commands import Manners, manners
 from config.errors import AudioDeviceError
 from config.settings import Settings
 from daemon.memory import trim_heap, use_one_malloc_arena
@@ -149,11 +148,6 @@ def commands(settings: Settings) -> Mapping[str, list[str]]:
         "again": settings.conversation.again_phrases,
         "never mind": settings.conversation.never_mind_phrases,
     }
-
-
-def open_manners(settings: Settings) -> Manners:
-    """What words steer the conversation."""
-    return manners(commands(settings), settings.conversation.follow_up_seconds)
 
 
 def open_cues(settings: Settings) -> "Mapping[str, Samples]":

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from audio.commands import Manners
 from audio.events import Event
 from audio.pcm import AudioChunk
 
@@ -44,20 +43,20 @@ class AudioSource(Protocol):
 class Recognition(Protocol):
     """Sound to events."""
 
-    def feed(self, chunk: AudioChunk) -> Sequence[Event]:
-        """Hear one more chunk."""
+    def feed(self, chunk: AudioChunk, *, commands: bool, playing: bool) -> Sequence[Event]:
+        """Hear one more chunk.
+
+        Args:
+            chunk: the next one of the source.
+            commands: whether to report a VoiceCommand that is said without a trigger.
+            playing: whether the loudspeaker may be in the chunk.
+        """
 
     def finish(self) -> Sequence[Event]:
         """The sound has ended: report what a capture holds so far."""
 
     def cancel(self) -> None:
         """Drop a capture that has begun and listen for the trigger again."""
-
-    def mind_commands(self, on: bool) -> None:
-        """Report a Command when a phrase that needs no trigger is said, or no longer."""
-
-    def mind_own_sound(self, on: bool) -> None:
-        """Be told whether the loudspeaker may be in what is fed from now on."""
 
 
 class Generator(Protocol):
@@ -150,7 +149,7 @@ class ComponentUpdate:
             thread.
         about: what `status` tells of settings and models from now on.
         told: what has changed, in a sentence for the log.
-        manners: how the conversation is steered by words.
+        follow_up_seconds: how long after a reply "go on" and "again" need no trigger.
         done: has a result when the new parts are in their places.
     """
 
@@ -161,7 +160,7 @@ class ComponentUpdate:
     generator: Generator | None = None
     speak_anew: Callable[[], None] | None = None
     keepers: Sequence[Observer] | None = None
-    manners: Manners | None = None
+    follow_up_seconds: float | None = None
     done: Future[None] = field(default_factory=Future)
 
 

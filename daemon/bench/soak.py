@@ -194,9 +194,9 @@ class Witness:
         self._hearing = hearing
         self.triggered: list[float] = []
 
-    def feed(self, chunk: AudioChunk) -> Sequence[Event]:
+    def feed(self, chunk: AudioChunk, *, commands: bool, playing: bool) -> Sequence[Event]:
         """Hear one more chunk."""
-        return self._noted(self._hearing.feed(chunk))
+        return self._noted(self._hearing.feed(chunk, commands=commands, playing=playing))
 
     def finish(self) -> Sequence[Event]:
         """The sound has ended."""
@@ -205,14 +205,6 @@ class Witness:
     def cancel(self) -> None:
         """Drop a capture."""
         self._hearing.cancel()
-
-    def mind_commands(self, on: bool) -> None:
-        """Listen to the phrases that need no trigger."""
-        self._hearing.mind_commands(on)
-
-    def mind_own_sound(self, on: bool) -> None:
-        """Be told that the loudspeaker may be heard."""
-        self._hearing.mind_own_sound(on)
 
     def _noted(self, events: Sequence[Event]) -> Sequence[Event]:
         self.triggered += [event.at_seconds for event in events if isinstance(event, Triggered)]

@@ -54,7 +54,7 @@ def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
     hearing = components.open_recognition(settings)
     generator = components.open_generator(settings)
     speaker = components.open_speech_output(settings, out)
-    household = LoopOptions(manners=components.open_manners(settings))
+    household = LoopOptions(follow_up_seconds=settings.conversation.follow_up_seconds)
     service = MainLoop(source, hearing, generator, speaker, Console(sys.stdout), household)
     _obey_signals(service)
     _tell_what_was_missing(service.run(), wav, _either(settings.trigger.phrases))
@@ -86,7 +86,7 @@ def run_microphone(
             reload=renewal.reload,
             restarts=restarts,
             keepers=open_observers(settings),
-            manners=components.open_manners(settings),
+            follow_up_seconds=settings.conversation.follow_up_seconds,
         )
         parts_of_it = (made.source, made.hearing, made.generator, made.speaker)
         service = MainLoop(*parts_of_it, console, household)

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from audio.commands import Manners
 from audio.events import Event as HearingEvent
 from audio.events import Partial
 from audio.pcm import CHUNK_SECONDS, AudioChunk
@@ -47,7 +46,7 @@ class Conversation:
         hearing: Recognition,
         replier: Responder,
         chronicle: EventPublisher,
-        manners: Manners,
+        follow_up_seconds: float,
         *,
         live: bool,
     ) -> None:
@@ -56,7 +55,7 @@ class Conversation:
         self._hearing = hearing
         self._replier = replier
         self._chronicle = chronicle
-        self._manners = manners
+        self._follow_up_seconds = follow_up_seconds
         self._live = live
         self._recent: deque[AudioChunk] = deque(maxlen=round(RECENT_SECONDS / CHUNK_SECONDS))
         self._heard = (0.0, 0.0)  # audio time at the end of the newest chunk, and when it came
@@ -71,9 +70,9 @@ class Conversation:
         self._heard = chunk.end_seconds, time.monotonic()
         # Phrases without a trigger are listened to while they mean something.
         waits = self._heard[0] < self._follow_up_until and self.state.phase is Phase.LISTENING
-        self._hearing.mind_commands(self.state.replying or waits)
-        self._hearing.mind_own_sound(self._own_sounds())
-        return self._note(self._settled(self._hearing.feed(chunk)))
+        commands, playing = self.state.replying or waits, self._own_sounds()
+        events = self._hearing.feed(chunk, commands=commands, playing=playing)
+        return self._note(self._settled(events))
 
     def _own_sounds(self) -> bool:
         if self.state.replying and self._replier.sounds:
@@ -82,7 +81,7 @@ class Conversation:
 
     def _settled(self, events: Sequence[HearingEvent]) -> Sequence[HearingEvent]:
         """A microphone's user may have a reply broken off; a file has time to be sure."""
-        return events if self._live else self._patience.settle(events, self._heard[0])
+        return events if self._live else self._patience.filter(events, self._heard[0])
 
     def finish(self) -> Sequence[HearingEvent]:
         """The sound has ended; `hear` is to be given what a capture holds so far."""
@@ -99,8 +98,7 @@ class Conversation:
         self._chronicle.heard(event)
         at = self._when(getattr(event, "at_seconds", None)) or time.monotonic()
         self.state = replace(self.state, sounding=self._replier.heard_about(at))
-        if meant := self._manners.interpret(event):
-            self.advance(meant)
+        self.advance(event)
 
     def replied(self, event: ReplyEvent) -> None:
         """Go on with what the replier has done.
@@ -127,12 +125,13 @@ class Conversation:
         """Go on with new parts; a reply under way comes to its end with the old ones."""
         if change.hearing is not None:
             for chunk in self._recent:
-                change.hearing.feed(chunk)
+                change.hearing.feed(chunk, commands=False, playing=False)
             change.hearing.cancel()
             self._hearing = change.hearing
         if change.generator is not None or change.speak_anew is not None:
             self._replier.renew(change.generator, change.speak_anew)
-        self._manners = change.manners or self._manners
+        if change.follow_up_seconds is not None:
+            self._follow_up_seconds = change.follow_up_seconds
 
     def advance(self, event: HearingEvent | ReplyEvent | UserEvent) -> None:
         """Let an event have its effects."""
@@ -142,7 +141,7 @@ class Conversation:
             self._chronicle.moved(before, self.state.phase)
             if self.state.phase is Phase.LISTENING:
                 self._replier.discard()
-                self._follow_up_until = self._heard[0] + self._manners.follow_up_seconds
+                self._follow_up_until = self._heard[0] + self._follow_up_seconds
         for order in orders:
             self._obey(order)
 

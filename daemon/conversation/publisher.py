@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+from audio.events import Event as HearingEvent
 from audio.events import (
-    Command,
     NoSpeech,
     Partial,
     Paused,
@@ -17,8 +17,8 @@ from audio.events import (
     Seed,
     Triggered,
     TriggerSuspected,
+    VoiceCommand,
 )
-from audio.events import Event as HearingEvent
 from audio.pcm import AudioChunk
 from daemon.control.server import Subscriber
 from daemon.conversation.state_machine import Ended, Phase, Sentence
@@ -86,7 +86,7 @@ class EventPublisher:
             case Partial(text=text):
                 log.debug("%s", event)
                 self._publish("partial", text=text)
-            case Command(kind=kind, at_seconds=at):
+            case VoiceCommand(kind=kind, at_seconds=at):
                 log.info('"%s" heard at %.1f s', kind, at)
             case TriggerSuspected() | Paused():
                 log.debug("%s", event)

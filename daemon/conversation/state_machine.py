@@ -18,8 +18,8 @@ next one.
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from audio.events import Command, NoSpeech, Paused, Resumed, Seed, Triggered, TriggerSuspected, Wish
 from audio.events import Event as HearingEvent
+from audio.events import NoSpeech, Paused, Resumed, Seed, Triggered, TriggerSuspected, VoiceCommand
 from audio.phrases import says
 from config.languages import join_sentences
 from daemon.timings import TurnTimings
@@ -97,7 +97,7 @@ class Muted:
     """The microphone is closed: a capture under way will get no more words."""
 
 
-UserEvent = SeedTyped | StopRequested | Muted | Wish
+UserEvent = SeedTyped | StopRequested | Muted
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,7 @@ def step(state: State, event: HearingEvent | ReplyEvent | UserEvent) -> Next:
             return _idle(state), _clearing(state)
         case Muted():
             return _idle(state) if state.phase is Phase.CAPTURING else state, (CancelCapture(),)
-        case Wish(kind=kind) if state.phase is Phase.CAPTURING:
-            return _grant(state, kind)
-        case Sentence() | Ended() | StopRequested() | Wish():
+        case Sentence() | Ended() | StopRequested():
             return state, ()
         case _:
             return _heard(state, event)
@@ -186,9 +184,13 @@ def _heard(state: State, event: HearingEvent) -> Next:
             return replace(state, phase=Phase.CAPTURING), cancel
         case NoSpeech() if state.phase is Phase.CAPTURING:
             return _idle(state), (PlayCue("nothing"),)
-        case Command(kind="stop", phrase=phrase) if state.replying and not _is_own(state, phrase):
+        case VoiceCommand(kind=kind, after_trigger=True):
+            return _grant(state, kind) if state.phase is Phase.CAPTURING else (state, ())
+        case VoiceCommand(kind="stop", phrase=phrase) if state.replying and not _is_own(
+            state, phrase
+        ):
             return _idle(state), _clearing(state)
-        case Command(kind="go on" | "again" as kind, phrase=phrase) if (
+        case VoiceCommand(kind="go on" | "again" as kind, phrase=phrase) if (
             state.phase is Phase.LISTENING and not _is_own(state, phrase)
         ):
             return _grant(state, kind)

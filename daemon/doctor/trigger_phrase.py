@@ -14,7 +14,7 @@ import click
 from audio.evaluation import synthetic_speech, trigger_score
 from audio.evaluation.trigger_score import FalseAccepts, FalseRejects, Noise, Sound
 from audio.pcm import SAMPLE_RATE
-from audio.phrases import Phrase, parse_phrases, syllables, weakness
+from audio.phrases import Phrase, parse_phrases, phrase_weakness, syllables
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _prepare(settings: Settings, text: str) -> "tuple[AudioRecognition, Phrase]"
 def in_words(phrase: Phrase) -> str:
     """The verdict on the phrase as text."""
     count = sum(map(syllables, phrase.words))
-    doubt = weakness(phrase)
+    doubt = phrase_weakness(phrase)
     verdict = f"weak: {doubt}" if doubt else "no weakness in its words"
     return f'"{phrase.text}": {count} syllables, {verdict}'
 

@@ -68,7 +68,7 @@ class MainLoop:
         self._chronicle = EventPublisher(console, home.keepers)
         self._replier = Responder(generator, speaker, self._inbox.put)
         self._conversation = Conversation(
-            hearing, self._replier, self._chronicle, home.manners, live=source.live
+            hearing, self._replier, self._chronicle, home.follow_up_seconds, live=source.live
         )
         self._reloads = PendingReloads(home.reload, home.notifier.reloading, home.about)
         self._answers = RequestHandler(

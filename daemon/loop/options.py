@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from audio.commands import Manners
 from daemon.loop.pending_reloads import ReloadRequest
 from daemon.ports import Observer
 from daemon.systemd.notify import Notifier
@@ -24,7 +23,7 @@ class LoopOptions:
         reload: lets settings and weights be looked at again.
         restarts: how many times we have come back after a crash.
         keepers: keep something of what happens.
-        manners: how the conversation is steered by words.
+        follow_up_seconds: how long after a reply "go on" and "again" need no trigger.
     """
 
     patient: bool = False
@@ -36,4 +35,4 @@ class LoopOptions:
     reload: Callable[[], ReloadRequest] | None = None
     restarts: int = 0
     keepers: Sequence[Observer] = ()
-    manners: Manners = field(default_factory=Manners)
+    follow_up_seconds: float = 0.0

@@ -71,7 +71,7 @@ def renew(
         journal.set_level(new.settings.log.level)
     about, told = made.about(new.settings), _in_words(keys, kept)
     keepers = open_observers(new.settings) if touched(keys, KEEPER_KEYS) else None
-    anew = components.open_manners(new.settings)
+    anew = new.settings.conversation.follow_up_seconds
     change = ComponentUpdate(about, told, source, hearing, generator, speak_anew, keepers, anew)
     return made, change
 
@@ -126,7 +126,9 @@ def _renew_hearing(
         return components.open_recognition(settings)
     if touched(keys, HEARING_KEYS):
         phrases = components.commands(settings)
-        return old.hearing.renewed(settings.trigger, settings.seed, settings.language, phrases)
+        return old.hearing.with_settings(
+            settings.trigger, settings.seed, settings.language, phrases
+        )
     return None
 
 

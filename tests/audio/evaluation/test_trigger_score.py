@@ -16,7 +16,7 @@ from audio.evaluation.trigger_score import (
 )
 from audio.events import Event
 from audio.pcm import SAMPLE_RATE, AudioChunk
-from audio.phrases import Phrase, syllables, weakness
+from audio.phrases import Phrase, phrase_weakness, syllables
 from config.errors import InputError
 from tests.audio.conftest import RECORDINGS
 from tests.audio.test_recognition import make, quiet, samples
@@ -28,8 +28,8 @@ def phrase(text: str) -> Phrase:
 
 def test_good_phrases_are_not_doubted() -> None:
     for text in ("hey computer", "tell me a story", "captain nemo listen", "hello terminator"):
-        assert weakness(phrase(text)) is None
-    assert weakness(Phrase("你好电脑", ("你好", "电脑"))) is None
+        assert phrase_weakness(phrase(text)) is None
+    assert phrase_weakness(Phrase("你好电脑", ("你好", "电脑"))) is None
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_good_phrases_are_not_doubted() -> None:
     ],
 )
 def test_weak_phrases_are_told_why(text: str, why: str) -> None:
-    assert why in (weakness(phrase(text)) or "")
+    assert why in (phrase_weakness(phrase(text)) or "")
 
 
 def test_syllables_of_words_with_silent_letters() -> None:
