@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from audio.manners import Manners, manners
 from config.errors import AudioDeviceError
 from config.settings import Settings
 from daemon.control.status import ComponentStatus
@@ -163,11 +162,6 @@ def commands(settings: Settings) -> Mapping[str, list[str]]:
         "again": settings.commands.again,
         "never mind": settings.commands.never_mind,
     }
-
-
-def open_manners(settings: Settings) -> Manners:
-    """What words steer the conversation."""
-    return manners(commands(settings), settings.conversation.follow_up_seconds)
 
 
 def open_cues(settings: Settings) -> "Mapping[str, Samples]":

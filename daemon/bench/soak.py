@@ -179,9 +179,9 @@ class RecordingRecognition:
         self._hearing = hearing
         self.triggered: list[float] = []
 
-    def feed(self, chunk: AudioChunk) -> Sequence[Event]:
-        """Process one more chunk."""
-        return self._noted(self._hearing.feed(chunk))
+    def feed(self, chunk: AudioChunk, *, commands: bool, playing: bool) -> Sequence[Event]:
+        """Hear one more chunk."""
+        return self._noted(self._hearing.feed(chunk, commands=commands, playing=playing))
 
     def finish(self) -> Sequence[Event]:
         """End the audio."""
@@ -190,14 +190,6 @@ class RecordingRecognition:
     def cancel(self) -> None:
         """Cancel a capture."""
         self._hearing.cancel()
-
-    def mind_commands(self, on: bool) -> None:
-        """Listen to the phrases that need no trigger."""
-        self._hearing.mind_commands(on)
-
-    def mind_own_sound(self, on: bool) -> None:
-        """Be told that the loudspeaker may be heard."""
-        self._hearing.mind_own_sound(on)
 
     def _noted(self, events: Sequence[Event]) -> Sequence[Event]:
         self.triggered += [event.at_seconds for event in events if isinstance(event, Triggered)]

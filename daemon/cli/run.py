@@ -70,7 +70,7 @@ def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
     recognition = components.open_recognition(settings)
     generator, _ = load_weights(settings)
     speech = components.open_speech_output(settings, out)
-    options = LoopOptions(manners=components.open_manners(settings))
+    options = LoopOptions(follow_up_seconds=settings.conversation.follow_up_seconds)
     loop = MainLoop(source, recognition, generator, speech, Console(sys.stdout), options)
     install_signal_handlers(loop)
     _explain_no_reply(loop.run(), wav, _either(settings.trigger.phrases))
@@ -102,7 +102,7 @@ def run_microphone(
             begin_reload=reloader.begin_reload,
             restarts=restarts,
             observers=components.open_observers(settings),
-            manners=components.open_manners(settings),
+            follow_up_seconds=settings.conversation.follow_up_seconds,
         )
         loop = MainLoop(
             built.source, built.recognition, built.generator, built.speech, console, options
