@@ -34,6 +34,9 @@ ONLY_FOR_COMMANDS = {
 }
 HEAVY = {"torch", "vosk", "pyttsx3", "sounddevice", "soundfile", "soxr", "numpy", "pydantic"}
 
+MAX_ROOMS = 17  # files and folders at first sight in a package
+MAX_FILES = 12  # in a folder
+
 Graph = Mapping[str, set[str]]
 
 
@@ -137,6 +140,17 @@ def test_a_circle_would_be_found() -> None:
     floors(graph)
     with pytest.raises(CycleError):
         floors(rooms(graph, "p"))
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_can_be_taken_in_at_a_glance(package: str) -> None:
+    assert len(rooms(GRAPH, package)) <= MAX_ROOMS
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_no_folder_has_more_than_a_dozen_files(folder: str) -> None:
+    files = [file for file in (ROOT / folder.replace(".", "/")).glob("*.py") if file.stat().st_size]
+    assert len(files) <= MAX_FILES
 
 
 @pytest.mark.parametrize("folder", FORBIDDEN)
