@@ -442,6 +442,16 @@ def test_a_rejected_reload_on_the_cpu_changes_nothing_and_can_be_repeated(
     ]
 
 
+def test_a_reload_on_the_cpu_takes_new_weights_only_once(
+    reloading: Reloading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.reload.reloader.CHECK_SECONDS", 60.0)
+    reloading.reload()  # the thread reads CHECK_SECONDS again after it
+    reloading.file.write_text("new weights")
+    reloading.reload(on_cpu=True)
+    assert reloading.rebuild.calls == [([], False, None), ([], True, "cpu")]
+
+
 def test_rejected_weights_are_not_tried_again(reloading: Reloading) -> None:
     reloading.rebuild.error = WeightsError("They are damaged.")
     reloading.write_weights()
