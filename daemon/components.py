@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from audio.manners import Manners, manners
 from config.errors import AudioDeviceError
 from config.settings import Settings
 from daemon.control.status import ComponentStatus
@@ -23,7 +22,8 @@ from model.checkpoints.store import WeightsInfo
 from model.inference.loading import load_weights
 
 if TYPE_CHECKING:  # each is imported where it is used; all together take seconds
-    from audio.output.speech_output import Samples, SpeechOutput
+    from audio.output.speech_output import SpeechOutput
+    from audio.pcm import Samples
     from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
     from model.inference.generator import TextGenerator
@@ -164,11 +164,6 @@ def commands(settings: Settings) -> Mapping[str, list[str]]:
     }
 
 
-def open_manners(settings: Settings) -> Manners:
-    """What words steer the conversation."""
-    return manners(commands(settings), settings.conversation.follow_up_seconds)
-
-
 def open_cues(settings: Settings) -> "Mapping[str, Samples]":
     """The cues, by name.
 
@@ -178,16 +173,6 @@ def open_cues(settings: Settings) -> "Mapping[str, Samples]":
     from audio.output.cues import NAMES, load_cues
 
     return load_cues({name: getattr(settings.cues, name) for name in NAMES}, settings.cues.volume)
-
-
-def open_generator(settings: Settings) -> "TextGenerator":
-    """Load the Transformer (2 s, most of it torch).
-
-    Raises:
-        WeightsError: its weights are missing or damaged.
-        ConfigError: there is no such device.
-    """
-    return load_weights(settings)[0]
 
 
 def open_speech_output(
@@ -211,8 +196,9 @@ def open_speech_output(
         ConfigError: there is no such voice.
         SpeechError: the engine does not start.
     """
-    from audio.output.loudspeaker import Loudspeaker, WavFilePlayer
+    from audio.output.loudspeaker import Loudspeaker
     from audio.output.speech_output import SpeechOutput
+    from audio.output.wav_file import WavFilePlayer
 
     engine = engine or open_engine(settings)  # first, so that a wrong voice empties no file
     sink = WavFilePlayer(out) if out else Loudspeaker(settings.audio.output)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from audio.events import Event
-from audio.manners import Manners
 from audio.pcm import AudioChunk
 from daemon.control.status import ComponentStatus
 
@@ -45,20 +44,20 @@ class AudioSource(Protocol):
 class Recognition(Protocol):
     """Sound to events: trigger phrases, seeds, commands."""
 
-    def feed(self, chunk: AudioChunk) -> Sequence[Event]:
-        """Recognise speech in one more chunk."""
+    def feed(self, chunk: AudioChunk, *, commands: bool, playing: bool) -> Sequence[Event]:
+        """Recognise speech in one more chunk.
+
+        Args:
+            chunk: the next chunk of the source.
+            commands: report commands that are said without a trigger phrase.
+            playing: the loudspeaker may be in the chunk.
+        """
 
     def finish(self) -> Sequence[Event]:
         """The sound has ended: report the words of an active capture."""
 
     def cancel(self) -> None:
         """Discard an active capture and await the trigger phrase again."""
-
-    def mind_commands(self, on: bool) -> None:
-        """Report a Command when a phrase that needs no trigger is said, or no longer."""
-
-    def mind_own_sound(self, on: bool) -> None:
-        """Be told whether the loudspeaker may be in what is fed from now on."""
 
 
 class Generator(Protocol):
@@ -78,17 +77,17 @@ class SpeechOutput(Protocol):
 
     @property
     def sounding(self) -> int:
-        """Number of the newest `say`'s sentence that is playing, 0 before the first; any thread."""
+        """Number of the newest reply's sentence that is playing, 0 before the first; any thread."""
 
     def words_between(self, begin: float, end: float) -> str:
-        """The words of the newest `say` that may have played between two monotonic times."""
+        """The words of the newest reply that may have played between two monotonic times."""
 
     @property
     def restarts(self) -> int:
         """How many times the speech engine was restarted after a failure."""
 
     def check(self) -> None:
-        """Check that the speech engine answers, and restart it if not; never during a `say`.
+        """Check that the speech engine answers, and restart it if not; never during `speak`.
 
         Raises:
             ConfigError, SpeechError: it cannot be restarted.
@@ -96,17 +95,17 @@ class SpeechOutput(Protocol):
 
     @property
     def started_at(self) -> float | None:
-        """The monotonic time (seconds) at which the newest `say` began to play; None before."""
+        """The monotonic time (seconds) at which the newest reply began to play; None before."""
 
-    def say(
+    def speak(
         self,
         sentences: Iterable[str],
         cancelled: Cancelled,
-        await_leave: Callable[[], None] = lambda: None,
+        wait_until_confirmed: Callable[[], None] = lambda: None,
     ) -> None:
         """Speak the sentences without gaps as they come; return when the last has been played.
 
-        `await_leave` is called when the first sound is ready; nothing plays until it
+        `wait_until_confirmed` is called when the first sound is ready; nothing plays until it
         returns.
 
         Raises:
@@ -122,8 +121,8 @@ class SpeechOutput(Protocol):
             False if the loudspeaker must be opened again first: see `check`.
         """
 
-    def hold(self, seconds: float) -> None:
-        """Pause playback for so long, then go on, unless cancelled meanwhile; any thread."""
+    def pause(self, seconds: float) -> None:
+        """Pause playback for so many seconds, then resume unless cancelled; any thread."""
 
     def close(self) -> None:
         """Stop playback at once and free the device and the child process."""
@@ -155,10 +154,10 @@ class ComponentUpdate:
         source: the audio source.
         recognition: the recognition.
         generator: the generator.
-        reconfigure_speech: gives the speech output its new parts; to be called between two `say`,
-            in the thread that calls `say`.
+        reconfigure_speech: gives the speech output its new parts; to be called between two
+            replies, in the thread that calls `speak`.
         observers: the observers.
-        manners: how the conversation is steered by words.
+        follow_up_seconds: how long after a reply "go on" and "again" need no trigger phrase.
         done: done when the new components are in use.
     """
 
@@ -169,7 +168,7 @@ class ComponentUpdate:
     generator: Generator | None = None
     reconfigure_speech: Callable[[], None] | None = None
     observers: Sequence[Observer] | None = None
-    manners: Manners | None = None
+    follow_up_seconds: float | None = None
     done: Future[None] = field(default_factory=Future)
 
 

@@ -148,7 +148,7 @@ class Rebuild:
             observers=(
                 components.open_observers(settings) if self._differs(observer_settings) else None
             ),
-            manners=components.open_manners(settings),
+            follow_up_seconds=settings.conversation.follow_up_seconds,
         )
         return built, update
 
@@ -166,7 +166,7 @@ class Rebuild:
             return components.open_recognition(settings)
         if self._differs(recognition_settings):
             phrases = components.commands(settings)
-            return self._old.recognition.renewed(
+            return self._old.recognition.with_settings(
                 settings.trigger, settings.seed, settings.language, phrases
             )
         return None
@@ -199,7 +199,7 @@ class Rebuild:
         pause, cues = settings.voice.pause_seconds, components.open_cues(settings)
         # The engine is a child process: nothing may fail after it has been started.
         engine = components.open_engine(settings) if self._differs(engine_settings) else None
-        return lambda: speech.renew(engine, sink, pause, cues)
+        return lambda: speech.reconfigure(engine, sink, pause, cues)
 
     @contextlib.contextmanager
     def _naming_the_setting(self, made_from: MadeFrom) -> Iterator[None]:

@@ -58,16 +58,8 @@ class Recognition:
     script: dict[int, list[Event]]
     fed: int = 0
     cancelled: int = 0
-    minding: bool = False
-    sounding: bool = False
 
-    def mind_commands(self, on: bool) -> None:
-        self.minding = on
-
-    def mind_own_sound(self, on: bool) -> None:
-        self.sounding = on
-
-    def feed(self, chunk: AudioChunk) -> Sequence[Event]:
+    def feed(self, chunk: AudioChunk, *, commands: bool, playing: bool) -> Sequence[Event]:
         self.fed += 1
         return self.script.get(self.fed, [])
 
@@ -124,19 +116,19 @@ class SpeechOutput:
         self.cues.append(name)
         return True
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         self.held.append(seconds)
 
-    def say(
+    def speak(
         self,
         sentences: Iterable[str],
         cancelled: Callable[[], bool],
-        await_leave: Callable[[], None] = lambda: None,
+        wait_until_confirmed: Callable[[], None] = lambda: None,
     ) -> None:
         self.sounding, self.said, self.started_at = 0, "", None
         for sentence in sentences:
             if self.started_at is None:
-                await_leave()
+                wait_until_confirmed()
                 if cancelled():
                     return
                 self.started_at = time.monotonic()

@@ -44,7 +44,7 @@ def main(state: str) -> None:
     options = LoopOptions(wait_for_microphone=True, muted=state == "muted")
     with single_instance_lock(socket_path()):
         service = MainLoop(source, hearing, generator, speaker, options=options)
-        run._obey_signals(service)
+        run.install_signal_handlers(service)
         with closing(ControlServer(socket_path(), service.inbox.ask)):
             service.run()
 

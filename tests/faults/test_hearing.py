@@ -59,7 +59,7 @@ def test_damaged_while_it_runs_it_goes_on_until_the_next_start(fetched: Path) ->
         path = fetched / file.path
         path.write_bytes(os.urandom(100))  # as a fetch that replaces it in place
     assert heard(hearing) == [FOX]
-    assert heard(hearing.renewed(settings.trigger, settings.seed, "en")) == [FOX]
+    assert heard(hearing.with_settings(settings.trigger, settings.seed, "en")) == [FOX]
     shutil.rmtree(fetched)
     assert heard(hearing) == [FOX]
     with pytest.raises(HearingModelError, match="afterword models fetch en"):

@@ -409,7 +409,7 @@ def test_commands_print_text_and_json(daemon: MainLoop) -> None:
 
 def test_control_commands_import_no_heavy_module() -> None:
     heavy = {"pydantic", "numpy", "yaml", "daemon.loop.main_loop", "daemon.cli.run", "logging"}
-    modules = "daemon.cli.main, daemon.control.client, daemon.control.status"
+    modules = "daemon.cli.main, daemon.cli.control, daemon.control.client, daemon.control.status"
     program = f"import sys, {modules}\nprint({heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "set()"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from audio.events import Event as RecognitionEvent
 from audio.events import (
-    Command,
     NoSpeech,
     Partial,
     Paused,
@@ -16,8 +16,8 @@ from audio.events import (
     Seed,
     Triggered,
     TriggerSuspected,
+    VoiceCommand,
 )
-from audio.events import Event as RecognitionEvent
 from audio.pcm import AudioChunk
 from config.errors import SpeechError
 from daemon.control.protocol import event_line
@@ -118,7 +118,7 @@ def reply(
         (Seed("a fox", 2.0), []),  # it is published when its reply begins
         (Resumed(), [{"event": "resumed"}]),
         (NoSpeech("noise"), [{"event": "nothing", "reason": "noise"}]),
-        (Command("stop", "stop", 3.0), []),
+        (VoiceCommand("stop", "stop", False, 3.0), []),
     ],
 )
 def test_events_of_the_recognition(
@@ -384,7 +384,7 @@ def test_digital_silence_is_warned_of_once_until_the_microphone_was_closed(
             "no speech after the trigger (noise)",
         ),
         (
-            lambda p: p.on_recognised(Command("go on", "secret", 2.0)),
+            lambda p: p.on_recognised(VoiceCommand("go on", "secret", False, 2.0)),
             logging.INFO,
             '"go on" heard at 2.0 s',
         ),

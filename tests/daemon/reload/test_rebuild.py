@@ -106,11 +106,11 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Built:
 def old(built: Built) -> Components:
     """The components in use; they can be given new settings."""
     recognition = Mock(folder="vosk")
-    recognition.renewed = built.fake("new grammars", Mock(folder="vosk"))
+    recognition.with_settings = built.fake("new grammars", Mock(folder="vosk"))
     generator = Mock(device="cuda")
     generator.with_options = built.fake("new options", Mock(device="cuda"))
     speech = Mock()
-    speech.renew = built.fake("new speech")
+    speech.reconfigure = built.fake("new speech")
     return Components(Source(1, live=True), recognition, generator, speech, OLD_WEIGHTS)
 
 
@@ -177,7 +177,8 @@ def test_a_component_is_rebuilt_only_if_its_settings_differ(
     }
     changed = {results[call] for call in calls if call in results}
     assert {name for name, part in given.items() if part is not None} == changed
-    assert update.manners is not None
+    settings = load(flags=[flag], environment={}).settings
+    assert update.follow_up_seconds == settings.conversation.follow_up_seconds
     assert update.summary.startswith(f"Changed: {flag.partition('=')[0]}.")
 
 

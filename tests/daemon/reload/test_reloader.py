@@ -29,8 +29,8 @@ from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
 from daemon.loop.pending_reloads import ReloadRequest
 from daemon.ports import ComponentUpdate, UpdateRejected
-from daemon.reload.reloader import Reloader, stamp_of
-from model.checkpoints.store import WeightsInfo
+from daemon.reload.reloader import Reloader
+from model.checkpoints.store import WeightsInfo, stamp_of
 from tests.daemon.control.test_control import microphone, serving, wait_until
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 
@@ -224,7 +224,7 @@ def test_two_reloads_at_once_are_made_one_after_the_other() -> None:
         assert isinstance(update, ComponentUpdate)
         update.done.set_result(None)
 
-    with contextlib.closing(Reloader(read, loaded, components, stamp_of(loaded))) as reloader:
+    with contextlib.closing(Reloader(read, loaded, components, stamp_of("en", None))) as reloader:
         reloader.start(take)
         both = [reloader.begin_reload(), reloader.begin_reload()]
         unchanged: dict[str, list[str]] = {"changed": []}
@@ -301,11 +301,16 @@ def test_a_reload_logs_renamed_keys_and_applies_them(caplog: pytest.LogCaptureFi
         update.done.set_result(None)
 
     with contextlib.closing(
-        Reloader(lambda: new, loaded, components, stamp_of(loaded))
+        Reloader(
+            lambda: new,
+            loaded,
+            components,
+            stamp_of(loaded.settings.language, loaded.settings.model.weights),
+        )
     ) as reloader:
         reloader.start(take)
         assert reloader.begin_reload().done.result(20)["changed"] == ["commands.again"]
-    (*_, phrases) = recognition.renewed.call_args.args
+    (*_, phrases) = recognition.with_settings.call_args.args
     assert phrases["again"] == ["once more"]
     notice = "conversation.again_phrases is deprecated; rename it to commands.again."
     assert [r.getMessage() for r in caplog.records if "deprecated" in r.getMessage()] == [
@@ -376,7 +381,7 @@ def reloading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reloa
         if isinstance(message, ComponentUpdate):
             message.done.set_result(None)
 
-    reloader = Reloader(lambda: one.settings, loaded, components, stamp_of(loaded))
+    reloader = Reloader(lambda: one.settings, loaded, components, stamp_of("en", str(file)))
     one = Reloading(file, reloader, rebuild, loaded, sent)
     with contextlib.closing(reloader):
         reloader.start(send)
