@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from audio.events import Seed, Triggered
+from audio.events import Event, Seed, Triggered
+from audio.pcm import AudioChunk
 from config.errors import SpeechError
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
@@ -101,7 +102,7 @@ def test_the_watchdog_is_fed_only_while_the_loop_ticks(systemd: Systemd) -> None
     freed = threading.Event()
 
     class Stuck(Recognition):
-        def feed(self, chunk: object) -> list[object]:  # type: ignore[override]
+        def feed(self, chunk: AudioChunk, *, commands: bool, playing: bool) -> list[Event]:
             if stuck.is_set():
                 freed.wait(10)
             return []
