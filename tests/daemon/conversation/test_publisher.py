@@ -81,7 +81,7 @@ def subscribed(publisher: EventPublisher, *, wants_levels: bool = False) -> Subs
 
 def received(subscriber: Subscriber) -> list[Event]:
     """All events that wait, without their times, which must be now."""
-    events = []
+    events: list[Event] = []
     while (event := subscriber.next(0)) is not None:
         assert event_line(event).endswith(b"}\n")  # JSON can carry it
         content: dict[str, Any] = dict(event)

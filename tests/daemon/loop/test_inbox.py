@@ -10,7 +10,7 @@ from config.errors import ControlError, NotRunningError, RefusedError
 from daemon.control.protocol import Request
 from daemon.control.subscriber import Subscriber
 from daemon.conversation.state_machine import Ended, Sentence
-from daemon.loop.inbox import Inbox, PendingRequest
+from daemon.loop.inbox import Inbox, Message, PendingRequest
 from daemon.loop.pending_reloads import ReloadRequest
 from daemon.ports import ComponentUpdate, UpdateRejected
 
@@ -65,7 +65,7 @@ def wait_for(outcome: list[object]) -> object:
 
 
 def test_messages_keep_their_order(inbox: Inbox) -> None:
-    messages = [
+    messages: list[Message] = [
         Sentence(1, "One."),
         UpdateRejected("no."),
         Sentence(1, "Two."),

@@ -8,9 +8,8 @@ from audio.events import Event, NoSpeech, Resumed, Seed, Triggered, VoiceCommand
 from config.errors import DeviceError, GenerationError
 from daemon.loop.main_loop import MainLoop, Summary
 from daemon.loop.options import LoopOptions
-from daemon.loop.pending_reloads import ReloadRequest
 from daemon.observers.console import Console
-from tests.daemon.fakes import Generator, Recognition, Screen, Source, SpeechOutput
+from tests.daemon.fakes import Generator, Recognition, Reloads, Screen, Source, SpeechOutput
 
 TRIGGER = Triggered("hey computer", 0.1)
 
@@ -130,17 +129,6 @@ def test_digital_silence_is_logged_once_and_a_quiet_room_never(
         source = Source(200, live=True, pcm=pcm)  # 16 s
         MainLoop(source, Recognition({}), Generator(), SpeechOutput()).run()
         assert caplog.text.count("digital silence") == times
-
-
-class Reloads:
-    """A BeginReload that remembers its reloads."""
-
-    def __init__(self) -> None:
-        self.begun: list[ReloadRequest] = []
-
-    def __call__(self, *, on_cpu: bool = False) -> ReloadRequest:
-        self.begun.append(ReloadRequest(on_cpu))
-        return self.begun[-1]
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,9 @@ from config.errors import NotRunningError, RefusedError
 from daemon.control.status import ComponentStatus
 from daemon.loop.pending_reloads import PendingReloads, ReloadRequest
 from daemon.ports import ComponentUpdate
+from tests.daemon.fakes import Reloads
 
 OLD: ComponentStatus = {"voice": "old"}
-
-
-class Reloads:
-    """A BeginReload that remembers its reloads."""
-
-    def __init__(self) -> None:
-        self.begun: list[ReloadRequest] = []
-
-    def __call__(self, *, on_cpu: bool = False) -> ReloadRequest:
-        self.begun.append(ReloadRequest(on_cpu))
-        return self.begun[-1]
 
 
 @pytest.fixture

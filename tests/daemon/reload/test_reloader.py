@@ -27,12 +27,11 @@ from daemon.components import Components
 from daemon.control import client
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
-from daemon.loop.pending_reloads import ReloadRequest
 from daemon.ports import ComponentUpdate, UpdateRejected
 from daemon.reload.reloader import Reloader
 from model.checkpoints.store import WeightsInfo, stamp_of
 from tests.daemon.control.test_control import microphone, serving, wait_until
-from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
+from tests.daemon.fakes import Generator, Recognition, Reloads, Source, SpeechOutput
 
 TRIGGER = Triggered("hey computer", 0.1)
 
@@ -160,17 +159,6 @@ def test_events_go_to_the_observers_of_the_newest_settings() -> None:
         apply(loop, ComponentUpdate({}, "Changed: history.enabled.", observers=[]))
         client.ask("say", seed="a hen")
     assert (new.seeds, new.closed) == (["a crow"], True)
-
-
-class Reloads:
-    """A BeginReload; the test says how each reload ends."""
-
-    def __init__(self) -> None:
-        self.begun: list[ReloadRequest] = []
-
-    def __call__(self, *, on_cpu: bool = False) -> ReloadRequest:
-        self.begun.append(ReloadRequest(on_cpu))
-        return self.begun[-1]
 
 
 def in_background(answers: list[object], *, wait: bool = True) -> threading.Thread:
