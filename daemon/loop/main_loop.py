@@ -255,6 +255,6 @@ class MainLoop:
         """The device of the model has failed: the next replies are computed on the CPU."""
         if self._options.begin_reload is not None:
             log.warning(
-                "The model is being loaded on the CPU; it stays there until the next start."
+                "The model is being loaded on the CPU until model.device changes."
             )
             self._reloads.begin(on_cpu=True)

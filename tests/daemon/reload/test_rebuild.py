@@ -24,7 +24,8 @@ from daemon import components
 from daemon.components import Components
 from daemon.ports import ComponentUpdate
 from daemon.reload import rebuild
-from daemon.reload.rebuild import ALL_COMPONENTS, Rebuild
+from daemon.reload.rebuild import Rebuild
+from daemon.reload.settings import ALL_COMPONENTS
 from daemon.systemd import journal
 from model.checkpoints.store import WeightsInfo
 from model.inference import loading
@@ -317,6 +318,8 @@ def test_the_engine_is_started_last(old: Components, built: Built, everything: L
         ("open_cues", ConfigError("cues.error: no."), 6, "cues.error: no."),
         ("open_engine", ConfigError("voice.name: no."), 4, "voice.name: no."),
         ("open_engine", SpeechError("No voice.volume."), 4, "No voice.volume."),
+        ("open_engine", SpeechError("It is dead."), 4, "voice.name: It is dead."),
+        ("open_cues", ConfigError("It is empty."), 6, "cues.error: It is empty."),
     ],
 )
 def test_an_error_names_the_setting_that_caused_it_and_changes_nothing(
