@@ -34,7 +34,7 @@ STATES = [
 @contextlib.contextmanager
 def made_daemon(state: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A daemon in a process of its own, in this state."""
-    command = [sys.executable, "-m", "tests.faults.made_daemon", state]
+    command = [sys.executable, "-m", "tests.faults.daemon_in_state", state]
     settings = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     process = subprocess.Popen(command, env=settings, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
