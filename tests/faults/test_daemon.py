@@ -62,7 +62,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_sigterm_in_every_state(state: str) -> None:
+def test_sigterm_ends_it_in_every_state(state: str) -> None:
     with made_daemon(state) as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
@@ -71,7 +71,7 @@ def test_sigterm_in_every_state(state: str) -> None:
     assert not protocol.socket_path().exists()
 
 
-def test_sigterm_while_loading() -> None:
+def test_sigterm_while_loading_ends_it_silently() -> None:
     command = [sys.executable, "-m", "daemon", "say", "a fox", "--no-speech"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -83,7 +83,7 @@ def test_sigterm_while_loading() -> None:
     assert (process.returncode, error) == (128 + signal.SIGTERM, "")
 
 
-def test_a_client_that_never_reads_costs_the_others_nothing() -> None:
+def test_a_client_that_never_reads_does_not_delay_the_others() -> None:
     with made_daemon("listening") as process, contextlib.ExitStack() as stack:
         for command in ("status", "follow", "watch"):
             deaf = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -179,7 +179,7 @@ def test_an_endless_reply_can_be_hushed_and_interrupted() -> None:
     assert generator.seeds == ["a fox", "the crow"]
 
 
-def test_an_empty_reply_is_told_and_the_next_is_served(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_empty_reply_is_logged_and_the_next_is_served(caplog: pytest.LogCaptureFixture) -> None:
     generator, speaker = Generator([]), SpeechOutput()
     service = MainLoop(Source(60), Recognition({3: EXCHANGE, 9: EXCHANGE}), generator, speaker)
     assert service.run().replies == 2

@@ -134,7 +134,7 @@ def test_the_history_stops_whole_and_goes_on_when_there_is_room(
     assert len(list(read(small_disk / "history.jsonl"))) == kept + 1
 
 
-def test_a_full_disk_under_the_control_socket(
+def test_a_full_disk_under_the_control_socket_is_an_error(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a traceback nor a daemon that cannot be reached: it says so and ends."""
@@ -176,7 +176,7 @@ def as_user() -> tuple[str, ...]:
     return AS_USER
 
 
-def test_a_settings_file_that_may_not_be_read(as_user: tuple[str, ...]) -> None:
+def test_a_settings_file_without_read_permission_is_refused(as_user: tuple[str, ...]) -> None:
     config_file().parent.mkdir(parents=True)
     config_file().write_text("language: zh\n")
     config_file().chmod(0)
@@ -185,7 +185,9 @@ def test_a_settings_file_that_may_not_be_read(as_user: tuple[str, ...]) -> None:
     assert done.err.strip() == (f"afterword: {config_file()}: cannot be read (Permission denied).")
 
 
-def test_weights_that_may_not_be_read(as_user: tuple[str, ...], tmp_path: Path) -> None:
+def test_weights_without_read_permission_are_refused(
+    as_user: tuple[str, ...], tmp_path: Path
+) -> None:
     path = tmp_path / "en.safetensors"
     save_weights(path, small_weights())
     path.chmod(0)
@@ -195,7 +197,7 @@ def test_weights_that_may_not_be_read(as_user: tuple[str, ...], tmp_path: Path) 
 
 
 @pytest.mark.parametrize("mode", [0o500, 0o000])
-def test_folders_that_may_not_be_written(
+def test_folders_without_write_permission_are_named(
     mode: int, as_user: tuple[str, ...], tmp_path: Path
 ) -> None:
     folder = tmp_path / "mine"
@@ -212,7 +214,9 @@ def test_folders_that_may_not_be_written(
     assert folder.stat().st_mode & 0o777 == mode
 
 
-def test_a_recording_that_may_not_be_read(as_user: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_recording_without_read_permission_is_refused(
+    as_user: tuple[str, ...], tmp_path: Path
+) -> None:
     path = tmp_path / "seed.wav"
     path.write_bytes(b"RIFF")
     path.chmod(0)
@@ -235,7 +239,9 @@ for action in (lambda: mute.remember(True), lambda: lock(socket_path()).__enter_
 """
 
 
-def test_state_and_runtime_folders_that_may_not_be_written(as_user: tuple[str, ...]) -> None:
+def test_state_and_runtime_folders_without_write_permission_are_named(
+    as_user: tuple[str, ...],
+) -> None:
     for folder in (state_folder().parent, runtime_folder().parent):
         folder.chmod(0o500)
     command = [*as_user, sys.executable, "-c", PROGRAM]

@@ -228,7 +228,7 @@ def test_bad_numbers_and_short_memory_end_the_reply_in_one_sentence(
         list(generator.continue_text("a fox", lambda: False))
 
 
-def test_a_fault_of_ours_is_not_taken_for_short_memory() -> None:
+def test_a_bug_is_not_reported_as_short_memory() -> None:
     vocabulary = Vocabulary([])
     engine = Broken(RuntimeError("shapes do not fit"), vocabulary.size)
     generator = TextGenerator(engine, vocabulary, GREEDY)  # type: ignore[arg-type]
@@ -237,7 +237,7 @@ def test_a_fault_of_ours_is_not_taken_for_short_memory() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="needs prlimit")
-def test_too_little_memory_to_load_the_model_is_told() -> None:
+def test_too_little_memory_to_load_the_model_causes_no_traceback() -> None:
     limits = ("prlimit", f"--as={1300 * 2**20}")
     done = afterword("say", "a fox", "--no-speech", before=limits)
     assert "Traceback" not in done.err

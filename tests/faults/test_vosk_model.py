@@ -52,7 +52,7 @@ def test_one_flipped_bit_in_any_file_is_found_at_the_start(fetched: Path) -> Non
             content.write(bytes([byte]))
 
 
-def test_damaged_while_it_runs_it_goes_on_until_the_next_start(fetched: Path) -> None:
+def test_a_model_damaged_while_in_use_works_until_the_next_start(fetched: Path) -> None:
     settings = load(None, ()).settings
     hearing = open_recognition(fetched, settings.trigger, settings.seed, "en")
     for file in vosk_models.catalogue()["en"].files:

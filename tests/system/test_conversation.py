@@ -59,7 +59,7 @@ def test_a_reply_is_interrupted_goes_on_is_stopped_and_never_wakes_itself(
     assert "you go on" not in daemon.log, daemon.log  # its own voice does not
 
 
-def test_who_goes_on_after_a_pause_is_answered_as_a_whole(
+def test_a_resumed_seed_is_answered_as_a_whole(
     sound_server: SoundServer, vosk_en: Path, tmp_path: Path
 ) -> None:
     sound, rate = soundfile.read(RECORDINGS / "pause.wav", dtype="int16")

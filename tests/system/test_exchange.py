@@ -57,7 +57,9 @@ def test_two_exchanges_in_one_file_are_both_answered(tmp_path: Path, vosk_en: Pa
     ("recording", "seed"),
     [("stereo-44100.wav", FOX), ("clipped.wav", FOX), ("pause.wav", None)],
 )
-def test_other_recordings(recording: str, seed: str | None, tmp_path: Path, vosk_en: Path) -> None:
+def test_stereo_clipped_and_hesitant_recordings_are_answered(
+    recording: str, seed: str | None, tmp_path: Path, vosk_en: Path
+) -> None:
     done = exchange(recording, tmp_path / "reply.wav", vosk_en, "--set", "model.max_sentences=1")
     assert done.code == 0, done.err
     assert done.seeds == [seed or "the old man went down to the river"]
@@ -73,7 +75,7 @@ def test_other_recordings(recording: str, seed: str | None, tmp_path: Path, vosk
         ("trigger-then-silence.wav", "but no words after it"),
     ],
 )
-def test_without_a_seed_it_says_so_and_is_content(
+def test_a_recording_without_a_seed_is_no_error(
     recording: str, sentence: str, tmp_path: Path, vosk_en: Path
 ) -> None:
     done = exchange(recording, tmp_path / "reply.wav", vosk_en)
@@ -106,7 +108,7 @@ def test_say_speaks_what_it_prints(tmp_path: Path, vosk_en: Path) -> None:
     assert share_missing(done.out, heard(out, vosk_en)) < LOST
 
 
-def test_a_microphone_and_a_loudspeaker(
+def test_a_seed_from_the_microphone_is_answered_on_the_loudspeaker(
     sound_server: SoundServer, tmp_path: Path, vosk_en: Path
 ) -> None:
     """The recording is played into a virtual microphone, the reply caught from the speaker."""

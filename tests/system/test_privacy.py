@@ -77,7 +77,7 @@ def written_files(trace: str) -> dict[str, str]:
     return {path: data for path, data in found.items() if not path.startswith("/dev/")}
 
 
-def test_a_whole_life_opens_no_socket_but_local_ones_and_writes_no_word(life: str) -> None:
+def test_a_daemon_opens_only_local_sockets_and_writes_no_word(life: str) -> None:
     families = set(re.findall(r" socket\((AF_\w+)", life))
     assert families == {"AF_UNIX"}
     assert not re.search(r" socketpair\((?!AF_UNIX)", life)

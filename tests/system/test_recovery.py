@@ -92,7 +92,7 @@ def exchange(server: SoundServer, daemon: Running) -> None:
             time.sleep(0.1)
 
 
-def test_it_listens_again_after_whatever_happens(
+def test_it_listens_again_after_every_outage(
     request: pytest.FixtureRequest, server: SoundServer, daemon: Running
 ) -> None:
     exchange(server, daemon)
@@ -120,7 +120,7 @@ def test_it_listens_again_after_whatever_happens(
     assert held[-1].memory_mb < held[0].memory_mb + 20
 
 
-def test_a_microphone_that_comes_after_the_start_is_heard(
+def test_a_microphone_connected_after_the_start_is_used(
     sound_server: SoundServer, vosk_en: Path
 ) -> None:
     sound_server.kill()

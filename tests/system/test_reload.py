@@ -65,7 +65,7 @@ def wait_until(key: str, wanted: object) -> None:
         time.sleep(0.1)
 
 
-def test_what_changed_is_applied_after_the_running_turn(
+def test_changed_settings_are_applied_after_the_turn_in_progress(
     config: Path, vosk_en: Path, sound_server: SoundServer
 ) -> None:
     model = {"random_seed": 1, "max_sentences": 3}
@@ -115,7 +115,7 @@ BAD = [
 ]
 
 
-def test_a_bad_file_is_told_with_its_line_and_changes_nothing(
+def test_an_invalid_file_is_refused_with_its_line_and_changes_nothing(
     daemon: Running, config: Path, vosk_en: Path
 ) -> None:
     before = status()
@@ -144,7 +144,7 @@ def test_a_bad_file_is_told_with_its_line_and_changes_nothing(
     assert afterword("reload", "--wait").out == "No setting has changed.\n"
 
 
-def test_a_hang_up_while_it_loads_reloads_and_one_of_its_terminal_ends_it(
+def test_sighup_while_loading_reloads_and_a_closed_terminal_ends_it(
     config: Path, sound_server: SoundServer
 ) -> None:
     with started("run") as daemon:
@@ -173,7 +173,9 @@ def test_a_hang_up_while_it_loads_reloads_and_one_of_its_terminal_ends_it(
         assert process.wait(20) == 0
 
 
-def test_another_language(daemon: Running, config: Path, vosk_en: Path, vosk_zh: Path) -> None:
+def test_a_reload_changes_the_language(
+    daemon: Running, config: Path, vosk_en: Path, vosk_zh: Path
+) -> None:
     write(config, vosk_zh, language="zh")
     answer = client.ask("reload")  # at once; a Vosk model takes half a second
     assert {"language", "hearing.model"} <= set(answer["changed"])
@@ -196,7 +198,7 @@ def publish(training: str, language: str = "en", seed: int = 1) -> Path:
     return path
 
 
-def test_new_weights_are_taken_between_turns_and_given_back(daemon: Running) -> None:
+def test_new_weights_are_loaded_between_turns_and_can_be_undone(daemon: Running) -> None:
     """As a training writes them, with a daemon beside it."""
     path = publish("first")
     daemon.wait_for("The weights in use are now en-")
@@ -229,7 +231,7 @@ def test_new_weights_are_taken_between_turns_and_given_back(daemon: Running) -> 
     assert "is no complete weights file" in done.err
 
 
-def test_a_name_that_is_none_and_weights_of_the_settings_own(tmp_path: Path) -> None:
+def test_unknown_weights_are_refused_and_weights_of_the_settings_kept(tmp_path: Path) -> None:
     publish("first")
     wrong = afterword("weights", "use", "en-7")
     assert (wrong.code, 'No weights are called "en-7"' in wrong.err) == (65, True)

@@ -45,7 +45,7 @@ def unit_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def test_systemd_finds_nothing_to_complain_about(unit_file: Path) -> None:
+def test_systemd_verifies_the_units_without_a_warning(unit_file: Path) -> None:
     assert analyze("verify", "--user", "--man=no", str(unit_file)) == ""
 
 
@@ -57,7 +57,9 @@ def test_the_sandbox_is_tight(unit_file: Path) -> None:
     assert float(exposure[1]) <= (2.5 if port else 2.0)
 
 
-def test_without_systemd_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_systemd_each_command_fails_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
     for command in ("install", "uninstall", "status"):
         done = afterword("service", command)
@@ -127,7 +129,7 @@ def sounding(manager: UserManager, installed: str) -> UserManager:
     return manager
 
 
-def test_it_is_ready_without_a_microphone_and_says_so(manager: UserManager, installed: str) -> None:
+def test_the_service_is_ready_without_a_microphone(manager: UserManager, installed: str) -> None:
     assert "It runs: waiting for the microphone: No microphone was found" in installed
     assert "enable-linger" not in installed  # it is enabled
     shown = manager.user(PROGRAM, "service", "status")
@@ -167,7 +169,7 @@ def recorded(manager: UserManager, file: Path) -> Iterator[None]:
             process.wait(10)
 
 
-def test_a_spoken_exchange_inside_the_sandbox(sounding: UserManager, tmp_path: Path) -> None:
+def test_a_spoken_exchange_works_inside_the_sandbox(sounding: UserManager, tmp_path: Path) -> None:
     file = tmp_path / "loudspeaker.raw"
     with recorded(sounding, file), following(sounding) as events:
         play = sounding.user("paplay", "--device=mic_in", str(RECORDINGS / "one-breath.wav"))
@@ -221,7 +223,7 @@ def test_a_reload_takes_a_good_file_and_refuses_a_bad_one(sounding: UserManager)
     assert wait_until_listening(sounding) == before
 
 
-def test_weights_that_a_training_wrote_are_taken(sounding: UserManager) -> None:
+def test_weights_written_by_a_training_run_are_loaded(sounding: UserManager) -> None:
     before = wait_until_listening(sounding)
     folder = f"/home/{USER}/.local/share/afterword/weights"
     for command in (
@@ -239,7 +241,7 @@ def test_weights_that_a_training_wrote_are_taken(sounding: UserManager) -> None:
     sounding.root("rm", "-r", folder)
 
 
-def test_killed_it_listens_again_soon(sounding: UserManager) -> None:
+def test_a_killed_daemon_is_restarted_and_listens(sounding: UserManager) -> None:
     before = wait_until_listening(sounding)
     begin = time.monotonic()
     sounding.root("kill", "-KILL", before)
@@ -302,7 +304,7 @@ print("probe", json.dumps(found))
 """
 
 
-def test_the_sandbox_holds(sounding: UserManager) -> None:
+def test_the_sandbox_blocks_the_network_and_foreign_folders(sounding: UserManager) -> None:
     """The service's own unit with another program in it, which tries what it must not."""
     text = sounding.user("systemctl", "--user", "cat", unit.NAME).stdout
     kept = [
@@ -352,7 +354,7 @@ asyncio.run(main())
 """
 
 
-def test_wyoming_peers_are_served_by_a_unit_of_their_own(sounding: UserManager) -> None:
+def test_wyoming_peers_are_served_by_a_separate_unit(sounding: UserManager) -> None:
     done = sounding.user(PROGRAM, "service", "install", "--wyoming")
     assert done.returncode == 0, done.stderr + journal(sounding, unit.WYOMING)
     told = sounding.user(sys.executable, "-W", "ignore", "-c", _CLIENT)
@@ -363,7 +365,7 @@ def test_wyoming_peers_are_served_by_a_unit_of_their_own(sounding: UserManager) 
     assert told_by(sounding, "Result", unit.WYOMING) == "success"
 
 
-def test_stop_and_uninstall(sounding: UserManager) -> None:
+def test_stop_is_quick_and_uninstall_leaves_the_settings(sounding: UserManager) -> None:
     wait_until_listening(sounding)
     begin = time.monotonic()
     sounding.systemctl("stop", unit.NAME)
