@@ -1,4 +1,4 @@
-"""What the model's commands have in common: one sentence for an error, and its exit code."""
+"""Error reporting shared by the model's commands: one sentence and an exit code."""
 
 import functools
 import sys
@@ -13,7 +13,7 @@ P = ParamSpec("P")
 
 
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Make a command print an AfterwordError as a sentence and exit with its code."""
+    """Decorator: print an AfterwordError as a sentence and exit with its code."""
 
     @functools.wraps(command)
     def reporting(*args: P.args, **kwargs: P.kwargs) -> None:

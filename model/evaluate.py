@@ -1,7 +1,7 @@
-"""How well a model predicts texts: `python -m model.evaluate FILE…`, in bits per byte.
+"""Evaluation: bits per byte of texts under a model (`python -m model.evaluate FILE…`).
 
-Bits per byte compare models of different vocabularies. Documents are parted by lines
-`<|endoftext|>`, and each is scored from its own start; its end is not scored.
+Bits per byte compare models of different vocabularies. Documents are separated by lines
+`<|endoftext|>`; each is scored from its own start, and its end is not scored.
 """
 
 import json
@@ -26,12 +26,12 @@ from model.transformer import TransformerConfig
 
 @dataclass(frozen=True)
 class Score:
-    """A sum over documents.
+    """The sums of a score over documents.
 
     Attributes:
         nats: negative log likelihood.
-        tokens: compact ids.
-        size: bytes of UTF-8.
+        tokens: number of compact ids.
+        size: bytes in UTF-8.
     """
 
     nats: float
@@ -50,7 +50,7 @@ class Score:
 
 
 class Predictor(Protocol):
-    """What can be scored: a Transformer, or another model of the same manners."""
+    """A model that can be scored, such as the Transformer."""
 
     @property
     def config(self) -> TransformerConfig:
@@ -63,10 +63,10 @@ class Predictor(Protocol):
 def score(
     model: Predictor, vocabulary: Vocabulary, documents: Sequence[str], device: torch.device
 ) -> Score:
-    """Score documents that hold text, each from its own start."""
+    """Score documents, none of them empty, each from its own start."""
     nats, tokens, size = 0.0, 0, 0
     for document in documents:
-        ids = torch.tensor([vocabulary.end, *vocabulary.encode(document)], device=device)
+        ids = torch.tensor([vocabulary.end, *vocabulary.encode(document)], device=device)  # (N,)
         nats += _nats(model, ids)
         tokens += len(ids) - 1
         size += len(document.encode())
@@ -75,9 +75,10 @@ def score(
 
 @torch.inference_mode()
 def _nats(model: Predictor, ids: torch.Tensor) -> float:
-    """Negative log likelihood of ids[1:].
+    """Negative log likelihood of ids[1:]; ids is (N,).
 
-    Where they exceed the context, windows overlap by half, so that later ids see half a context.
+    Longer texts are scored in windows that overlap by half, so that every id past the first window
+    has at least half a context before it.
     """
     context = model.config.context_length
     step = max(1, context // 2)
@@ -94,12 +95,16 @@ def _nats(model: Predictor, ids: torch.Tensor) -> float:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--weights", help="Weights file; default: those that afterword would use.")
-@click.option("--language", default="en", show_default=True, help="Whose default weights.")
-@click.option("--limit-documents", type=click.IntRange(1), help="Score this many of each file.")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="Default: torch's choice.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each file.")
+@click.option("--weights", help="Weights file.  [default: those in use]")
+@click.option(
+    "--language", default="en", show_default=True, help="Language of the default weights."
+)
+@click.option(
+    "--limit-documents", type=click.IntRange(1), help="Score this many documents of each file."
+)
+@click.option("--device", default="auto", show_default=True, help="As torch names it: cpu, cuda.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: torch's choice]")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each file.")
 @report_errors
 def main(
     files: tuple[Path, ...],
@@ -110,7 +115,7 @@ def main(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Print how well a model predicts texts, in bits per byte and nats a token."""
+    """Print bits per byte and nats a token of texts under a model."""
     if threads:
         torch.set_num_threads(threads)
     chosen = choose_device(device)

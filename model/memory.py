@@ -1,4 +1,4 @@
-"""Memory: what the trainer asks of the operating system, and what to say when there is none."""
+"""Memory of training and generation: malloc settings, peak use, and the error when it is short."""
 
 import contextlib
 import ctypes
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 from config.errors import GenerationError
 
-_SHORT = ("can't allocate memory", "out of memory")  # in torch's words, on a CPU and on a GPU
+_MESSAGES = ("can't allocate memory", "out of memory")  # torch's, on a CPU and on a GPU
 
 
 def keep_freed_memory() -> None:
-    """Ask the C library to keep freed memory for the next step instead of giving it back.
+    """Make malloc keep freed memory for the next step instead of returning it to the system.
 
-    Each step frees and takes hundreds of megabytes; without this, new pages cost a third of its
-    time (measured on Linux with glibc). Where there is no mallopt, nothing changes.
+    Each step frees and allocates hundreds of megabytes; without this, page faults take a third of
+    its time (measured on Linux with glibc). Without mallopt, nothing changes.
     """
     trim_threshold, mmap_max = -1, -4  # malloc.h
     with contextlib.suppress(OSError, AttributeError):
@@ -25,22 +25,22 @@ def keep_freed_memory() -> None:
 
 
 def peak_memory_mb() -> int:
-    """The most memory this process has had at a time."""
+    """Peak resident memory of this process, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // (2**20 if sys.platform == "darwin" else 2**10)
 
 
 @contextlib.contextmanager
 def refuse_without_memory() -> Iterator[None]:
-    """Tell a shortage of memory in one sentence.
+    """Report a shortage of memory in one sentence.
 
     Raises:
-        GenerationError: there was not enough.
+        GenerationError: there was not enough memory.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(text in str(error) for text in _SHORT):
+        if not isinstance(error, MemoryError) and not any(text in str(error) for text in _MESSAGES):
             raise
         raise GenerationError(
             "There is not enough memory for the model; close other programs, or name smaller "

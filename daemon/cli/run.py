@@ -23,9 +23,10 @@ from daemon.control.server import ControlServer
 from daemon.loop.main_loop import MainLoop, Summary
 from daemon.loop.options import LoopOptions
 from daemon.observers.console import Console
-from daemon.reload.reloader import Reloader, stamp_of
+from daemon.reload.reloader import Reloader
 from daemon.systemd import journal
 from daemon.systemd.notify import Notifier
+from model.checkpoints.store import stamp_of
 from model.inference.loading import load_weights
 
 
@@ -76,7 +77,7 @@ def run_microphone(
     settings = loaded.settings
     early = _note_hang_ups()
     with single_instance_lock(socket_path()) as restarts:
-        stamp = stamp_of(loaded)
+        stamp = stamp_of(settings.language, settings.model.weights)
         built = components.open_components(settings, out, wait_for_microphone=wait_for_microphone)
         reloader = Reloader(read, loaded, built, stamp)
         options = LoopOptions(

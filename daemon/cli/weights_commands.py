@@ -52,7 +52,7 @@ def use_weights(
         if not earlier:
             raise WeightsError("There are no previous weights; a training keeps those it replaces.")
         name = earlier[0].name
-    store.use(settings.language, name)
+    store.restore(settings.language, name)
     click.echo(f"{name} is in place.")
     try:
         client.ask("reload", wait="yes")

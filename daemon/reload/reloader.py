@@ -9,7 +9,6 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from config.errors import AfterwordError, NotRunningError, RefusedError
 from config.load import Loaded, changed_keys
@@ -18,13 +17,11 @@ from daemon.loop.pending_reloads import ReloadRequest, Result
 from daemon.memory import trim_heap
 from daemon.ports import ComponentUpdate, UpdateRejected
 from daemon.reload.rebuild import Rebuild, weights_settings
-from model.checkpoints.store import find_weights
+from model.checkpoints.store import Stamp, stamp_of
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 2.0  # between two checks of the weights file
-
-Stamp = tuple[Path, int, int, int]
 
 
 class Reloader:
@@ -93,7 +90,7 @@ class Reloader:
             new = self._read()
             for notice in new.notices:
                 log.warning(notice)
-            stamp = stamp_of(new)
+            stamp = _stamp_of(new)
             changed = changed_keys(self._loaded, new)
             result: Result = {"changed": changed}
             request.read.set_result(result)
@@ -106,12 +103,12 @@ class Reloader:
         if moves or weights_settings(before) != weights_settings(new.settings):
             self._handled = stamp
         self._loaded, self._device = new, device
-        self._take_weights(stamp_of(new))
+        self._take_weights(_stamp_of(new))
         return result
 
     def _check_weights(self) -> None:
         """Take new weights; a file that is still being written is left for the next check."""
-        stamp = stamp_of(self._loaded)
+        stamp = _stamp_of(self._loaded)
         settled, self._seen = stamp == self._seen, stamp
         if settled:
             with contextlib.suppress(RefusedError, NotRunningError):
@@ -151,11 +148,5 @@ class Reloader:
         trim_heap()  # of the old components, unless a reply in progress still needs them
 
 
-def stamp_of(loaded: Loaded) -> Stamp | None:
-    """What tells one weights file from another without reading it; None if there is no file."""
-    try:
-        path = find_weights(loaded.settings.language, loaded.settings.model.weights)
-        status = path.stat()
-    except (AfterwordError, OSError):
-        return None
-    return path, status.st_ino, status.st_mtime_ns, status.st_size
+def _stamp_of(loaded: Loaded) -> Stamp | None:
+    return stamp_of(loaded.settings.language, loaded.settings.model.weights)

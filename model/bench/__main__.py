@@ -1,54 +1,52 @@
-"""How fast the model continues a text: `python -m model.bench`, against Hugging Face and nanoGPT.
+"""Speed of generation: `python -m model.bench`, against Hugging Face transformers and nanoGPT.
 
 All contenders have the same shape, prompt and sampling (temperature 0.8, top-k 200) and random
-weights: speed does not depend on them. They take turns, round by round, so that whatever else runs
-on the machine hits all of them; medians count. The processor time is given beside the time on the
-clock: on a busy machine it is the fairer of the two.
+weights, on which speed does not depend. They run alternately, round by round, so that other load
+on the machine affects all of them alike; the results are medians. CPU time is given beside
+wall-clock time: it is the fairer of the two on a busy machine.
 
-"afterword" is decoder and sampler alone, as comparable with the others as can be. For the weights
-in use there is "afterword say" too: a seed's text to whole sentences, as `afterword say` makes
-them, with the sampling of the default settings.
+"afterword" is engine and sampler only, for comparison with the others. For the weights in use there
+is also "afterword say": from a seed to whole sentences, as `afterword say` makes them, with the
+sampling of the default settings.
 """
 
-import contextlib
-import importlib.metadata
 import importlib.util
 import json
 import statistics
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 
-from config.errors import ConfigError, InputError
+from config.errors import ConfigError
+from config.languages import LANGUAGES
 from config.load import load
+from model.bench.baselines import (
+    SAMPLING,
+    SHAPES,
+    Generate,
+    hugging_face,
+    machine,
+    nano_gpt,
+)
 from model.checkpoints.store import find_weights
 from model.checkpoints.weights_file import Weights, load_weights
 from model.command import report_errors
 from model.device import choose_device
 from model.inference.engine import InferenceEngine
-from model.inference.generator import GeneratorOptions, TextGenerator
-from model.inference.sampler import SamplingOptions, sample
+from model.inference.generator import TextGenerator
+from model.inference.loading import generator_options
+from model.inference.sampler import sample
 from model.transformer import Transformer, TransformerConfig
 
-SHAPES = {
-    "12k": TransformerConfig(12_288, 256, layers=6, heads=6, width=384, hidden=1024),
-    "100k": TransformerConfig(100_277, 256, layers=6, heads=6, width=384, hidden=1024),
-}
-WEIGHTS = "weights"  # the shape of the weights in use
+WEIGHTS = "weights"  # name of the shape of the weights in use
 
-_SAMPLING = SamplingOptions(temperature=0.8, top_k=200, top_p=1.0, repetition_penalty=1.0)
-_BYTES = {"int8": 1, "bfloat16": 2, "float32": 4}
-_READS = 20
-_SAID = {"en": "the old sailor", "zh": "春"}
-
-Generate = Callable[[list[int], int], object]
-"""Continues ids by so many tokens."""
+_BYTES_A_WEIGHT = {"int8": 1, "bfloat16": 2, "float32": 4}
+_READS = 20  # of the bandwidth measurement
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,11 @@ class Speed:
     """Medians over the rounds.
 
     Attributes:
-        name: who.
-        tokens_per_second: new tokens in a second on the clock, the reading of the prompt included.
-        tokens_per_cpu_second: the same in a second of processor time.
-        first_token_ms: from the prompt to the first new token, on the clock.
-        first_token_cpu_ms: the same in processor time.
+        name: of the contender.
+        tokens_per_second: new tokens a second of wall-clock time, prefill included.
+        tokens_per_cpu_second: new tokens a second of CPU time, prefill included.
+        first_token_ms: wall-clock time from the prompt to the first new token.
+        first_token_cpu_ms: CPU time from the prompt to the first new token.
     """
 
     name: str
@@ -71,125 +69,41 @@ class Speed:
 
 
 def afterword(model: Transformer) -> tuple[str, Generate]:
-    """Our decoder and sampler, and the form its weights have."""
-    decoder = InferenceEngine(model)
+    """Our engine and sampler, and the number format of its weights."""
+    engine = InferenceEngine(model)
     generator = torch.Generator().manual_seed(1)
 
     def generate(prompt: list[int], count: int) -> None:
-        logits = decoder.prefill(prompt)
+        logits = engine.prefill(prompt)
         for left in reversed(range(count)):
-            token = sample(logits, (), _SAMPLING, generator)
+            token = sample(logits, (), SAMPLING, generator)
             if left:
-                logits = decoder.step(token)
+                logits = engine.step(token)
 
-    return decoder.weight_format, generate
+    return engine.weight_format, generate
 
 
 def as_said(weights: Weights, device: torch.device) -> Generate:
-    """What `afterword say` does with the default settings, but for speech; on its own seed."""
-    settings = load(None, [f"language={weights.language}"]).settings.model
-    sampling = SamplingOptions(
-        settings.temperature,
-        settings.top_k,
-        settings.top_p,
-        settings.repetition_penalty,
-        settings.min_p,
+    """`afterword say` with the default settings, without speech; it has a seed of its own."""
+    settings = load(None, [f"language={weights.language}"]).settings
+    options = replace(
+        generator_options(settings), max_sentences=100, max_new_tokens=1000, random_seed=1
     )
-    decoder = InferenceEngine(weights.model.to(device))
-    options = GeneratorOptions(sampling, max_sentences=100, max_new_tokens=1000, random_seed=1)
-    generator = TextGenerator(decoder, weights.vocabulary, options)
-    seed = _SAID[weights.language]
+    engine = InferenceEngine(weights.model.to(device))
+    generator = TextGenerator(engine, weights.vocabulary, options)
+    seed = LANGUAGES[weights.language].training_seed
 
     def generate(_prompt: list[int], count: int) -> None:
-        come = 0
+        generated = 0
 
-        def enough() -> bool:  # asked at every token
-            nonlocal come
-            come += 1
-            return come >= count
+        def enough() -> bool:  # polled at every token
+            nonlocal generated
+            generated += 1
+            return generated >= count
 
-        while come < count:  # a text that has ended is followed by another
+        while generated < count:  # a finished text is followed by another
             for _sentence in generator.continue_text(seed, enough):
                 pass
-
-    return generate
-
-
-def hugging_face(config: TransformerConfig, device: torch.device) -> Generate | None:
-    """`generate` of transformers' Llama with its cache; none where it is not installed."""
-    if importlib.util.find_spec("transformers") is None:
-        return None
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    llama = LlamaConfig(
-        vocab_size=config.vocabulary_size,
-        hidden_size=config.width,
-        intermediate_size=config.hidden,
-        num_hidden_layers=config.layers,
-        num_attention_heads=config.heads,
-        max_position_embeddings=config.context_length,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
-    model = LlamaForCausalLM(llama).to(device).eval()
-
-    def generate(prompt: list[int], count: int) -> object:
-        ids = torch.tensor([prompt], device=device)
-        return model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=True,
-            temperature=_SAMPLING.temperature,
-            top_k=_SAMPLING.top_k,
-            max_new_tokens=count,
-            min_new_tokens=count,
-            use_cache=True,
-        )
-
-    return generate
-
-
-def load_nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> torch.nn.Module:
-    """A model of this shape out of nanoGPT's model.py, which is executed.
-
-    Raises:
-        InputError: the file is no such module.
-    """
-    spec = importlib.util.spec_from_file_location("nanogpt_model", path)
-    try:
-        if spec is None or spec.loader is None:
-            raise ImportError(path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses look themselves up there
-        spec.loader.exec_module(module)
-        shape = module.GPTConfig(
-            block_size=config.context_length,
-            vocab_size=config.vocabulary_size,
-            n_layer=config.layers,
-            n_head=config.heads,
-            n_embd=config.width,
-            dropout=0.0,
-            bias=False,
-        )
-        with contextlib.redirect_stdout(sys.stderr):  # it prints its size
-            return module.GPT(shape).to(device)  # type: ignore[no-any-return]
-    except (OSError, ImportError, SyntaxError, AttributeError, TypeError) as error:
-        raise InputError(f"{path} is not nanoGPT's model.py: {error}.") from error
-
-
-def nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> Generate:
-    """`generate` of nanoGPT's model.py, which is executed.
-
-    Raises:
-        InputError: the file is no such module.
-    """
-    model: Any = load_nano_gpt(config, path, device).eval()
-
-    def generate(prompt: list[int], count: int) -> None:
-        ids = torch.tensor([prompt], device=device)
-        model.generate(ids, count, temperature=_SAMPLING.temperature, top_k=_SAMPLING.top_k)
 
     return generate
 
@@ -197,7 +111,7 @@ def nano_gpt(config: TransformerConfig, path: Path, device: torch.device) -> Gen
 def measure(
     contenders: dict[str, Generate], prompt: list[int], tokens: int, rounds: int
 ) -> list[Speed]:
-    """Let all contenders take turns, after one round that does not count."""
+    """Run all contenders alternately; the first round is a warm-up."""
     found: dict[str, list[tuple[float, ...]]] = {name: [] for name in contenders}
     for n in range(rounds + 1):
         for name, generate in contenders.items():
@@ -216,23 +130,23 @@ def measure(
 
 
 def _timed(generate: Generate, prompt: list[int], count: int) -> tuple[float, float]:
-    """Seconds on the clock and of processor time."""
+    """Seconds of wall-clock time and of CPU time."""
     begin, begin_cpu = time.perf_counter(), time.process_time()
     generate(prompt, count)
     return time.perf_counter() - begin, time.process_time() - begin_cpu
 
 
 def weight_bytes(config: TransformerConfig, form: str) -> int:
-    """What one token reads of the weights."""
+    """Bytes of weights that are read for one token."""
     c = config
     matrices = c.layers * (4 * c.width**2 + 3 * c.width * c.hidden)
-    return (matrices + c.vocabulary_size * c.width) * _BYTES[form]
+    return (matrices + c.vocabulary_size * c.width) * _BYTES_A_WEIGHT[form]
 
 
 def read_bandwidth(size: int, device: torch.device) -> float:
-    """Bytes a second at which a product reads so many bytes again and again, at its best.
+    """Best bandwidth, in bytes a second, of a dot product that reads this many bytes repeatedly.
 
-    What fits into the processor's cache is read faster than memory is.
+    Sizes that fit into the processor's cache are read faster than memory.
     """
     a, b = torch.ones(2, max(1, size // 8), device=device).unbind()
     times = []
@@ -252,7 +166,7 @@ def bench(
     prompt: int,
     weights: Weights | None = None,
 ) -> dict[str, Any]:
-    """All figures of one shape, for JSON; those of `as_said` too where the model's weights are."""
+    """All figures of one shape, for JSON; `weights` adds "afterword say"."""
     config = model.config
     form, ours = afterword(model.to(device))
     contenders = {"afterword": ours}
@@ -279,7 +193,7 @@ def bench(
 
 
 def _ratios(speeds: Sequence[Speed]) -> dict[str, dict[str, float]]:
-    """How many times as fast as each other one the first is."""
+    """Speed of the first contender relative to each other one."""
     ours = speeds[0]
     return {
         s.name: {
@@ -291,7 +205,7 @@ def _ratios(speeds: Sequence[Speed]) -> dict[str, dict[str, float]]:
 
 
 def describe(name: str, result: dict[str, Any]) -> str:
-    """The figures of one shape as lines for people."""
+    """The figures of one shape as a table."""
     c = result["shape"]
     lines = [
         f"{name}: {c['vocabulary_size']} ids, {c['layers']} layers, {c['width']} wide, "
@@ -314,21 +228,6 @@ def describe(name: str, result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def machine(device: torch.device) -> dict[str, Any]:
-    """What the figures were measured on."""
-    versions = {"torch": str(torch.__version__)}
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        versions["transformers"] = importlib.metadata.version("transformers")
-    on_gpu = device.type == "cuda"
-    name = torch.cuda.get_device_name(device) if on_gpu else torch.backends.cpu.get_cpu_capability()
-    return {
-        "device": str(device),
-        "processor": name,
-        "threads": torch.get_num_threads(),
-        **versions,
-    }
-
-
 @click.command(context_settings={"show_default": True})
 @click.option(
     "--shape",
@@ -336,22 +235,22 @@ def machine(device: torch.device) -> dict[str, Any]:
     multiple=True,
     type=click.Choice([*SHAPES, WEIGHTS]),
     default=[*SHAPES, WEIGHTS],
-    help="Which; weights is the shape of the weights in use. Can be given again.",
+    help="Shape of the model; weights is that of the weights in use. Can be repeated.",
 )
-@click.option("--weights", help="Weights file; default: those that afterword would use.")
-@click.option("--language", default="en", help="Whose default weights.")
+@click.option("--weights", help="Weights file.  [default: those in use]")
+@click.option("--language", default="en", help="Language of the default weights.")
 @click.option(
     "--nanogpt",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="nanoGPT's model.py, to compare with; it is executed.",
+    help="nanoGPT's model.py to compare with; it is executed.",
 )
-@click.option("--rounds", type=click.IntRange(1), default=5)
-@click.option("--tokens", type=click.IntRange(2), default=128, help="New ones in a round.")
+@click.option("--rounds", type=click.IntRange(1), default=5, help="Rounds, of which medians count.")
+@click.option("--tokens", type=click.IntRange(2), default=128, help="New tokens in a round.")
 @click.option("--prompt", type=click.IntRange(1), default=8, help="Tokens in the prompt.")
-@click.option("--threads", type=click.IntRange(1), default=1)
-@click.option("--device", default="cpu")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--threads", type=click.IntRange(1), default=1, help="CPU threads.")
+@click.option("--device", default="cpu", help="As torch names it: cpu, cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @report_errors
 def main(
     shapes: tuple[str, ...],
@@ -362,7 +261,7 @@ def main(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Measure how fast the model continues a text, and how fast others of its shape do."""
+    """Measure how fast the model continues a text, against baselines of its shape."""
     torch.set_num_threads(threads)
     chosen = choose_device(device)
     if importlib.util.find_spec("transformers") is None:

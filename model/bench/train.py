@@ -1,15 +1,15 @@
-"""How fast and how well the trainer learns: `python -m model.bench_train`, against nanoGPT.
+"""Speed and quality of training: `python -m model.bench.train`, against nanoGPT.
 
-All contenders have the same shape, texts and batches, in one process that lets them take turns,
-step by step. Each has the same budget of processor time, so that whatever else runs on the machine
-hits all of them; its learning rate runs its whole course within that budget. Bits per byte compare
-what they have learned, whatever their vocabulary.
+All contenders have the same shape, texts and batches, and step alternately in one process. Each has
+the same budget of CPU time, so that other load on the machine affects all of them alike; its
+learning rate runs its whole schedule within that budget. Bits per byte compare the results,
+whatever the vocabulary.
 
-nanoGPT learns as its own train.py does on a CPU, by its README without torch.compile: fp32 (its
-autocast is for GPUs), its AdamW (betas 0.9 and 0.95, weight decay 0.1), gradients clipped at 1, the
-learning rate up within 2 % and down along a cosine to a tenth. It has its memory kept as we do,
-which it would not have by itself. With --nanogpt-bf16 it also runs as it never does on a CPU: under
-the autocast that it has for GPUs.
+nanoGPT trains as its own train.py does on a CPU, by its README without torch.compile: fp32 (its
+autocast is for GPUs), its AdamW (betas 0.9 and 0.95, weight decay 0.1), gradients clipped at 1,
+linear warm-up over 2 % and cosine decay to a tenth. Freed memory is kept, as for ours, which its
+train.py does not do. With --nanogpt-bf16 it also runs under its autocast for GPUs, as it never does
+on a CPU.
 """
 
 import json
@@ -25,38 +25,40 @@ from typing import Any, Protocol
 import click
 import torch
 
-from model.bench.__main__ import SHAPES, load_nano_gpt, machine
+from model.bench.baselines import SHAPES, load_nano_gpt, machine
 from model.command import report_errors
 from model.data import corpus as corpora
+from model.data.batches import Batches, render_pass
 from model.device import choose_device
 from model.evaluate import score
 from model.memory import keep_freed_memory
 from model.text.vocabulary import Vocabulary
-from model.train.trainer import Trainer, TrainOptions
+from model.train.options import TrainOptions
+from model.train.trainer import Trainer
 from model.transformer import Transformer, TransformerConfig
 
 _BATCH = 16
-_NANO_GPT_RATE = 1e-3  # that of its example for small models (config/train_shakespeare_char.py)
+_NANO_GPT_RATE = 1e-3  # of its example for small models (config/train_shakespeare_char.py)
 _SEED = 1
 
 
 class Learner(Protocol):
-    """One contender."""
+    """A contender."""
 
     def step(self, progress: float) -> None:
-        """Learn from one batch; `progress` is the used part of the budget, 0 to 1."""
+        """Take one step; `progress` is the used part of the budget, 0 to 1."""
 
     def bits_per_byte(self) -> float:
-        """Of the held-out texts."""
+        """Score of the held-out texts."""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """How a contender did.
+    """The result of a contender.
 
     Attributes:
-        tokens_per_cpu_second: compact ids or cl100k_base's, as it has them.
-        bytes_per_cpu_second: of text, which compares vocabularies.
+        tokens_per_cpu_second: ids of its own vocabulary.
+        bytes_per_cpu_second: bytes of text, comparable between vocabularies.
         bits_per_byte: of the held-out texts at the end.
     """
 
@@ -68,7 +70,7 @@ class Learned:
 
 
 class _Ours:
-    """Our trainer as it is, driven step by step."""
+    """Our trainer, driven step by step."""
 
     def __init__(
         self, corpus: corpora.Corpus, vocabulary: Vocabulary, folder: Path, optimizer: str
@@ -97,8 +99,8 @@ class _NanoGpt:
         model: Any = load_nano_gpt(self.config, path, torch.device("cpu"))
         self._model = model
         self._optimizer = model.configure_optimizers(0.1, rate, (0.9, 0.95), "cpu")
-        self._batches = corpora.Batches(
-            lambda n: corpora.render_pass(corpus, vocabulary, 0.0, _SEED, n),
+        self._batches = Batches(
+            lambda n: render_pass(corpus, vocabulary, 0.0, _SEED, n),
             _BATCH,
             self.config.context_length,
             _SEED,
@@ -131,7 +133,7 @@ def _shape(vocabulary: Vocabulary) -> TransformerConfig:
 
 
 def _options(folder: Path, optimizer: str) -> TrainOptions:
-    """What `python -m model.train` takes by default, for a budget that we keep ourselves."""
+    """The defaults of `python -m model.train`, without a length."""
     return TrainOptions(
         corpus=(),
         out=folder,
@@ -143,9 +145,9 @@ def _options(folder: Path, optimizer: str) -> TrainOptions:
 
 
 def compare(learners: Mapping[str, Learner], cpu_minutes: float) -> dict[str, tuple[int, float]]:
-    """Let all learn in turns until each has used its budget; steps and CPU seconds of a step.
+    """Step all learners alternately until their budgets end; number and CPU seconds of steps.
 
-    The seconds are medians, so that the first steps, which make buffers, hardly count.
+    The seconds are medians, so that the first steps, which allocate buffers, hardly count.
     """
     budget = 60 * cpu_minutes
     used = dict.fromkeys(learners, 0.0)
@@ -193,7 +195,7 @@ def _bytes_a_token(corpus: corpora.Corpus, vocabulary: Vocabulary) -> float:
 
 
 def describe(found: list[Learned]) -> str:
-    """The figures as lines for people."""
+    """The figures as a table."""
     lines = [f"{'':20}{'tokens/CPU s':>14}{'×':>8}{'steps':>8}{'bits/byte':>12}"]
     for one in found:
         times = found[0].tokens_per_cpu_second / one.tokens_per_cpu_second
@@ -206,34 +208,41 @@ def describe(found: list[Learned]) -> str:
 
 @click.command(context_settings={"show_default": True})
 @click.option(
-    "--corpus", "files", multiple=True, required=True, metavar="FILE[@SHARE]", help="As for train."
+    "--corpus",
+    "files",
+    multiple=True,
+    required=True,
+    metavar="FILE[@SHARE]",
+    help="As for model.train.",
 )
 @click.option(
     "--nanogpt",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="nanoGPT's model.py, to compare with; it is executed.",
+    help="nanoGPT's model.py to compare with; it is executed.",
 )
 @click.option(
     "--nanogpt-rate",
     type=click.FloatRange(0, min_open=True),
     default=_NANO_GPT_RATE,
-    help="Its learning rate; by default that of its own example for small models.",
+    help="nanoGPT's peak learning rate; the default is that of its example for small models.",
 )
-@click.option("--nanogpt-bf16", is_flag=True, help="Let it run in bf16 too, with the same ids.")
+@click.option("--nanogpt-bf16", is_flag=True, help="Also run nanoGPT in bf16, with the same ids.")
 @click.option(
     "--optimizer",
     type=click.Choice(["auto", "adamw", "muon"]),
     default="auto",
-    help="Ours, as for train; adamw takes more steps, and learns less in them.",
+    help="Our optimizer, as for model.train; adamw takes more steps and learns less.",
 )
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=10.0, help="CPU, each.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), default=10.0, help="CPU minutes each."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @report_errors
 def main(
     files: tuple[str, ...], nanogpt: Path | None, minutes: float, as_json: bool, **given: Any
 ) -> None:
-    """Measure how fast the trainer learns on one CPU thread, and how fast nanoGPT does."""
+    """Measure how fast the trainer learns on one CPU thread, against nanoGPT."""
     keep_freed_memory()
     torch.set_num_threads(1)
     corpus = corpora.load_corpus([corpora.parse_corpus_file(file) for file in files], _SEED)

@@ -1,9 +1,9 @@
-"""Where weights lie, and those that lay there before: found, listed, kept, put back.
+"""The store of weights files: find, list, archive and restore them.
 
-The user's own weights are `$XDG_DATA_HOME/afterword/weights/<language>.safetensors`. When those of
-another training take their place, they move to `previous/` beside them, named after the moment they
-were made (`en-20261124-120301`); the last KEPT of them stay. Every step is one rename, so that a
-daemon that reads meanwhile sees whole files only. Nothing heavy is imported here.
+The user's own weights are `$XDG_DATA_HOME/afterword/weights/<language>.safetensors`. When another
+training replaces them, the old ones are archived in `previous/` beside them, named after the time
+they were made (`en-20261124-120301`); the last MAX_PREVIOUS stay. Every step is one rename, so that
+a daemon that reads at the same time sees whole files only. Nothing heavy is imported here.
 """
 
 import contextlib
@@ -19,27 +19,30 @@ from pathlib import Path
 from typing import Any
 
 from config import paths
-from config.errors import OutputError, WeightsError
+from config.errors import AfterwordError, OutputError, WeightsError
 
-KEPT = 5  # previous weights of a language; 20 MB each
+MAX_PREVIOUS = 5  # archived files of a language; 20 MB each
 SHIPPED = "shipped"
-"""How the weights that come with Afterword are called beside the user's own."""
-TRAIN = "train some with `python -m model.train --corpus FILE --out FOLDER`"
-_LARGEST_HEADER = 2**20  # bytes; ours have 5000
+"""Name of the weights that come with Afterword."""
+TRAIN_HINT = "train some with `python -m model.train --corpus FILE --out FOLDER`"
+_MAX_HEADER_BYTES = 2**20  # those of our files have 5000
 _SUFFIX = ".safetensors"
+
+Stamp = tuple[Path, int, int, int]
+"""Path, inode, modification time (ns) and size of a weights file."""
 
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """One weights file as its header describes it; nothing of it has been loaded.
+    """A weights file as its header describes it; its tensors are not read.
 
     Attributes:
-        name: what `use` knows it by.
-        made_at: when it was written, Unix seconds.
+        name: as `restore` takes it.
+        made_at: time of writing, Unix seconds.
         size: bytes.
-        language: "en" or "zh"; empty where the file does not tell, as a damaged one.
-        bits_per_byte: on the held-out texts of its own training; None where it was not written.
-        provenance: where it comes from, in a sentence or two.
+        language: its code; empty if the header has none, as in a damaged file.
+        bits_per_byte: on the held-out texts of its own training; None if the header has none.
+        provenance: where the model comes from, in a sentence or two.
     """
 
     name: str
@@ -52,26 +55,26 @@ class WeightsInfo:
 
 
 def shipped_weights(language: str) -> Path:
-    """The weights that come with this package.
+    """Path of the weights that come with this package.
 
     Raises:
-        WeightsError: none come for this language.
+        WeightsError: there are none for this language.
     """
     path = Path(str(resources.files("model").joinpath("weights", language + _SUFFIX)))
     if not path.is_file():
         raise WeightsError(
-            f'No weights come with afterword for the language "{language}"; {TRAIN}.'
+            f'No weights come with afterword for the language "{language}"; {TRAIN_HINT}.'
         )
     return path
 
 
 def own_weights(language: str) -> Path:
-    """Where the user's own weights lie, or would."""
+    """Path of the user's own weights, which need not exist."""
     return paths.data_folder() / "weights" / (language + _SUFFIX)
 
 
 def find_weights(language: str, configured: str | None) -> Path:
-    """The weights to use: the configured file, else the user's own, else the shipped ones.
+    """Path of the weights to use: the configured file, else the user's own, else the shipped ones.
 
     Raises:
         WeightsError: the configured file is missing, or there are none for this language.
@@ -80,72 +83,85 @@ def find_weights(language: str, configured: str | None) -> Path:
         path = Path(configured).expanduser()
         if not path.is_file():
             raise WeightsError(
-                f"The weights file {path} is missing; check model.weights or {TRAIN}."
+                f"The weights file {path} is missing; check model.weights or {TRAIN_HINT}."
             )
         return path
     own = own_weights(language)
     return own if own.is_file() else shipped_weights(language)
 
 
-def keep(path: Path, training: str = "") -> None:
-    """Let what lies at `path` be found in `previous/` when it is replaced; it also stays in place.
+def stamp_of(language: str, configured: str | None) -> Stamp | None:
+    """Stamp of the weights in use, which differs when the file does; None without a file.
+
+    The arguments are those of `find_weights`.
+    """
+    try:
+        path = find_weights(language, configured)
+        status = path.stat()
+    except (AfterwordError, OSError):
+        return None
+    return path, status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def archive(path: Path, training: str = "") -> None:
+    """Link a file into `previous/` before it is replaced; it also stays in place.
 
     Args:
-        path: a weights file that is about to be replaced; it may be missing.
-        training: of what replaces it. Weights of the same training are not kept: it writes new ones
-            every few minutes.
+        path: a weights file, which may be missing.
+        training: name of the training that replaces it. Files of the same training are not
+            archived: it writes one every few minutes.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     if path.is_file() and not (training and _metadata(path).get("training") == training):
-        with _told(path):
-            _keep(path)
-            _forget_the_oldest(path)
+        with _as_output_error(path):
+            _archive(path)
+            _prune(path)
 
 
 def previous(path: Path) -> list[WeightsInfo]:
-    """What lay at `path` before; the one that was replaced last comes first."""
-    found = [old for old in _latest_replaced(path) if not (path.exists() and old.samefile(path))]
-    return [describe(old) for old in found[:KEPT]]
+    """The archived files of `path`, the one that was replaced last first."""
+    found = [old for old in _archived(path) if not (path.exists() and old.samefile(path))]
+    return [describe(old) for old in found[:MAX_PREVIOUS]]
 
 
 def describe(path: Path) -> WeightsInfo:
-    """What a weights file tells of itself, a damaged one little.
+    """Name, times and header of a weights file; of a damaged one, what can be read.
 
     Raises:
-        WeightsError: it is gone.
+        WeightsError: the file is missing.
     """
     try:
         status = path.stat()
     except OSError as error:
-        raise WeightsError(f"The weights file {path} is missing; {TRAIN}.") from error
-    told = _metadata(path)
+        raise WeightsError(f"The weights file {path} is missing; {TRAIN_HINT}.") from error
+    header = _metadata(path)
     bits = None
     with contextlib.suppress(ValueError):
-        bits = float(told.get("bits_per_byte", ""))
-    language, provenance = told.get("language", ""), told.get("provenance", "")
+        bits = float(header.get("bits_per_byte", ""))
+    language, provenance = header.get("language", ""), header.get("provenance", "")
     return WeightsInfo(
         _name(path), path, status.st_mtime, status.st_size, language, bits, provenance
     )
 
 
-def use(language: str, name: str) -> Path:
-    """Put weights in the place of the user's own, and keep what lay there; returns their path.
+def restore(language: str, name: str) -> Path:
+    """Put archived weights in the place of the user's own, which are archived; returns the path.
 
     Args:
-        language: "en" or "zh".
-        name: of one of `previous`, or SHIPPED.
+        language: its code, such as "en".
+        name: of one of `previous`, or SHIPPED, which removes the user's own.
 
     Raises:
-        WeightsError: there are none of this name.
+        WeightsError: no weights have this name.
         OutputError: the folder cannot be written.
     """
     own = own_weights(language)
     if name == SHIPPED:
         shipped = shipped_weights(language)
-        keep(own)
-        with _told(own):
+        archive(own)
+        with _as_output_error(own):
             own.unlink(missing_ok=True)
         return shipped
     if own.is_file() and name == _name(own):
@@ -154,23 +170,23 @@ def use(language: str, name: str) -> Path:
     if name not in known:
         names = ", ".join([*known, SHIPPED])
         raise WeightsError(f'No weights are called "{name}"; choose one of: {names}.')
-    with _told(own):
+    with _as_output_error(own):
         if own.is_file():
-            _keep(own)
+            _archive(own)
         known[name].replace(own)
-        _forget_the_oldest(own)
+        _prune(own)
     return own
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_output_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise OutputError(f"{path} cannot be kept or replaced: {error.strerror}.") from error
 
 
-def _keep(path: Path) -> None:
+def _archive(path: Path) -> None:
     folder = path.parent / "previous"
     folder.mkdir(exist_ok=True)
     place = folder / (_name(path) + _SUFFIX)
@@ -178,19 +194,19 @@ def _keep(path: Path) -> None:
         _link(path, place)
 
 
-def _forget_the_oldest(path: Path) -> None:
-    for old in _latest_replaced(path)[KEPT:]:
+def _prune(path: Path) -> None:
+    for old in _archived(path)[MAX_PREVIOUS:]:
         old.unlink(missing_ok=True)
 
 
-def _latest_replaced(path: Path) -> list[Path]:
-    """The files in `previous/`, by when they came there: linking and renaming set that time."""
+def _archived(path: Path) -> list[Path]:
+    """The files in `previous/`, latest first: linking and renaming set the time of change."""
     found = (path.parent / "previous").glob(f"{path.stem}-*{_SUFFIX}")
     return sorted(found, key=lambda old: (old.stat().st_ctime_ns, old.name), reverse=True)
 
 
 def _name(path: Path) -> str:
-    """The file's own name where it has been kept, else the one that it will have."""
+    """The name of an archived file, or the one that archiving would give."""
     if path.parent.name == "previous":
         return path.stem
     with contextlib.suppress(WeightsError):
@@ -201,7 +217,7 @@ def _name(path: Path) -> str:
 
 
 def _link(path: Path, place: Path) -> None:
-    """Give a file a second name, replacing what has that name; a copy where links cannot be."""
+    """Hard-link a file to `place`, replacing it; copy where the file system has no links."""
     handle, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
     os.close(handle)
     temporary = Path(name)
@@ -209,7 +225,7 @@ def _link(path: Path, place: Path) -> None:
         temporary.unlink()
         try:
             os.link(path, temporary)
-        except OSError:  # vfat and the like
+        except OSError:  # vfat
             shutil.copy2(path, temporary)
         temporary.replace(place)
     finally:
@@ -217,17 +233,17 @@ def _link(path: Path, place: Path) -> None:
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    """The text in a safetensors file's header; nothing where it cannot be read.
+    """The metadata in a safetensors file's header; empty if it cannot be read.
 
     https://huggingface.co/docs/safetensors/index#format
     """
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header: Any = json.loads(file.read(length)) if length <= _LARGEST_HEADER else {}
+            header: Any = json.loads(file.read(length)) if length <= _MAX_HEADER_BYTES else {}
     except (OSError, ValueError, RecursionError):
         return {}
-    told = header.get("__metadata__") if isinstance(header, dict) else None
-    if not isinstance(told, dict):
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict):
         return {}
-    return {key: value for key, value in told.items() if isinstance(value, str)}
+    return {key: value for key, value in metadata.items() if isinstance(value, str)}

@@ -1,6 +1,6 @@
-"""Files of a model: weights for use (safetensors, no code in them) and the trainer's full state.
+"""Weights files: safetensors, which hold no code, with a checksum of their content.
 
-A weights file holds the tensors in half precision, the kept cl100k_base ids in their merge order
+A file holds the tensors in half precision, the kept cl100k_base ids in their merge order
 as the tensor `vocabulary` (int32) and, as metadata of text, the format's version, the
 configuration, the language, the licence, where the model comes from and a checksum of all this.
 """
@@ -21,18 +21,15 @@ from torch.overrides import TorchFunctionMode
 
 from config.errors import OutputError, WeightsError
 from model.checkpoints.checksum import checksum
-from model.checkpoints.store import TRAIN, keep
+from model.checkpoints.store import TRAIN_HINT, archive
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
 
 WEIGHTS_FORMAT = 1
-STATE_FORMAT = 1
 LARGEST_CONTEXT = 8192
-"""More is no sensible model, and keys and values would take gigabytes."""
-_KIND = "afterword"
+"""Tokens; beyond it, keys and values would take gigabytes."""
+KIND = "afterword"
 _AGAIN = "install afterword or train them again"
-_STATE_KEYS = {"config", "vocabulary", "model", "optimizer", "step", "seconds", "best", "data"}
-_STATE_KEYS |= {"corpus", "language"}
 
 
 @dataclass(frozen=True)
@@ -40,13 +37,13 @@ class Weights:
     """A model ready for use, as read from a file.
 
     Attributes:
-        model: in float32 on the CPU, not in training mode.
-        vocabulary: what its ids stand for.
-        language: "en" or "zh".
+        model: in float32 on the CPU, in evaluation mode.
+        vocabulary: of the model's ids.
+        language: its code, such as "en".
         licence: of the weights.
         provenance: where the model comes from, in a sentence or two.
-        bits_per_byte: on the held-out texts of its training; None where it was not measured.
-        training: the same for all weights that one training has written; empty where unknown.
+        bits_per_byte: on the held-out texts of its training; None if not measured.
+        training: name of the training that wrote it; empty if unknown.
     """
 
     model: Transformer
@@ -59,7 +56,7 @@ class Weights:
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place in one step.
+    """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
@@ -94,7 +91,7 @@ def save_weights(path: Path, weights: Weights) -> None:
     _refuse_non_finite(tensors, "the model")
     tensors["vocabulary"] = torch.from_numpy(weights.vocabulary.merge_order.astype("int32"))
     metadata = {
-        "kind": _KIND,
+        "kind": KIND,
         "format": str(WEIGHTS_FORMAT),
         "config": json.dumps(asdict(weights.model.config)),
         "language": weights.language,
@@ -109,12 +106,12 @@ def save_weights(path: Path, weights: Weights) -> None:
 
 
 def publish_weights(path: Path, weights: Weights) -> None:
-    """Write a weights file; what it replaces is kept if it is of another training.
+    """Write a weights file; archive the one it replaces, if another training wrote that.
 
     Raises:
         As `save_weights`.
     """
-    keep(path, weights.training)
+    archive(path, weights.training)
     save_weights(path, weights)
 
 
@@ -126,13 +123,13 @@ def load_weights(path: Path) -> Weights:
     """Read a weights file.
 
     Raises:
-        WeightsError: it is missing, damaged, of another program, newer than this one, or its
+        WeightsError: the file is missing, damaged, of another program or of a newer version, or its
             tensors do not fit its configuration.
     """
     metadata, tensors = _read_safetensors(path)
-    if metadata.get("kind") != _KIND:
+    if metadata.get("kind") != KIND:
         raise WeightsError(f"{path} holds no weights of afterword.")
-    _refuse_newer(metadata.get("format", ""), WEIGHTS_FORMAT, path)
+    check_format(metadata.get("format", ""), WEIGHTS_FORMAT, path)
     if metadata.pop("sha256", None) not in (None, checksum([metadata, tensors])):
         raise WeightsError(f"{path} is damaged: its checksum does not fit; {_AGAIN}.")
     config = _read_config(metadata.get("config", ""), path)
@@ -154,13 +151,13 @@ def load_weights(path: Path) -> Weights:
 
 
 def build_model(config: TransformerConfig, tensors: dict[str, Tensor], path: Path) -> Transformer:
-    """A model of this shape with these weights, in float32, not in training mode.
+    """A model of this shape with these weights, in float32, in evaluation mode.
 
     Raises:
         WeightsError: the tensors do not fit the shape; `path` names their origin.
     """
     _refuse_sizes_beyond(config, tensors, path)
-    with _Undrawn():
+    with _SkipInitialisation():
         model = Transformer(config)
     expected = {name: t.shape for name, t in model.state_dict().items()}
     found = {name: t.shape for name, t in tensors.items()}
@@ -171,10 +168,10 @@ def build_model(config: TransformerConfig, tensors: dict[str, Tensor], path: Pat
     return model.eval()
 
 
-class _Undrawn(TorchFunctionMode):
-    """Within it no random numbers are drawn for new parameters, which are replaced at once (0.2 s).
+class _SkipInitialisation(TorchFunctionMode):
+    """Skips the random initialisation of parameters that are loaded next.
 
-    Nor are any of the caller's used up.
+    Saves 0.2 s, and leaves the caller's random generator where it is.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -184,7 +181,7 @@ class _Undrawn(TorchFunctionMode):
 
 
 def _refuse_sizes_beyond(config: TransformerConfig, tensors: dict[str, Tensor], path: Path) -> None:
-    """Refuse what would allocate more than the tensors do; a damaged number may mean terabytes."""
+    """Refuse a shape larger than the tensors: a damaged number would allocate terabytes."""
     c = config
     if c.context_length > LARGEST_CONTEXT:
         raise WeightsError(
@@ -196,7 +193,7 @@ def _refuse_sizes_beyond(config: TransformerConfig, tensors: dict[str, Tensor], 
         "blocks.0.mlp.down.weight": (c.width, c.hidden),
     }
     wrong = [n for n, shape in shapes.items() if n not in tensors or tensors[n].shape != shape]
-    if c.layers > len(tensors):  # each has several
+    if c.layers > len(tensors):  # each layer has several
         wrong.append(f"blocks.{c.layers - 1}.mlp.down.weight")
     if wrong:
         raise WeightsError(f'{path} does not fit its own configuration in the tensor "{wrong[0]}".')
@@ -207,14 +204,15 @@ def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise WeightsError(f"The weights file {path} is missing; {TRAIN}.") from error
+        raise WeightsError(f"The weights file {path} is missing; {TRAIN_HINT}.") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
             f"{path} is no complete weights file (safetensors); {_AGAIN}."
         ) from error
 
 
-def _refuse_newer(found: object, known: int, path: Path) -> None:
+def check_format(found: object, known: int, path: Path) -> None:
+    """Refuse a format version other than the known one (WeightsError)."""
     try:
         version = int(str(found))
     except ValueError as error:
@@ -240,7 +238,7 @@ def _read_config(text: str, path: Path) -> TransformerConfig:
 def _read_bits(metadata: dict[str, str]) -> float | None:
     try:
         return float(metadata["bits_per_byte"])
-    except (KeyError, ValueError):  # older files do not tell
+    except (KeyError, ValueError):  # absent from older files
         return None
 
 
@@ -257,36 +255,3 @@ def _refuse_non_finite(tensors: dict[str, Tensor], origin: str) -> None:
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f'{origin} has numbers that are not finite in the tensor "{name}".')
-
-
-def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write the trainer's state (tensors, numbers, text, lists and dicts), atomically.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    content = {"kind": _KIND, "format": STATE_FORMAT, **state}
-    content["sha256"] = checksum(content)
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """Read a trainer's state; code in the file is refused, not run.
-
-    Raises:
-        WeightsError: it is missing, damaged, of another program or of another version.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"There is nothing to resume: {path} is missing.") from error
-    except Exception as error:  # torch's unpickler fails in many ways, IndexError among them
-        raise WeightsError(f"{path} is no complete trainer state; begin anew.") from error
-    if not isinstance(state, dict) or state.get("kind") != _KIND:
-        raise WeightsError(f"{path} is no trainer state of afterword.")
-    _refuse_newer(state.get("format"), STATE_FORMAT, path)
-    if state.pop("sha256", None) not in (None, checksum(state)):
-        raise WeightsError(f"{path} is damaged: its checksum does not fit; begin anew.")
-    if missing := _STATE_KEYS - state.keys():
-        raise WeightsError(f'{path} is damaged: it lacks "{min(missing)}"; begin anew.')
-    return state

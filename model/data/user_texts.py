@@ -1,7 +1,7 @@
 """The user's own texts as plain paragraphs: .txt, Markdown and e-books (EPUB), for training.
 
-Hard line breaks within paragraphs are undone, for a line's end ends a spoken sentence; lines of
-poems stay. Markdown goes through markdown-it-py, HTML through Beautiful Soup; both are extras.
+Hard line breaks within paragraphs are removed, since the end of a line ends a spoken sentence;
+lines of poems stay. markdown-it-py reads Markdown, Beautiful Soup HTML; both are extras.
 """
 
 import re
@@ -15,14 +15,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from config.errors import InputError, MissingPackageError
+from config.languages import LANGUAGES
 from model.data.corpus import read_text
 
 SUFFIXES = (".txt", ".md", ".markdown", ".epub")
-LANGUAGES = ("en", "zh")
 
-_LARGEST_PART = 20 * 2**20  # bytes of one chapter, unpacked; more is no chapter
-_LARGEST_BOOK = 200 * 2**20
-_WRAPPED = range(45, 100)  # characters of a usual line where an editor has broken paragraphs
+_MAX_CHAPTER_BYTES = 20 * 2**20  # unpacked
+_MAX_BOOK_BYTES = 200 * 2**20
+_WRAPPED_LINE_CHARACTERS = range(45, 100)  # median line length of hard-wrapped text
 _GUTENBERG_START = re.compile(r"^\*\*\* ?START OF TH.*$", re.M)
 _GUTENBERG_END = re.compile(r"^\*\*\* ?END OF TH.*$", re.M)
 _BLOCKS = [
@@ -42,16 +42,16 @@ _UNREAD = ["script", "style", "head", "nav", "table", "figure", "sup", "pre", "c
 
 @dataclass(frozen=True)
 class UserText:
-    """One file's text: paragraphs parted by empty lines."""
+    """The text of one file: paragraphs separated by empty lines."""
 
     path: Path
     text: str
 
 
-def find_books(folder: Path, language: str) -> tuple[list[Path], list[Path]]:
-    """The files to read for a language, and those of other kinds, which are left out.
+def find_user_texts(folder: Path, language: str) -> tuple[list[Path], list[Path]]:
+    """The files to read for a language, and the files of other kinds, which are left out.
 
-    What lies below a folder `en` or `zh` is of that language, everything else of any.
+    Files below a folder `en` or `zh` belong to that language, all others to every language.
     """
     other = {name for name in LANGUAGES if name != language}
     found: list[Path] = []
@@ -65,12 +65,12 @@ def find_books(folder: Path, language: str) -> tuple[list[Path], list[Path]]:
     return found, left_out
 
 
-def read_book(path: Path) -> UserText:
+def read_user_text(path: Path) -> UserText:
     """Read one file.
 
     Raises:
-        InputError: it is missing, not UTF-8, or no whole e-book.
-        MissingPackageError: it wants a package that is not installed.
+        InputError: the file is missing, not UTF-8, or no complete e-book.
+        MissingPackageError: a package that its format needs is not installed.
     """
     suffix = path.suffix.lower()
     if suffix == ".epub":
@@ -83,7 +83,7 @@ def read_book(path: Path) -> UserText:
 
 
 def _without_licence(text: str) -> str:
-    """What stands between Project Gutenberg's marks, where there are some."""
+    """The text between Project Gutenberg's marks, if there are any."""
     if start := _GUTENBERG_START.search(text):
         text = text[start.end() :]
     if end := _GUTENBERG_END.search(text):
@@ -92,16 +92,16 @@ def _without_licence(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """Paragraphs on one line each, if lines look as if an editor had broken them."""
+    """Hard-wrapped paragraphs on one line each; other text as it is."""
     paragraphs = [p.strip() for p in re.split(r"\n\s*\n", text) if p.strip()]
     broken = [len(line) for p in paragraphs for line in p.splitlines()[:-1]]
-    if broken and int(statistics.median(broken)) in _WRAPPED:
+    if broken and int(statistics.median(broken)) in _WRAPPED_LINE_CHARACTERS:
         paragraphs = [" ".join(p.split()) for p in paragraphs]
     return "\n\n".join(paragraphs)
 
 
 def _rendered(markdown: str) -> str:
-    """Markdown as HTML; raw HTML in it is text."""
+    """Markdown as HTML; raw HTML in it becomes text."""
     try:
         from markdown_it import MarkdownIt
     except ImportError as error:
@@ -152,7 +152,7 @@ def _pages(path: Path) -> Iterator[bytes]:
     """The chapters of an EPUB, in reading order: https://www.w3.org/TR/epub-33/."""
     try:
         with zipfile.ZipFile(path) as book:
-            if sum(info.file_size for info in book.infolist()) > _LARGEST_BOOK:
+            if sum(info.file_size for info in book.infolist()) > _MAX_BOOK_BYTES:
                 raise InputError(f"The e-book {path} is too large to be one.")
             yield from _chapters(book, path)
     except (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
@@ -179,7 +179,7 @@ def _chapters(book: zipfile.ZipFile, path: Path) -> Iterator[bytes]:
 
 
 def _encrypted(book: zipfile.ZipFile) -> set[str]:
-    """Which parts are; often only fonts, which nobody reads."""
+    """Names of the encrypted parts; often these are only fonts."""
     name = "META-INF/encryption.xml"
     if name not in book.namelist():
         return set()
@@ -188,4 +188,4 @@ def _encrypted(book: zipfile.ZipFile) -> set[str]:
 
 def _part(book: zipfile.ZipFile, name: str) -> bytes:
     with book.open(name) as file:
-        return file.read(_LARGEST_PART)
+        return file.read(_MAX_CHAPTER_BYTES)

@@ -74,30 +74,34 @@ def filter_logits(logits: Tensor, options: SamplingOptions) -> tuple[Tensor, Ten
     """The logits (K,) that top-k, top-p and min-p keep of logits (V,), and their ids (K,)."""
     size = logits.numel()
     if 0 < options.top_k < size:
-        kept, ids = logits.topk(options.top_k)  # (K,) each
+        kept, ids = logits.topk(options.top_k)  # (K,) each, sorted
+        if options.top_p < 1:
+            count = _nucleus_size(kept.softmax(dim=-1), options.top_p)
+            kept, ids = kept[:count], ids[:count]  # (K,) each
+    elif options.top_p < 1:
+        kept, ids = _nucleus(logits, options.top_p)  # (K,) each
     else:
         kept, ids = logits, torch.arange(size, device=logits.device)  # (V,) each
-    if options.top_p < 1:
-        places = _nucleus(kept, options.top_p)
-        kept, ids = kept[places], ids[places]  # (K,) each
     if options.min_p > 0:
         likely = kept >= kept.max() + math.log(options.min_p)  # (K,)
         kept, ids = kept[likely], ids[likely]  # (K,) each
     return kept, ids
 
 
-def _nucleus(logits: Tensor, top_p: float) -> Tensor:
-    """Indices (K,) of the fewest logits (N,) whose probabilities reach top_p, likeliest first.
+def _nucleus_size(probabilities: Tensor, top_p: float) -> int:
+    """How many of the sorted probabilities (K,) are needed for a sum of `top_p`."""
+    too_few = torch.searchsorted(probabilities.cumsum(dim=-1), top_p)
+    return min(int(too_few) + 1, len(probabilities))
 
-    Sorting all of a large vocabulary would take longer than the rest of sampling.
-    """
+
+def _nucleus(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """The nucleus of all logits (V,) and its ids, found without sorting a large vocabulary."""
     log_sum = logits.logsumexp(dim=-1)  # ()
     k = _NUCLEUS_START
     while True:
         k = min(k, logits.numel())
-        values, places = logits.topk(k)  # (k,) each, sorted
-        reached = (values - log_sum).exp().cumsum(dim=-1)  # (k,)
-        count = int(torch.searchsorted(reached, top_p)) + 1
-        if count <= k or k == logits.numel():
-            return places[:count]
+        values, ids = logits.topk(k)  # (k,) each, sorted
+        count = _nucleus_size((values - log_sum).exp(), top_p)
+        if count < k or k == logits.numel():
+            return values[:count], ids[:count]  # (K,) each
         k *= _NUCLEUS_GROWTH

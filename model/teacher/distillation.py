@@ -1,8 +1,9 @@
-"""Learn from a story model's probabilities, not only from what it has drawn.
+"""Knowledge distillation from a llama2.c teacher (Hinton et al. 2015).
 
-The two models cut text alike nearly everywhere. Where both have just ended a piece at the same
-byte, the story model's whole distribution is the target (Hinton et al. 2015, "Distilling the
-knowledge in a neural network"); where they have not, the next id of the text is.
+The two tokenizers cut text alike nearly everywhere. Where both have just ended a piece at the same
+byte, the teacher's distribution over the next piece is the target, elsewhere the next id of the
+text. Letters in shapes: N positions with a next id, V compact ids, P the teacher's pieces, R rows
+of a part, C width.
 """
 
 import functools
@@ -18,24 +19,29 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from model.loss import mean_gradients
-from model.teacher.llama2c import BEGIN, build_story_model, encode_piece, read_story_model
+from model.teacher.llama2c import (
+    BEGIN,
+    FIRST_BYTE,
+    build_story_model,
+    encode_piece,
+    read_story_model,
+)
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer
 
 _ROWS = 512  # positions whose probabilities exist at a time
+_POOL = 512  # texts sorted by length at a time
 _WORD = re.compile(rb" ?[^ ]*")
-_SPECIAL = 3  # the story model's ids below this are unknown, begin and end
-_BYTES_END = 259  # those below this and not special are the single bytes
 
 
 @dataclass(frozen=True)
 class AlignedText:
-    """A text as both models see it; the teacher's may have another opening.
+    """A text tokenized for both models; the teacher's may have another opening.
 
     Attributes:
         student: (n + 1,) compact ids, `<|endoftext|>` before and after.
-        teacher: (m,) the story model's ids, `<s>` before them.
-        at: (n,) the teacher's position that stands where the student's does, -1 where none does.
+        teacher: (m,) the teacher's ids, `<s>` before them.
+        at: (n,) for each student position, the teacher's position at the same byte, or -1.
     """
 
     student: list[int]
@@ -44,13 +50,13 @@ class AlignedText:
 
 
 class Teacher:
-    """A story model whose distribution is put into the words of a vocabulary of ours."""
+    """A story model whose distributions are mapped to the ids of a vocabulary of ours."""
 
     def __init__(self, path: Path, vocabulary: Vocabulary) -> None:
         """Read the model.
 
         Raises:
-            WeightsError: the file is missing or is not such a file.
+            WeightsError: the file is missing or no llama2.c model.
         """
         self._story = read_story_model(path)
         self._vocabulary = vocabulary
@@ -63,24 +69,24 @@ class Teacher:
         self._encode_word = functools.lru_cache(None)(functools.partial(encode_piece, self._story))
 
     def _is_likely(self, piece: int) -> bool:
-        """Whether stories may hold it: half of the pieces are those of other scripts."""
+        """True for pieces that stories may contain; half of all are in other scripts."""
         data = self._story.pieces[piece]
-        return piece < _BYTES_END or data.isascii() or data in self._kept
+        return piece < FIRST_BYTE + 256 or data.isascii() or data in self._kept
 
     def _first_id(self, piece: int, dropped: bytes) -> int:
-        """The compact id that a text begins with where the teacher's begins with this piece."""
+        """The first compact id of a text whose first piece, without `dropped`, is this one."""
         data = self._story.pieces[piece].removeprefix(dropped)
-        if piece < _SPECIAL or not data:
+        if piece < FIRST_BYTE or not data:
             return self._vocabulary.end
         try:
             return self._vocabulary.encode(data.decode())[0]
         except UnicodeDecodeError:
             return self._vocabulary.pieces.index(data[:1])
 
-    def lesson(self, text: str, original: str) -> AlignedText:
-        """How both see a text; `original` is what the teacher reads, alike but for its opening."""
-        ours, context = self._vocabulary, self._story.config.context_length
-        student = [ours.end, *ours.encode(text), ours.end][: context + 1]
+    def align(self, text: str, original: str) -> AlignedText:
+        """Align a text with `original`, the teacher's, which may differ in its opening."""
+        vocabulary, context = self._vocabulary, self._story.config.context_length
+        student = [vocabulary.end, *vocabulary.encode(text), vocabulary.end][: context + 1]
         words = _WORD.findall(f" {original}".encode())
         teacher = [BEGIN, *(i for word in words for i in self._encode_word(word))][:context]
         mine, whole = text.encode(), original.encode()
@@ -89,36 +95,36 @@ class Teacher:
         shift = len(whole) - len(mine)
         ends = np.cumsum([0, *(len(self._story.pieces[i]) for i in teacher[1:])]) - 1
         places = {max(0, int(end)): j for j, end in enumerate(ends)}
-        bounds = np.cumsum([0, *(len(ours.pieces[i]) for i in student[1:-1])]).tolist()
+        bounds = np.cumsum([0, *(len(vocabulary.pieces[i]) for i in student[1:-1])]).tolist()
         return AlignedText(
             student, teacher, [places.get(b + shift, -1) if b >= begin else -1 for b in bounds]
         )
 
     @torch.no_grad()
-    def states(self, lessons: Sequence[AlignedText]) -> Tensor:
-        """What the teacher's head reads at each position of each lesson, (B, T, C)."""
-        ids = pad_sequence([torch.tensor(one.teacher) for one in lessons], batch_first=True)
+    def states(self, texts: Sequence[AlignedText]) -> Tensor:
+        """What the teacher's head reads at each position of each text, (B, T, C)."""
+        ids = pad_sequence([torch.tensor(x.teacher) for x in texts], batch_first=True)  # (B, T)
         return self._model.states(ids)
 
     @torch.no_grad()
     def distribution(self, states: Tensor, opening: Tensor) -> Tensor:
-        """The next compact id's probabilities, (V, R), from states (R, C).
+        """Probabilities (V, R) of the next compact id, from states (R, C).
 
-        `opening` (R,) tells which are at the beginning of a text, before which this teacher puts a
+        `opening` (R,) is True at the beginning of a text, where the teacher's pieces begin with a
         space.
         """
         logits = self._head @ states.bfloat16().T  # (P, R)
-        probabilities = logits.float().softmax(dim=0)
-        told = probabilities.new_zeros(self._vocabulary.size, states.size(0))
-        told.index_add_(0, self._firsts, probabilities)
+        probabilities = logits.float().softmax(dim=0)  # (P, R)
+        mapped = probabilities.new_zeros(self._vocabulary.size, states.size(0))  # (V, R)
+        mapped.index_add_(0, self._firsts, probabilities)
         if opening.any():
-            first = told.new_zeros(self._vocabulary.size, int(opening.sum()))
-            told[:, opening] = first.index_add_(0, self._openers, probabilities[:, opening])
-        return told
+            first = mapped.new_zeros(self._vocabulary.size, int(opening.sum()))
+            mapped[:, opening] = first.index_add_(0, self._openers, probabilities[:, opening])
+        return mapped
 
 
 def _common_suffix(a: bytes, b: bytes) -> int:
-    """How many bytes at the end of both are the same."""
+    """Length in bytes of the common suffix."""
     most = min(len(a), len(b))
     x, y = (np.frombuffer(data, np.uint8)[len(data) - most :][::-1] for data in (a, b))
     other = np.flatnonzero(x != y)
@@ -126,59 +132,59 @@ def _common_suffix(a: bytes, b: bytes) -> int:
 
 
 def distillation_loss(
-    student: Transformer, teacher: Teacher, lessons: Sequence[AlignedText]
+    student: Transformer, teacher: Teacher, texts: Sequence[AlignedText]
 ) -> Tensor:
-    """Mean cross entropy, in nats, of what the teacher or the text says comes next."""
-    ids = pad_sequence([torch.tensor(one.student) for one in lessons], batch_first=True)
+    """Mean cross entropy, in nats, with the teacher's distributions or the next ids as targets."""
+    ids = pad_sequence([torch.tensor(x.student) for x in texts], batch_first=True)  # (B, T + 1)
     states = student.states(ids[:, :-1])  # (B, T, C)
-    read = teacher.states(lessons)  # (B, T', C)
-    rows, columns, at = _positions(lessons)
+    teacher_states = teacher.states(texts)  # (B, T', C')
+    rows, columns, at = _positions(texts)
     labels = ids[rows, columns + 1]  # (N,)
-    taught = read[rows, at.clamp(min=0)]  # (N, C)
+    aligned = teacher_states[rows, at.clamp(min=0)]  # (N, C')
 
     def target(part: slice) -> Tensor:
-        told = teacher.distribution(taught[part], at[part] == 0)  # (V, R)
-        hard = torch.nonzero(at[part] < 0).flatten()
-        told[:, hard] = 0
-        told[labels[part][hard], hard] = 1
-        return told
+        probabilities = teacher.distribution(aligned[part], at[part] == 0)  # (V, R)
+        hard = torch.nonzero(at[part] < 0).flatten()  # positions without a teacher's
+        probabilities[:, hard] = 0
+        probabilities[labels[part][hard], hard] = 1
+        return probabilities
 
     head = student.embedding.weight
     return SoftCrossEntropy.apply(states[rows, columns], head, target)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _positions(lessons: Sequence[AlignedText]) -> tuple[Tensor, Tensor, Tensor]:
-    """Row, column and the teacher's position of every position that has a next id; each (N,)."""
-    rows = [row for row, one in enumerate(lessons) for _ in one.at]
-    columns = [column for one in lessons for column in range(len(one.at))]
+def _positions(texts: Sequence[AlignedText]) -> tuple[Tensor, Tensor, Tensor]:
+    """Row, column and teacher's position of every position with a next id, (N,) each."""
+    rows = [row for row, x in enumerate(texts) for _ in x.at]
+    columns = [column for x in texts for column in range(len(x.at))]
     return (
         torch.tensor(rows),
         torch.tensor(columns),
-        torch.tensor([j for one in lessons for j in one.at]),
+        torch.tensor([j for x in texts for j in x.at]),
     )
 
 
 class SoftCrossEntropy(torch.autograd.Function):
-    """Head and mean cross entropy against distributions in one, some positions at a time.
+    """Head and mean cross entropy against distributions in one, _ROWS positions at a time.
 
-    As model.loss.LinearCrossEntropy, whose targets are single ids.
+    See model.loss.LinearCrossEntropy, whose targets are single ids.
     """
 
     @staticmethod
     def forward(
         ctx: Any, states: Tensor, head: Tensor, target: Callable[[slice], Tensor]
     ) -> Tensor:
-        """The loss of states (N, C) under head (V, C); target(part) gives (V, R)."""
+        """The loss of states (N, C) under head (V, C); target(part) returns (V, R)."""
         with torch.autocast(states.device.type, enabled=False):
             x, weight = states.bfloat16(), head.bfloat16()
             x_gradient, head_gradient = torch.empty_like(states), torch.zeros_like(head)
             loss = torch.zeros((), device=x.device)
             for begin in range(0, len(x), _ROWS):
                 part = slice(begin, begin + _ROWS)
-                wanted = target(part)  # (V, R)
-                log_odds = (weight @ x[part].T).float().log_softmax(dim=0)  # (V, R)
-                loss -= (wanted * log_odds).sum()
-                gradient = log_odds.exp_().sub_(wanted).bfloat16()
+                expected = target(part)  # (V, R)
+                log_probabilities = (weight @ x[part].T).float().log_softmax(dim=0)  # (V, R)
+                loss -= (expected * log_probabilities).sum()
+                gradient = log_probabilities.exp_().sub_(expected).bfloat16()  # (V, R)
                 x_gradient[part] = (gradient.T @ weight).to(states.dtype)
                 head_gradient += gradient @ x[part]
         ctx.save_for_backward(x_gradient, head_gradient)
@@ -188,17 +194,15 @@ class SoftCrossEntropy(torch.autograd.Function):
 
 
 def batches(
-    lessons: Sequence[AlignedText], tokens: int, rng: np.random.Generator
+    texts: Sequence[AlignedText], tokens: int, rng: np.random.Generator
 ) -> Iterator[list[AlignedText]]:
-    """Each lesson once, those of like length together, about so many tokens at a time."""
-    order = rng.permutation(len(lessons))
-    for begin in range(0, len(order), 512):
-        pool = sorted(
-            (lessons[i] for i in order[begin : begin + 512]), key=lambda x: len(x.student)
-        )
+    """Each text once, in batches of similar lengths and at most about this many tokens."""
+    order = rng.permutation(len(texts))
+    for begin in range(0, len(order), _POOL):
+        pool = [texts[i] for i in order[begin : begin + _POOL]]
         parts: list[list[AlignedText]] = [[]]
-        for one in pool:
-            if parts[-1] and len(one.student) * (len(parts[-1]) + 1) > tokens:
+        for text in sorted(pool, key=lambda x: len(x.student)):
+            if parts[-1] and len(text.student) * (len(parts[-1]) + 1) > tokens:
                 parts.append([])
-            parts[-1].append(one)
+            parts[-1].append(text)
         yield from (parts[i] for i in rng.permutation(len(parts)))

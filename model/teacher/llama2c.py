@@ -1,4 +1,4 @@
-"""A story model of llama2.c as the start of training: its body, with embeddings made anew.
+"""Story models of llama2.c: reading them, and starting a model of ours from their body.
 
 File formats: https://github.com/karpathy/llama2.c, run.c (`memory_map_weights`, `build_tokenizer`,
 `encode`). The input is the raw model (seven int32, then float32 tensors) with its tokenizer.bin
@@ -24,8 +24,8 @@ from model.transformer import Transformer, TransformerConfig
 
 _HEADER = struct.Struct("<7i")  # width, hidden, layers, heads, key/value heads, ids, context
 BEGIN = 1  # the id of <s>, which stands between stories
-_FIRST_BYTE = 3  # the ids 3 … 258 are the single bytes
-_LARGEST = 2**31  # a header with more numbers than this is not a header
+FIRST_BYTE = 3  # the ids 3 … 258 are the single bytes; below are <unk>, <s> and </s>
+_MAX_NUMBERS = 2**31  # a larger count means that the header is not one
 
 Floats = npt.NDArray[np.float32]
 
@@ -35,12 +35,12 @@ class StoryModel:
     """A llama2.c checkpoint.
 
     Attributes:
-        config: its shape, with its own number of ids.
+        config: its shape, with its own vocabulary size.
         tensors: its weights under the names of model.transformer, without the embedding.
         embedding: (ids, C).
         pieces: its tokenizer's pieces by id.
-        ids: the way back.
-        scores: how early each piece is merged; higher is earlier.
+        ids: its ids by piece.
+        scores: merge priority of each piece; higher is earlier.
     """
 
     config: TransformerConfig
@@ -55,7 +55,7 @@ def read_story_model(path: Path) -> StoryModel:
     """Read a model with its tokenizer behind it.
 
     Raises:
-        WeightsError: the file is missing or is not such a file.
+        WeightsError: the file is missing or no such model.
     """
     foreign = f"{path} is no llama2.c model followed by its tokenizer.bin"
     try:
@@ -67,7 +67,7 @@ def read_story_model(path: Path) -> StoryModel:
         config = TransformerConfig(size, context, layers, heads, width, hidden)
         shapes = _shapes(config)
         count = sum(math.prod(shape) for shape in shapes.values())
-        if kv_heads != heads or count > _LARGEST:
+        if kv_heads != heads or count > _MAX_NUMBERS:
             raise ValueError(foreign)
         numbers = np.frombuffer(data, dtype="<f4", count=count, offset=_HEADER.size)
         pieces, scores = _read_tokenizer(data, _HEADER.size + numbers.nbytes, size)
@@ -76,12 +76,12 @@ def read_story_model(path: Path) -> StoryModel:
     splits = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
     parts = np.split(numbers, splits)
     named = {n: p.reshape(s) for (n, s), p in zip(shapes.items(), parts, strict=True)}
-    ids = {piece: i for i, piece in enumerate(pieces)}  # a character wins over the byte it equals
+    ids = {piece: i for i, piece in enumerate(pieces)}  # a character replaces the byte it equals
     return StoryModel(config, _rename(named, layers), named["embedding"], pieces, ids, scores)
 
 
 def _shapes(c: TransformerConfig) -> dict[str, tuple[int, ...]]:
-    """What the file holds, in its order."""
+    """Shapes of the tensors in the file, in its order."""
     square = (c.layers, c.width, c.width)
     return {
         "embedding": (c.vocabulary_size, c.width),
@@ -95,12 +95,12 @@ def _shapes(c: TransformerConfig) -> dict[str, tuple[int, ...]]:
         "down": (c.layers, c.width, c.hidden),
         "up": (c.layers, c.hidden, c.width),
         "norm": (c.width,),
-        "rotary": (2, c.context_length, c.width // c.heads // 2),  # cosines and sines: not needed
+        "rotary": (2, c.context_length, c.width // c.heads // 2),  # cosines and sines, unused
     }
 
 
 def _rename(named: dict[str, Floats], layers: int) -> dict[str, Tensor]:
-    """The weights under our names; what we multiply in one go is put together."""
+    """The weights under our names; q, k, v and gate, up are concatenated."""
     tensors = {"norm.weight": torch.tensor(named["norm"])}
     for i in range(layers):
         qkv = np.concatenate([named[name][i] for name in "qkv"])  # (3C, C)
@@ -118,7 +118,7 @@ def _rename(named: dict[str, Floats], layers: int) -> dict[str, Tensor]:
 
 
 def _read_tokenizer(data: bytes, at: int, size: int) -> tuple[list[bytes], list[float]]:
-    """tokenizer.bin: the longest piece's length, then score, length and bytes of each piece."""
+    """Parse tokenizer.bin: longest length, then score, length and bytes of each piece."""
     pieces = []
     scores = []
     at += 4
@@ -134,17 +134,17 @@ def _read_tokenizer(data: bytes, at: int, size: int) -> tuple[list[bytes], list[
 
 
 def encode_piece(model: StoryModel, data: bytes) -> list[int]:
-    """The ids that llama2.c's encoder gives these bytes (run.c, `encode`, without prefixes)."""
+    """The ids of these bytes by llama2.c's encoder (run.c, `encode`, without prefixes)."""
     ids: list[int] = []
     for character in data.decode("utf-8", errors="surrogateescape"):
         raw = character.encode("utf-8", errors="surrogateescape")
         known = model.ids.get(raw)
-        ids += [known] if known is not None else [byte + _FIRST_BYTE for byte in raw]
+        ids += [known] if known is not None else [byte + FIRST_BYTE for byte in raw]
     return _merge_best(model, [(i, model.pieces[i]) for i in ids])
 
 
 def _merge_best(model: StoryModel, parts: list[tuple[int, bytes]]) -> list[int]:
-    """Merge the neighbours whose union has the best score until none is a piece."""
+    """Merge the adjacent pair with the best score until no union is a piece."""
     while True:
         unions = [a[1] + b[1] for a, b in itertools.pairwise(parts)]
         found = [(model.scores[model.ids[u]], -n) for n, u in enumerate(unions) if u in model.ids]
@@ -155,13 +155,13 @@ def _merge_best(model: StoryModel, parts: list[tuple[int, bytes]]) -> list[int]:
 
 
 def shared_ids(path: Path) -> list[int]:
-    """The cl100k_base ids whose bytes are a piece of the story model's tokenizer as well.
+    """The cl100k_base ids whose bytes are also a piece of the story model's tokenizer.
 
-    Single characters come first, then what that tokenizer merges, in its order: a vocabulary of
-    these alone hands the body nearly always the pieces that it has learned from.
+    Single characters first, then merged pieces in that tokenizer's order: with a vocabulary of
+    these ids, the body nearly always gets the pieces that it was trained on.
 
     Raises:
-        WeightsError: the file is missing or is not such a file.
+        WeightsError: the file is missing or no such model.
     """
     story = read_story_model(path)
     ranks = merge_ranks()
@@ -175,7 +175,7 @@ def _is_longer(piece: bytes) -> bool:
 
 
 def build_story_model(story: StoryModel, path: Path) -> Transformer:
-    """The story model as it is, with ids of its own; `path` names where it comes from."""
+    """The story model unchanged, with its own ids; `path` is named in errors."""
     tensors = {"embedding.weight": torch.tensor(story.embedding), **story.tensors}
     return build_model(story.config, tensors, path)
 
@@ -183,11 +183,11 @@ def build_story_model(story: StoryModel, path: Path) -> Transformer:
 def start_from_story_model(path: Path, vocabulary: Vocabulary) -> Transformer:
     """A model of ours with the story model's body.
 
-    Each embedding is the mean of the old embeddings of the pieces that the old tokenizer makes of
-    the id's text; `<|endoftext|>` takes over that of `<s>`.
+    The embedding of an id is the mean of the story model's embeddings of the pieces that its
+    tokenizer cuts the id's text into; `<|endoftext|>` takes that of `<s>`.
 
     Raises:
-        WeightsError: the file is missing or is not such a file.
+        WeightsError: the file is missing or no such model.
     """
     story = read_story_model(path)
     old = (encode_piece(story, piece) if piece else [BEGIN] for piece in vocabulary.pieces)

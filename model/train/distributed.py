@@ -1,4 +1,4 @@
-"""Training in several processes under torchrun: who we are, and what all have to agree on."""
+"""Data-parallel training in several processes under torchrun."""
 
 import os
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from model.transformer import Transformer
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """Those that train together, seen from one of them.
+    """The processes that train together, seen from one of them.
 
     Attributes:
-        rank: which it is, from 0.
-        count: how many there are.
+        rank: of this process, from 0.
+        count: of all processes.
     """
 
     rank: int = 0
     count: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this one validates, saves and talks."""
+    def is_main(self) -> bool:
+        """True in the process that validates, saves and prints."""
         return self.rank == 0
 
-    def agree(self, value: float, device: torch.device) -> float:
-        """The leader's number in all processes; each must ask."""
+    def broadcast(self, value: float, device: torch.device) -> float:
+        """The main process's number, in all processes; each must call this."""
         if self.count == 1:
             return value
         number = torch.tensor(value, dtype=torch.float64, device=device)
@@ -36,7 +36,7 @@ class ProcessGroup:
         return number.item()
 
     def mean(self, value: float, device: torch.device) -> float:
-        """The mean of all processes' numbers, in all of them."""
+        """The mean of all processes' numbers, in all processes; each must call this."""
         if self.count == 1:
             return value
         number = torch.tensor(value, dtype=torch.float64, device=device)
@@ -44,8 +44,8 @@ class ProcessGroup:
         return number.item() / self.count
 
 
-def join() -> ProcessGroup:
-    """Meet the other processes if torchrun started us, each with a GPU of its own if there are."""
+def init() -> ProcessGroup:
+    """Join the process group if torchrun started this process, each with a GPU if there is one."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return ProcessGroup()
@@ -55,14 +55,14 @@ def join() -> ProcessGroup:
     return ProcessGroup(distributed.get_rank(), count)
 
 
-def leave(processes: ProcessGroup) -> None:
-    """Part from the others."""
+def destroy(processes: ProcessGroup) -> None:
+    """Leave the process group."""
     if processes.count > 1:
         distributed.destroy_process_group()
 
 
 class Loss(nn.Module):
-    """batch_loss as a module, which PyTorch's DistributedDataParallel wants."""
+    """batch_loss as a module, for PyTorch's DistributedDataParallel."""
 
     def __init__(self, model: Transformer) -> None:
         super().__init__()
@@ -74,6 +74,6 @@ class Loss(nn.Module):
 
 
 def shared_loss(model: Transformer, processes: ProcessGroup) -> nn.Module:
-    """The loss whose gradients are the mean of all processes' gradients."""
+    """The loss, whose gradients are averaged over all processes."""
     loss = Loss(model)
     return nn.parallel.DistributedDataParallel(loss) if processes.count > 1 else loss

@@ -1,4 +1,4 @@
-"""Where the numbers of a training go: a line of JSON each, and TensorBoard where it is wanted."""
+"""The log of a training: one line of JSON a step or validation, and TensorBoard if asked for."""
 
 import errno
 import json
@@ -16,22 +16,22 @@ Record = Callable[[Mapping[str, Any]], None]
 
 @contextmanager
 def open_log(folder: Path, *, tensorboard: bool, quiet: bool = False) -> Iterator[Record]:
-    """A function that keeps the values of a step or validation in `folder`; quiet keeps nothing.
+    """A function that appends the values of a step or validation; with `quiet` it does nothing.
 
     Raises:
-        ConfigError: TensorBoard is wanted and not installed.
-        OutputError: the log cannot be written; also in the block, at a value.
+        ConfigError: TensorBoard is asked for and not installed.
+        OutputError: the log cannot be written, now or at a later value.
     """
     path = Path(os.devnull) if quiet else folder / "log.jsonl"
     with ExitStack() as stack:
-        with _told(path):
+        with _as_output_error(path):
             file = stack.enter_context(path.open("ab", buffering=0))
         board = None
         if tensorboard and not quiet:
             board = stack.enter_context(_open_board(folder / "tensorboard"))
 
         def record(values: Mapping[str, Any]) -> None:
-            with _told(path):
+            with _as_output_error(path):
                 _append(file, json.dumps(values).encode() + b"\n")
             for name, value in values.items():
                 if board and name != "step" and isinstance(value, int | float):
@@ -41,7 +41,7 @@ def open_log(folder: Path, *, tensorboard: bool, quiet: bool = False) -> Iterato
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_output_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -51,7 +51,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _append(file: FileIO, line: bytes) -> None:
-    """All of a line or nothing: half a line would spoil the log."""
+    """Write a whole line or nothing: half a line would make the log unreadable."""
     before = file.seek(0, os.SEEK_END)
     if file.write(line) != len(line):
         file.truncate(before)

@@ -1,4 +1,4 @@
-"""Plots (PNG) of a training: the loss of each step and the curve of the held-out texts."""
+"""Plots (PNG) of a training: the loss of each step, and the bits per byte of held-out texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from model.plotting import BLUE, FONT, GREEN, GREY, ORANGE, in_fonts, new_figure
 
 @dataclass(frozen=True)
 class Curves:
-    """How a training went: (step, nats a token) and (step, bits per byte of held-out texts)."""
+    """Curves of a training: (step, nats a token) and (step, bits per byte of held-out texts)."""
 
     losses: Sequence[tuple[int, float]]
     held_out: Sequence[tuple[int, float]]
 
 
 def curves_picture(curves: Curves) -> bytes:
-    """The two curves of a training beside each other (PNG).
+    """The two curves of a training side by side (PNG).
 
     Raises:
         MissingPackageError: matplotlib is not installed.
@@ -40,7 +40,7 @@ def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float
 
 
 def _smoothed(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """The mean of each point and those before it, a tenth of all."""
+    """Moving average over the tenth of all points before each point."""
     reach = max(1, len(points) // 10)
     windows = (points[max(0, i + 1 - reach) : i + 1] for i in range(len(points)))
     return [(window[-1][0], sum(y for _, y in window) / len(window)) for window in windows]

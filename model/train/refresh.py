@@ -1,9 +1,9 @@
-"""Bare `python -m model.train`: refresh the weights of a language from the user's own texts.
+"""Refresh the weights in use from the user's own texts: `python -m model.train` without arguments.
 
-The texts lie in `$XDG_DATA_HOME/afterword/corpus`. Half of what is trained on comes from a starter
-corpus, a little of what the shipped weights learned from, so that the language is not forgotten.
-The weights in use are the start; new ones take their place only if they predict held-out texts,
-half of them the user's, better. All that a stopped training needs lies in a folder of its own.
+The texts are in `$XDG_DATA_HOME/afterword/corpus`. As many again come from a starter corpus, a
+sample of the training texts of the shipped weights, so that the language is not forgotten.
+Training starts from the weights in use; new weights replace them only if they predict the held-out
+texts, half of them the user's, better. A stopped training resumes from its own folder.
 """
 
 import fcntl
@@ -13,118 +13,130 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 
 from config import paths
 from config.errors import InputError, MissingPackageError, OutputError, RefusedError
+from config.languages import LANGUAGES
 from config.load import load
 from config.settings import Settings
 from model.checkpoints.store import find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
-from model.data import corpus as corpora
-from model.data.user_texts import SUFFIXES, UserText, find_books, read_book
+from model.data.corpus import Corpus, CorpusFile, load_corpus
+from model.data.user_texts import SUFFIXES, UserText, find_user_texts, read_user_text
 from model.device import choose_device, faster_with_bfloat16
 from model.loss import batch_loss
+from model.train.distributed import ProcessGroup
 from model.train.log import open_log
+from model.train.options import TrainOptions
 from model.train.report import make_samples, write_report
-from model.train.trainer import SPOKEN_OPENINGS, Trainer, TrainOptions
+from model.train.run import prepare, train
 
 _PASSES = 3  # over the user's texts
-_FEWEST_STEPS = 30
-_MOST_MINUTES = 30.0  # unless the user says otherwise
+_MIN_STEPS = 30
+_MAX_MINUTES = 30.0  # unless --minutes or --steps is given
 _VALIDATIONS = 8
-_PIECE = range(500, 2001)  # characters of a document to train on
-_FEWEST_PIECES = 6
-_HELD_OUT_PART = 20  # one piece in so many ...
-_HELD_OUT = range(2, 33)  # ... but so many pieces at least and at most
-_LENGTH = "length.json"  # how long a training is to be, for going on
+_PIECE_CHARACTERS = range(500, 2001)  # of a document to train on
+_MIN_PIECES = 6
+_PIECES_A_HELD_OUT_ONE = 20
+_HELD_OUT_PIECES = range(2, 33)
+_LENGTH = "length.json"  # steps or minutes of the training, for resuming it
 _SENTENCE = re.compile(r".+?(?:[.!?][\"”’']*\s+|[。！？][”’」』]*|\n|$)", re.S)
-
-Tell = Callable[[str], object]
 
 
 @dataclass(frozen=True)
-class Refresh:
-    """One refreshing, as it is to be or to go on.
+class _Plan:
+    """A refresh, new or resumed.
 
     Attributes:
-        options: for the trainer; `out` is the training's own folder.
+        options: of the trainer; `out` is the training's own folder.
         corpus: the user's texts and the starter corpus.
         own: held-out texts of the user, the first of `corpus.held_out`.
-        start: the weights it began with, a copy.
-        configured: whether the settings name a weights file, which then stays in use.
+        start: a copy of the weights it began with.
+        configured: True if the settings name a weights file, which then stays in use.
     """
 
     options: TrainOptions
-    corpus: corpora.Corpus
+    corpus: Corpus
     own: list[str]
     start: Path
     configured: bool
 
 
 def corpus_folder() -> Path:
-    """Where users put their texts."""
+    """Folder of the user's texts."""
     return paths.data_folder() / "corpus"
 
 
 def training_folder(language: str) -> Path:
-    """Where a training of ours keeps what it needs to go on, and its report."""
+    """Folder of a refresh: what it needs to resume, and its report."""
     return paths.data_folder() / "training" / language
 
 
-@contextmanager
-def planned(given: dict[str, Any], tell: Tell) -> Iterator[Refresh]:
-    """Read the texts, decide how long to train, tell the user; no other may train meanwhile.
+def refresh(given: dict[str, Any]) -> None:
+    """Train on the user's texts, publish the weights if they are better, write the report.
+
+    Only one process at a time refreshes a language. Stopped by a signal, the next call resumes.
 
     Args:
-        given: what the command line says; see TrainOptions.
-        tell: receives a line at a time.
+        given: the options of the command line, see TrainOptions.
 
     Raises:
         InputError: there are no texts, too few, or one cannot be read.
         WeightsError: the weights to start from cannot be used.
         OutputError: a folder cannot be written.
         RefusedError: another process trains this language.
+        ConfigError: the loss is not a finite number.
     """
     settings = load(None, [f"language={given['language']}"] if given["language"] else []).settings
     folder = training_folder(settings.language)
-    with _held(folder):
-        yield _plan(given, settings, folder, tell)
+    with _training_lock(folder):
+        plan = _plan(given, settings, folder)
+        trainer = prepare(plan.options, ProcessGroup(), plan.corpus)
+        if trainer.step == 0:  # score the weights in use: only better ones may replace them
+            with open_log(folder, tensorboard=False) as record:
+                record(trainer.validate())
+        if train(trainer):
+            _finish(plan)
+        else:
+            click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
 
 
-def _plan(given: dict[str, Any], settings: Settings, folder: Path, tell: Tell) -> Refresh:
+def _plan(given: dict[str, Any], settings: Settings, folder: Path) -> _Plan:
+    """Read the texts and decide how long to train; prints both."""
     language = settings.language
     resumes = (folder / "last.pt").is_file()
-    pieces = _read_pieces(language, tell)
+    pieces = _read_pieces(language)
     start = folder / "start.safetensors"
     if not resumes:
         source = given["init_from"] or find_weights(language, settings.model.weights)
         _begin_folder(folder, Path(source), start)
-        tell(f"Starting from {source}.")
+        click.echo(f"Starting from {source}.")
     weights = load_weights(start)
     corpus, own = _mix(pieces, language, folder, given["seed"])
     options = _options(given, weights, language, folder, resumes)
     if resumes:
-        tell(f"Going on with the training in {folder}; delete that folder to begin anew.")
+        click.echo(f"Going on with the training in {folder}; delete that folder to begin anew.")
         length = json.loads((folder / _LENGTH).read_text())
         if options.steps is None and options.minutes is None:
             options = replace(options, steps=length["steps"], minutes=length["minutes"])
         options = replace(options, validate_every=length["validate_every"])
     else:
-        options = _with_length(options, corpus, weights, tell)
-    return Refresh(options, corpus, own, start, settings.model.weights is not None)
+        options = _with_length(options, corpus, weights)
+    return _Plan(options, corpus, own, start, settings.model.weights is not None)
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """A lock for a training folder, which the system frees however we end."""
+def _training_lock(folder: Path) -> Iterator[None]:
+    """A lock on a training folder; the system releases it when the process ends."""
     path = folder.with_suffix(".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,26 +147,16 @@ def _held(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            told = f"Another process trains in {folder}; wait for it, or stop it."
-            raise RefusedError(told) from error
+            raise RefusedError(
+                f"Another process trains in {folder}; wait for it, or stop it."
+            ) from error
         yield
 
 
-def begin(refresh: Refresh, trainer: Trainer) -> None:
-    """Score the weights as they are, so that only better ones can replace them."""
-    if trainer.step == 0:
-        with open_log(refresh.options.folder, tensorboard=False) as record:
-            record(trainer.validate())
-
-
-def finish(refresh: Refresh, tell: Tell) -> None:
-    """Put better weights where the daemon finds them, write the report, tidy up.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    options = refresh.options
-    before, after = load_weights(refresh.start), load_weights(options.weights_path)
+def _finish(plan: _Plan) -> None:
+    """Publish the weights if they are better, write the report, remove the other files."""
+    options = plan.options
+    before, after = load_weights(plan.start), load_weights(options.weights_path)
     log = _read_log(options.folder / "log.jsonl")
     first, best = log[0]["bits_per_byte"], min(entry["bits_per_byte"] for entry in log)
     if best < first:
@@ -166,15 +168,15 @@ def finish(refresh: Refresh, tell: Tell) -> None:
         )
     else:
         summary = f"Nothing was better than before ({first:.4f} bits/byte); the weights stay."
-    tell(summary)
-    if best < first and refresh.configured:
-        tell("Your settings name other weights (model.weights); remove that to use these.")
-    samples = make_samples(before, after, options.language, refresh.own)
+    click.echo(summary)
+    if best < first and plan.configured:
+        click.echo("Your settings name other weights (model.weights); remove that to use these.")
+    samples = make_samples(before, after, options.language, plan.own)
     try:
-        tell(f"Report: {write_report(options.folder, samples, summary)}")
+        click.echo(f"Report: {write_report(options.folder, samples, summary)}")
     except MissingPackageError as error:
-        tell(f"No report: {error}")
-    for name in ("last.pt", _LENGTH, "texts.txt", refresh.start.name, options.weights_path.name):
+        click.echo(f"No report: {error}")
+    for name in ("last.pt", _LENGTH, "texts.txt", plan.start.name, options.weights_path.name):
         (options.folder / name).unlink(missing_ok=True)
 
 
@@ -184,42 +186,42 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
     return [line for line in lines if "bits_per_byte" in line]
 
 
-def _read_pieces(language: str, tell: Tell) -> list[str]:
-    """The user's texts in pieces; tells what was read."""
+def _read_pieces(language: str) -> list[str]:
+    """The user's texts in pieces; prints the files that were read."""
     folder = corpus_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    found, left_out = find_books(folder, language)
+    found, left_out = find_user_texts(folder, language)
     if not found:
         raise InputError(
             f"There are no texts in {folder} yet; put some there ({', '.join(SUFFIXES)}), or name "
             "them with --corpus and a folder with --out."
         )
-    books = [read_book(path) for path in found]
-    for book in books:
-        tell(f"  {book.path.relative_to(folder)}: {len(book.text):,} characters")
+    texts = [read_user_text(path) for path in found]
+    for text in texts:
+        click.echo(f"  {text.path.relative_to(folder)}: {len(text.text):,} characters")
     for path in left_out:
-        tell(f"  {path.relative_to(folder)}: left out, it is none of {', '.join(SUFFIXES)}")
-    pieces = cut(books)
-    if len(pieces) < _FEWEST_PIECES:
+        click.echo(f"  {path.relative_to(folder)}: left out, it is none of {', '.join(SUFFIXES)}")
+    pieces = cut(texts)
+    if len(pieces) < _MIN_PIECES:
         raise InputError(
-            f"The texts in {folder} hold {sum(len(b.text) for b in books):,} characters; at least "
+            f"The texts in {folder} hold {sum(len(t.text) for t in texts):,} characters; at least "
             "about 5,000 are needed."
         )
     return pieces
 
 
-def cut(books: Sequence[UserText]) -> list[str]:
-    """The books in twenty or more pieces, of 500 to 2,000 characters, of whole sentences."""
-    size = sum(len(book.text) for book in books)
-    most = min(_PIECE[-1], max(_PIECE[0], size // _HELD_OUT_PART))
+def cut(texts: Sequence[UserText]) -> list[str]:
+    """Cut texts at sentence ends into pieces of a twentieth of all, 500 to 2,000 characters."""
+    size = sum(len(text.text) for text in texts)
+    longest = min(_PIECE_CHARACTERS[-1], max(_PIECE_CHARACTERS[0], size // _PIECES_A_HELD_OUT_ONE))
     pieces = []
-    for book in books:
+    for text in texts:
         piece = ""
-        for part in _parts(book.text, most):
-            if piece and len(piece) + len(part) > most:
+        for part in _parts(text.text, longest):
+            if piece and len(piece) + len(part) > longest:
                 pieces.append(piece.strip())
                 piece = ""
             piece += part
@@ -227,47 +229,46 @@ def cut(books: Sequence[UserText]) -> list[str]:
     return [piece for piece in pieces if piece]
 
 
-def _parts(text: str, most: int) -> Iterator[str]:
-    """Paragraphs with the empty line after each; the sentences of one that is too long."""
+def _parts(text: str, longest: int) -> Iterator[str]:
+    """Paragraphs, each with the empty line after it; too long ones by sentence."""
     for paragraph in text.split("\n\n"):
-        if len(paragraph) <= most:
+        if len(paragraph) <= longest:
             yield paragraph + "\n\n"
         else:
             yield from _SENTENCE.findall(paragraph)
             yield "\n\n"
 
 
-def _mix(
-    pieces: list[str], language: str, folder: Path, seed: int
-) -> tuple[corpora.Corpus, list[str]]:
-    """Corpus of the user's pieces and as much of the starter; the user's held-out texts."""
+def _mix(pieces: list[str], language: str, folder: Path, seed: int) -> tuple[Corpus, list[str]]:
+    """The user's pieces with as much of the starter corpus, and the user's held-out texts."""
     pieces = list(pieces)
     random.Random(seed).shuffle(pieces)  # noqa: S311
-    count = min(_HELD_OUT[-1], max(_HELD_OUT[0], len(pieces) // _HELD_OUT_PART))
+    count = len(pieces) // _PIECES_A_HELD_OUT_ONE
+    count = min(_HELD_OUT_PIECES[-1], max(_HELD_OUT_PIECES[0], count))
     own, rest = pieces[:count], pieces[count:]
     texts = folder / "texts.txt"
     try:
         texts.write_text("\n<|endoftext|>\n".join(rest) + "\n", "utf-8")
     except OSError as error:
         raise OutputError(f"{texts} cannot be written: {error.strerror}.") from error
-    mine = corpora.load_corpus([corpora.CorpusFile(texts)], seed)
+    mine = load_corpus([CorpusFile(texts)], seed)
     own += mine.held_out
     starter_file = Path(str(resources.files("model").joinpath("starter", f"{language}.txt.xz")))
-    starter = corpora.load_corpus([corpora.CorpusFile(starter_file)], seed)
+    starter = load_corpus([CorpusFile(starter_file)], seed)
     share = min(1.0, _size(mine) / _size(starter))
     sources = [*mine.sources, *(replace(source, share=share) for source in starter.sources)]
-    kept = _as_much(starter.held_out, sum(map(len, own)))
+    others = _as_much(starter.held_out, sum(map(len, own)))
     fingerprint = f"{mine.fingerprint} {starter.fingerprint}"
-    return corpora.Corpus(sources, own + kept, fingerprint), own
+    return Corpus(sources, own + others, fingerprint), own
 
 
-def _size(corpus: corpora.Corpus) -> int:
-    """Tokens to train on."""
+def _size(corpus: Corpus) -> int:
+    """Number of tokens to train on."""
     return sum(len(source.tokens) for source in corpus.sources)
 
 
 def _as_much(texts: list[str], characters: int) -> list[str]:
-    """The first texts, about so many characters of them, one at least."""
+    """The first texts, one at least, up to about this many characters."""
     kept: list[str] = []
     for text in texts:
         if kept and sum(map(len, kept)) >= characters:
@@ -277,8 +278,8 @@ def _as_much(texts: list[str], characters: int) -> list[str]:
 
 
 def _begin_folder(folder: Path, source: Path, start: Path) -> None:
-    """An empty training folder with a copy of the weights to start from."""
-    load_weights(source)  # what cannot be used is told before anything is removed
+    """Empty the training folder and copy the weights to start from into it."""
+    load_weights(source)  # raises before anything is removed
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
@@ -292,37 +293,36 @@ def _begin_folder(folder: Path, source: Path, start: Path) -> None:
 def _options(
     given: dict[str, Any], weights: Weights, language: str, folder: Path, resumes: bool
 ) -> TrainOptions:
-    told = {
+    spoken_openings = given["spoken_openings"]
+    if spoken_openings is None:
+        spoken_openings = LANGUAGES[language].spoken_openings
+    own = {
         "language": language,
         "corpus": (),
         "out": folder,
         "init_from": folder / "start.safetensors",
         "resume": resumes,
-        "spoken_openings": given["spoken_openings"]
-        if given["spoken_openings"] is not None
-        else SPOKEN_OPENINGS[language],
+        "spoken_openings": spoken_openings,
         "provenance": f"{weights.provenance} Refreshed with texts of the user.".strip(),
     }
-    return TrainOptions(**{**given, **told})
+    return TrainOptions(**{**given, **own})
 
 
-def _with_length(
-    options: TrainOptions, corpus: corpora.Corpus, weights: Weights, tell: Tell
-) -> TrainOptions:
-    """The options with a length that suits the texts, if none is given; tells how long it takes."""
+def _with_length(options: TrainOptions, corpus: Corpus, weights: Weights) -> TrainOptions:
+    """The options with a length for these texts, if none is given; prints how long it takes."""
     tokens = sum(len(source.tokens) * source.share for source in corpus.sources)
     in_step = options.batch * options.accumulate * weights.model.config.context_length
     seconds = options.accumulate * seconds_per_batch(options, weights)
-    steps = options.steps or max(_FEWEST_STEPS, math.ceil(_PASSES * tokens / in_step))
+    steps = options.steps or max(_MIN_STEPS, math.ceil(_PASSES * tokens / in_step))
     minutes = steps * seconds / 60
-    if options.minutes is not None or (options.steps is None and minutes > _MOST_MINUTES):
-        minutes = options.minutes or _MOST_MINUTES
+    if options.minutes is not None or (options.steps is None and minutes > _MAX_MINUTES):
+        minutes = options.minutes or _MAX_MINUTES
         options = replace(options, minutes=minutes, steps=None)
         steps = max(1, int(60 * minutes / seconds))
     else:
         options = replace(options, steps=steps)
     every = max(1, min(options.validate_every, steps // _VALIDATIONS))
-    tell(
+    click.echo(
         f"About {steps} steps, {steps * in_step / tokens:.1f} passes over your texts and as much "
         f"of the starter corpus; some {max(1, round(minutes))} minutes, and the validations. "
         "Ctrl-C stops it at any time; the same command goes on."
@@ -333,7 +333,7 @@ def _with_length(
 
 
 def seconds_per_batch(options: TrainOptions, weights: Weights) -> float:
-    """How long a batch takes here, measured on one; the weights stay as they are."""
+    """Seconds that forward and backward of a batch take here; the weights are not changed."""
     device = choose_device(options.device)
     model = weights.model.to(device)
     shape = (options.batch, model.config.context_length + 1)
@@ -341,7 +341,7 @@ def seconds_per_batch(options: TrainOptions, weights: Weights) -> float:
     bf16 = options.precision == "bf16"
     bf16 = bf16 or (options.precision == "auto" and faster_with_bfloat16(device))
     seconds = math.inf
-    for _ in range(2):  # the first is slower
+    for _ in range(2):  # the first one is slower
         began = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             loss = batch_loss(model, rows)

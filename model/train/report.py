@@ -1,4 +1,4 @@
-"""What a training has brought, as one HTML page without server or network: curves and samples."""
+"""The report of a training, one self-contained HTML page: curves, and samples before and after."""
 
 import base64
 import html
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import InputError, OutputError
+from config.languages import LANGUAGES, Language, join_sentences
 from model.checkpoints.weights_file import Weights
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
@@ -17,9 +18,7 @@ from model.inference.sampler import SamplingOptions
 from model.text.spoken_form import to_spoken_form
 from model.train.plots import Curves, curves_picture
 
-SEEDS = {"en": ["the old sailor", "once upon a time there was a fox"], "zh": ["春", "武"]}
 _OWN_SEEDS = 3  # openings of the user's own texts
-_OPENING = {"en": 40, "zh": 2}  # characters of such an opening
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -53,7 +52,7 @@ td, th {{ border: 1px solid #ccc; padding: .4rem .6rem; text-align: left; vertic
 
 @dataclass(frozen=True)
 class Sample:
-    """What two models make of one seed."""
+    """A seed and its continuations by two models."""
 
     seed: str
     before: str
@@ -64,14 +63,16 @@ def make_samples(
     before: Weights, after: Weights, language: str, own: Sequence[str]
 ) -> list[Sample]:
     """Continue fixed seeds, and openings of the user's own texts, with both models."""
-    seeds = [*SEEDS[language], *(_opening(text, language) for text in own[:_OWN_SEEDS])]
+    openings = [_opening(text, LANGUAGES[language]) for text in own[:_OWN_SEEDS]]
+    seeds = [*LANGUAGES[language].report_seeds, *openings]
     both = [[_continue(weights, seed) for seed in seeds] for weights in (before, after)]
     return [Sample(*row) for row in zip(seeds, *both, strict=True)]
 
 
-def _opening(text: str, language: str) -> str:
-    start = text[: _OPENING[language]]
-    if language == "zh":
+def _opening(text: str, language: Language) -> str:
+    """The first words of a text, as speech recognition would write them."""
+    start = text[: language.opening_characters]
+    if not language.word_space:
         return start
     return to_spoken_form(start.rpartition(" ")[0] or start).strip()
 
@@ -79,14 +80,14 @@ def _opening(text: str, language: str) -> str:
 def _continue(weights: Weights, seed: str) -> str:
     options = GeneratorOptions(SamplingOptions(temperature=0.65), 4, 120, random_seed=1)
     generator = TextGenerator(InferenceEngine(weights.model), weights.vocabulary, options)
-    return " ".join(generator.continue_text(seed, lambda: False))
+    return join_sentences(generator.continue_text(seed, lambda: False))
 
 
 def read_curves(log: Path) -> tuple[Curves, list[dict[str, Any]]]:
-    """The curves of a training's `log.jsonl`, and its validations.
+    """The curves and the validations in a training's `log.jsonl`.
 
     Raises:
-        InputError: it is missing or is no such log.
+        InputError: the file is missing or no such log.
     """
     try:
         entries = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
@@ -99,11 +100,11 @@ def read_curves(log: Path) -> tuple[Curves, list[dict[str, Any]]]:
 
 
 def write_report(folder: Path, samples: Sequence[Sample], summary: str) -> Path:
-    """Write `report.png` and `report.html` from the training's log; the path of the page.
+    """Write `report.png` and `report.html` from the training's log; returns the page's path.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
-        InputError: there is no log.
+        InputError: the log is missing.
         OutputError: the folder cannot be written.
     """
     curves, validations = read_curves(folder / "log.jsonl")

@@ -18,9 +18,10 @@ from config.errors import ConfigError, OutputError, RefusedError, WeightsError
 from config.paths import config_file, runtime_folder, state_folder
 from daemon import mute
 from daemon.observers.history import History, read
-from model.checkpoints.weights_file import load_state, load_weights, save_weights
+from model.checkpoints.training_state import load_state
+from model.checkpoints.weights_file import load_weights, save_weights
+from model.train.__main__ import main
 from model.train.log import open_log
-from model.train.run import main
 from tests.model.made import small_weights, story_text
 from tests.support.program import Outcome, afterword
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from config.errors import DeviceError, GenerationError, WeightsError
 from config.load import load as load_settings
 from model.checkpoints.checksum import checksum
-from model.checkpoints.weights_file import load_state, load_weights, save_state, save_weights
+from model.checkpoints.training_state import load_state, save_state
+from model.checkpoints.weights_file import load_weights, save_weights
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.loading import load_file

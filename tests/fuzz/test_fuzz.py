@@ -20,7 +20,8 @@ from config.load import known_keys, load
 from daemon.control import protocol
 from daemon.control.lock import single_instance_lock
 from daemon.control.server import ControlServer
-from model.checkpoints.weights_file import load_state, load_weights, save_state, save_weights
+from model.checkpoints.training_state import load_state, save_state
+from model.checkpoints.weights_file import load_weights, save_weights
 from model.text.sentences import SentenceSplitter
 from model.text.vocabulary import TextDecoder, Vocabulary
 from tests.model.made import small_weights

@@ -21,8 +21,8 @@ from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
 from daemon.loop.pending_reloads import ReloadRequest
 from daemon.ports import ComponentUpdate, UpdateRejected
-from daemon.reload.reloader import Reloader, stamp_of
-from model.checkpoints.store import WeightsInfo
+from daemon.reload.reloader import Reloader
+from model.checkpoints.store import WeightsInfo, stamp_of
 from tests.daemon.control.test_control import microphone, serving, wait_until
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 
@@ -216,7 +216,7 @@ def test_two_reloads_at_once_are_done_one_after_the_other() -> None:
         assert isinstance(change, ComponentUpdate)
         change.done.set_result(None)
 
-    with contextlib.closing(Reloader(read, loaded, made, stamp_of(loaded))) as reloader:
+    with contextlib.closing(Reloader(read, loaded, made, stamp_of("en", None))) as reloader:
         reloader.start(take)
         both = [reloader.begin_reload(), reloader.begin_reload()]
         nothing: dict[str, list[str]] = {"changed": []}
@@ -292,7 +292,14 @@ def test_a_reload_logs_the_renamed_keys_and_takes_them(caplog: pytest.LogCapture
         assert isinstance(change, ComponentUpdate)
         change.done.set_result(None)
 
-    with contextlib.closing(Reloader(lambda: new, loaded, made, stamp_of(loaded))) as reloader:
+    with contextlib.closing(
+        Reloader(
+            lambda: new,
+            loaded,
+            made,
+            stamp_of(loaded.settings.language, loaded.settings.model.weights),
+        )
+    ) as reloader:
         reloader.start(take)
         assert reloader.begin_reload().done.result(20)["changed"] == ["commands.again"]
     (*_, phrases) = hearing.renewed.call_args.args

@@ -7,7 +7,8 @@ from click.testing import CliRunner
 
 from config.errors import InputError
 from model.bench import __main__ as bench
-from model.bench.__main__ import main, measure, nano_gpt, read_bandwidth, weight_bytes
+from model.bench.__main__ import main, measure, read_bandwidth, weight_bytes
+from model.bench.baselines import hugging_face, nano_gpt
 from model.checkpoints.weights_file import save_weights
 from model.inference.sampler import sample
 from model.transformer import Transformer, TransformerConfig
@@ -105,5 +106,5 @@ def test_more_tokens_than_the_context_are_refused(weights: str):
 
 def test_hugging_faces_llama_has_our_shape_and_continues():
     pytest.importorskip("transformers", reason="needs the extra bench")
-    generate = bench.hugging_face(CONFIG, CPU)
+    generate = hugging_face(CONFIG, CPU)
     assert generate([1, 2, 3], 5).shape == (1, 8)

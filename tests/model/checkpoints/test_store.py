@@ -12,14 +12,14 @@ from config.errors import OutputError, WeightsError
 from config.paths import data_folder
 from model.checkpoints import store
 from model.checkpoints.store import (
-    KEPT,
+    MAX_PREVIOUS,
     SHIPPED,
     describe,
     find_weights,
     own_weights,
     previous,
+    restore,
     shipped_weights,
-    use,
 )
 from model.checkpoints.weights_file import load_weights, publish_weights
 from tests.model.made import small_weights
@@ -68,42 +68,42 @@ def test_weights_of_another_training_are_kept_and_put_back():
     assert describe(path).name == "en-20260503-120000"
     assert describe(path).bits_per_byte is None
 
-    assert use("en", old.name) == path
+    assert restore("en", old.name) == path
     assert load_weights(path).training == "first"
     assert [kept.name for kept in previous(path)] == ["en-20260503-120000"]
-    use("en", "en-20260503-120000")
+    restore("en", "en-20260503-120000")
     assert load_weights(path).training == "second"
     assert [kept.provenance for kept in previous(path)] == ["told by first"]
 
 
 def test_the_shipped_ones_can_be_gone_back_to():
     path = publish("mine", 1)
-    assert use("en", SHIPPED) == shipped_weights("en")
+    assert restore("en", SHIPPED) == shipped_weights("en")
     assert not path.exists()
     assert find_weights("en", None) == shipped_weights("en")
     assert describe(shipped_weights("en")).name == SHIPPED
-    assert use("en", "en-20260501-120000") == path
+    assert restore("en", "en-20260501-120000") == path
     assert load_weights(path).training == "mine"
-    assert use("en", "en-20260501-120000") == path  # it is there already
+    assert restore("en", "en-20260501-120000") == path  # it is there already
 
 
 def test_the_last_few_are_kept_even_if_older_ones_were_put_back():
     path = publish("1", 1)
-    for day in range(2, KEPT + 3):
+    for day in range(2, MAX_PREVIOUS + 3):
         publish(str(day), day)
     assert [old.provenance[-1] for old in previous(path)] == ["6", "5", "4", "3", "2"]
-    use("en", "en-20260502-120000")
+    restore("en", "en-20260502-120000")
     publish("8", 8)  # what was just in use is not the one that goes
     assert [old.provenance[-1] for old in previous(path)] == ["2", "7", "6", "5", "4"]
-    assert len(list((path.parent / "previous").iterdir())) == KEPT
+    assert len(list((path.parent / "previous").iterdir())) == MAX_PREVIOUS
 
 
 def test_a_name_that_is_none():
     publish("1", 1)
     with pytest.raises(WeightsError, match=r'"en-7"; choose one of: shipped\.$'):
-        use("en", "en-7")
+        restore("en", "en-7")
     with pytest.raises(WeightsError, match="No weights are called"):
-        use("zh", "en-20260501-120000")
+        restore("zh", "en-20260501-120000")
 
 
 @pytest.mark.parametrize(

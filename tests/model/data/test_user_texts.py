@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import InputError, MissingPackageError
-from model.data.user_texts import find_books, read_book
+from model.data.user_texts import find_user_texts, read_user_text
 
 CONTAINER = """<?xml version="1.0"?>
 <container xmlns="urn:oasis:names:tc:opendocument:xmlns:container" version="1.0">
@@ -41,7 +41,7 @@ def epub(path: Path, **more: str) -> Path:
 
 
 def test_an_e_book_is_read_in_the_order_of_its_spine(tmp_path: Path):
-    text = read_book(epub(tmp_path / "fox.epub")).text
+    text = read_user_text(epub(tmp_path / "fox.epub")).text
     assert text == "The Fox\n\nA fox, “old & grey”, lived here.\n\nRain.\nSnow.\n\n那只狐狸。"
 
 
@@ -50,11 +50,11 @@ def test_only_the_encryption_of_chapters_matters(tmp_path: Path):
         return f'<encryption><CipherReference URI="{part}"/></encryption>'
 
     fonts = epub(tmp_path / "fonts.epub", **{"META-INF__encryption_xml": locking("a.otf")})
-    assert "The Fox" in read_book(fonts).text
+    assert "The Fox" in read_user_text(fonts).text
     name = "OEBPS/text/one.xhtml"
     locked = epub(tmp_path / "locked.epub", **{"META-INF__encryption_xml": locking(name)})
     with pytest.raises(InputError, match=r"locked\.epub is encrypted"):
-        read_book(locked)
+        read_user_text(locked)
 
 
 def test_a_damaged_e_book_is_told(tmp_path: Path):
@@ -65,12 +65,12 @@ def test_a_damaged_e_book_is_told(tmp_path: Path):
         book.writestr("mimetype", "application/epub+zip")
     for name in ("half", "text", "empty"):
         with pytest.raises(InputError, match=f"{name}.epub is no whole e-book"):
-            read_book(tmp_path / f"{name}.epub")
+            read_user_text(tmp_path / f"{name}.epub")
     unread = epub(tmp_path / "unread.epub", OEBPS__book_opf="").rename(tmp_path / "u.epub")
     with zipfile.ZipFile(unread, "a") as book, pytest.warns(UserWarning, match="Duplicate name"):
         book.writestr("OEBPS/book.opf", "<package/>")
     with pytest.raises(InputError, match="lists no chapters"):
-        read_book(unread)
+        read_user_text(unread)
 
 
 def test_markdown_loses_its_marks(tmp_path: Path):
@@ -79,7 +79,7 @@ def test_markdown_loses_its_marks(tmp_path: Path):
         "---\ntitle: Diary\n---\n# Monday\n\nWe *saw* a [fox](https://fox.example),\nsays she.\n\n"
         "- one\n- two\n\n```\ncode\n```\n\n<b>raw</b>\n"
     )
-    text = read_book(path).text
+    text = read_user_text(path).text
     assert text == "Monday\n\nWe saw a fox, says she.\n\none\n\ntwo\n\n<b>raw</b>"
 
 
@@ -88,8 +88,8 @@ def test_broken_lines_are_joined_but_not_those_of_poems(tmp_path: Path):
     line = "The fox went out on a chilly night and prayed for the moon"
     prose.write_text(f"{line}\n{line}\nto give.\n\n{line}\n{line}\n")
     poem.write_text("Tyger Tyger,\nburning bright,\n\nIn the forests\nof the night\n")
-    assert read_book(prose).text == f"{line} {line} to give.\n\n{line} {line}"
-    assert read_book(poem).text == poem.read_text().strip()
+    assert read_user_text(prose).text == f"{line} {line} to give.\n\n{line} {line}"
+    assert read_user_text(poem).text == poem.read_text().strip()
 
 
 def test_the_licence_of_project_gutenberg_is_left_out(tmp_path: Path):
@@ -98,7 +98,7 @@ def test_the_licence_of_project_gutenberg_is_left_out(tmp_path: Path):
         "Licence\n*** START OF THE PROJECT GUTENBERG EBOOK FOX ***\n\nA fox.\n\n"
         "*** END OF THE PROJECT GUTENBERG EBOOK FOX ***\nMore licence\n"
     )
-    assert read_book(path).text == "A fox."
+    assert read_user_text(path).text == "A fox."
 
 
 def test_which_files_are_read(tmp_path: Path):
@@ -108,7 +108,7 @@ def test_which_files_are_read(tmp_path: Path):
         (tmp_path / name).touch()
 
     def found(language: str) -> tuple[set[str], set[str]]:
-        files, left_out = find_books(tmp_path, language)
+        files, left_out = find_user_texts(tmp_path, language)
         return {path.name for path in files}, {path.name for path in left_out}
 
     assert found("en") == ({"b.txt", "a.EPUB", "c.md"}, {"e.docx"})
@@ -125,4 +125,4 @@ def test_missing_packages_are_told(
     path = epub(tmp_path / "fox.epub")
     (tmp_path / "fox.md").write_text("A fox.")
     with pytest.raises(MissingPackageError, match=r"afterword\[train\]"):
-        read_book(path.with_name(name))
+        read_user_text(path.with_name(name))

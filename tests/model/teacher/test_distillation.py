@@ -38,21 +38,21 @@ def embedding(path: Path) -> torch.Tensor:
     return torch.from_numpy(read_story_model(path).embedding.copy())
 
 
-def texts(lesson: AlignedText, vocabulary: Vocabulary) -> list[str]:
+def texts(aligned: AlignedText, vocabulary: Vocabulary) -> list[str]:
     """What each has read where both stand: the student's text, a bar, the teacher's."""
     told = []
-    for i, j in enumerate(lesson.at):
+    for i, j in enumerate(aligned.at):
         if j >= 0:
-            student = b"".join(vocabulary.pieces[k] for k in lesson.student[1 : i + 1])
-            read = b"".join(PIECES[k] for k in lesson.teacher[1 : j + 1])
+            student = b"".join(vocabulary.pieces[k] for k in aligned.student[1 : i + 1])
+            read = b"".join(PIECES[k] for k in aligned.teacher[1 : j + 1])
             told.append(f"{student.decode()}|{read.decode()}")
     return told
 
 
 def test_both_stand_at_the_same_place(teacher: Teacher, vocabulary: Vocabulary):
-    lesson = teacher.lesson("the hen", "the hen")
-    assert lesson.student[0] == lesson.student[-1] == vocabulary.end
-    assert texts(lesson, vocabulary) == [
+    aligned = teacher.align("the hen", "the hen")
+    assert aligned.student[0] == aligned.student[-1] == vocabulary.end
+    assert texts(aligned, vocabulary) == [
         "|",
         "the| the",
         "the | the ",
@@ -62,9 +62,9 @@ def test_both_stand_at_the_same_place(teacher: Teacher, vocabulary: Vocabulary):
 
 
 def test_after_another_opening_both_meet_again(teacher: Teacher, vocabulary: Vocabulary):
-    lesson = teacher.lesson(" het the", "Het the")
-    told = texts(lesson, vocabulary)
-    assert lesson.at[0] == -1
+    aligned = teacher.align(" het the", "Het the")
+    told = texts(aligned, vocabulary)
+    assert aligned.at[0] == -1
     assert told[-1] == " het the| Het the"
     assert all(
         pair.split("|")[0].strip().lower() == pair.split("|")[1].strip().lower() for pair in told
@@ -75,9 +75,9 @@ def test_after_another_opening_both_meet_again(teacher: Teacher, vocabulary: Voc
 def test_a_distribution_is_the_story_models_own(
     teacher: Teacher, vocabulary: Vocabulary, embedding: torch.Tensor
 ):
-    lesson = teacher.lesson("het", "het")
+    aligned = teacher.align("het", "het")
     with torch.autocast("cpu", enabled=False):
-        states = teacher.states([lesson])[0]  # (T, C)
+        states = teacher.states([aligned])[0]  # (T, C)
     told = teacher.distribution(states, torch.zeros(len(states), dtype=torch.bool))  # (V, T)
     torch.testing.assert_close(told.sum(0), torch.ones(len(states)), rtol=0.01, atol=0.01)
     own = F.linear(states, embedding).softmax(dim=-1)  # (T, P)
@@ -91,7 +91,7 @@ def test_a_distribution_is_the_story_models_own(
 def test_at_the_beginning_the_teachers_space_is_dropped(
     teacher: Teacher, vocabulary: Vocabulary, embedding: torch.Tensor
 ):
-    states = teacher.states([teacher.lesson("the", "the")])[0, :1]
+    states = teacher.states([teacher.align("the", "the")])[0, :1]
     own = F.linear(states, embedding).softmax(dim=-1)[0]
     told = teacher.distribution(states, torch.tensor([True]))[:, 0]
     the = vocabulary.pieces.index(b"the")
@@ -119,11 +119,11 @@ def test_a_student_learns_what_the_teacher_thinks(
     student = start_from_story_model(path, vocabulary).train()
     with torch.no_grad():
         student.embedding.weight.mul_(0.2)
-    lessons = [teacher.lesson(text, text) for text in ("the hen het", "he the", "hat the hen")]
+    aligned_texts = [teacher.align(text, text) for text in ("the hen het", "he the", "hat the hen")]
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-2)
     losses = []
     for _ in range(40):
-        loss = distillation_loss(student, teacher, lessons)
+        loss = distillation_loss(student, teacher, aligned_texts)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -132,7 +132,7 @@ def test_a_student_learns_what_the_teacher_thinks(
 
 
 def test_each_lesson_comes_once_and_like_lengths_together():
-    lessons = [AlignedText([0] * n, [1], [0]) for n in (3, 9, 4, 8, 2, 10)]
-    found = list(batches(lessons, 20, np.random.default_rng(1)))
+    aligned_texts = [AlignedText([0] * n, [1], [0]) for n in (3, 9, 4, 8, 2, 10)]
+    found = list(batches(aligned_texts, 20, np.random.default_rng(1)))
     assert sorted(len(one.student) for batch in found for one in batch) == [2, 3, 4, 8, 9, 10]
     assert all(max(len(x.student) for x in batch) * len(batch) <= 20 for batch in found)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from model.train.optimizers import Muon, orthogonal
+from model.train.optimizers import Muon, orthogonalize
 
 
 def matrix(*shape: int) -> torch.Tensor:
@@ -16,7 +16,7 @@ def matrix(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("shape", [(32, 32), (32, 80), (80, 32)])
 def test_all_directions_become_equally_long(shape: tuple[int, int], dtype: torch.dtype):
     u, _, v = torch.linalg.svd(matrix(*shape), full_matrices=False)
-    found = orthogonal(matrix(*shape), dtype)
+    found = orthogonalize(matrix(*shape), dtype)
     lengths = (u.mT @ found @ v.mT).diag()  # along each of the old directions
     assert 0.5 < lengths.min() < lengths.max() < 1.15
     across = found - u * lengths @ v
@@ -24,9 +24,9 @@ def test_all_directions_become_equally_long(shape: tuple[int, int], dtype: torch
 
 
 def test_the_size_of_the_gradient_does_not_matter():
-    small, large = orthogonal(1e-9 * matrix(8, 8), torch.float32), matrix(8, 8)
-    torch.testing.assert_close(small, orthogonal(1e9 * large, torch.float32))
-    assert orthogonal(torch.zeros(4, 4), torch.float32).norm() == 0
+    small, large = orthogonalize(1e-9 * matrix(8, 8), torch.float32), matrix(8, 8)
+    torch.testing.assert_close(small, orthogonalize(1e9 * large, torch.float32))
+    assert orthogonalize(torch.zeros(4, 4), torch.float32).norm() == 0
 
 
 def test_its_step_is_as_large_as_one_of_adamw():

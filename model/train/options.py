@@ -1,0 +1,60 @@
+"""Options of one training run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.data.corpus import CorpusFile
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The options of the command, see its --help; exactly one of `steps` and `minutes` is given."""
+
+    corpus: tuple[CorpusFile, ...]
+    out: Path
+    init_from: Path | None = None
+    resume: bool = False
+    minutes: float | None = None
+    steps: int | None = None
+    preset: str | None = None
+    context: int = 256  # tokens
+    language: str = "en"
+    licence: str = "unknown"
+    provenance: str = ""
+    vocabulary_minimum: int | None = 8  # occurrences; None keeps all of cl100k_base
+    vocabulary_size: int | None = None
+    spoken_openings: float = 0.35  # share of the documents
+    batch: int = 16  # sequences
+    accumulate: int = 1  # batches in a step
+    optimizer: str = "auto"
+    learning_rate: float | None = None  # its peak; None takes `optimizers.default_rate`
+    validate_every: int = 100  # steps
+    patience: int | None = None  # validations without a better one
+    tensorboard: bool = False
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 1
+
+    @property
+    def from_story_model(self) -> bool:
+        """True if it starts from a llama2.c model, whose embedding is rebuilt."""
+        return self.init_from is not None and self.init_from.suffix != ".safetensors"
+
+    @property
+    def weights_path(self) -> Path:
+        """File of the best weights."""
+        return self.out if self._out_is_file else self.out / f"{self.language}.safetensors"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of state and log."""
+        return self.out.parent if self._out_is_file else self.out
+
+    @property
+    def state_path(self) -> Path:
+        """File of the training state, for --resume."""
+        return self.folder / "last.pt"
+
+    @property
+    def _out_is_file(self) -> bool:
+        return self.out.suffix == ".safetensors"
