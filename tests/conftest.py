@@ -29,7 +29,8 @@ SLOW_PATHS = (
     "tests/faults/",
     "tests/fuzz/",
     "tests/test_package.py",
-    "tests/audio/devices/test_default_devices.py",  # a sound server, found by its parameter
+    "tests/audio/devices/test_default_devices.py",  # a sound server, chosen by a parameter
+    "tests/audio/input/test_interface.py",  # JACK
     "tests/audio/tts/test_engine.py",
     "tests/model/bench/",
     "tests/model/train/",

@@ -1,4 +1,4 @@
-"""Whatever comes in, nothing crashes, hangs or leaks: an error of ours, or a result."""
+"""Fuzzing: every input gives a result or an `AfterwordError`; nothing crashes, hangs or leaks."""
 
 import contextlib
 import json
@@ -189,7 +189,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _without_checksum(path: Path) -> bytes:
-    """What reaches the code behind the checksum: as files from before there was one."""
+    """The file without its checksum, as before checksums existed; reaches the code behind it."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:

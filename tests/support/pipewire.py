@@ -1,6 +1,6 @@
 """A private PipeWire with the devices of daemon/bench/virtual_audio.py.
 
-Its session manager wants D-Bus.
+WirePlumber, the session manager, needs a D-Bus.
 """
 
 import shutil
@@ -26,7 +26,7 @@ def missing() -> list[str]:
 
 
 def pipewire(folder: Path) -> SoundServer:
-    """One that lives in this folder, and answers as a PulseAudio would."""
+    """A PipeWire with its sockets in this folder, which answers PulseAudio's programs."""
     return SoundServer(folder, Make(_processes, _SETUP, _environment))
 
 

@@ -1,4 +1,4 @@
-"""The private PulseAudio of daemon/bench/virtual_audio.py, by the name that tests know."""
+"""Re-exports the private PulseAudio of daemon/bench/virtual_audio.py."""
 
 from daemon.bench.virtual_audio import Recording, Samples, SoundServer, missing_programs
 

@@ -1,4 +1,4 @@
-"""Chinese as it is spoken and read: a recording of a real person, and what the voice is handed."""
+"""Chinese on real parts: a recording of a real reader, and the voice recognised again."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever a user gets wrong is told in one clear sentence, with an exit code and no traceback."""
+"""Every user error gives one clear sentence and an exit code, without a traceback."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ WEIGHTS = Path(__file__).parents[2] / "model" / "weights" / "en.safetensors"
 
 
 def check(done: Outcome, kind: type[errors.AfterwordError], *parts: str) -> None:
-    """One sentence, naming these, and the kind's own exit code."""
+    """Check for one sentence that contains these parts, and the exit code of its kind."""
     assert done.code == kind.exit_code, done.err
     lines = done.err.strip().splitlines()
     assert len(lines) == 1, done.err
@@ -28,7 +28,7 @@ def check(done: Outcome, kind: type[errors.AfterwordError], *parts: str) -> None
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """An earlier recording that a failed run must leave alone."""
+    """An earlier recording, which a failed run must not change."""
     path = tmp_path / "reply.wav"
     path.write_bytes(b"an earlier reply")
     return path

@@ -1,4 +1,4 @@
-"""The systemd service: its unit, and its life in a real user's session."""
+"""The systemd service: its units, and its behaviour in a real user's session."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from tests.system.test_exchange import FOX, RECORDINGS
 PROGRAM = str(Path(sys.prefix) / "bin" / "afterword")
 SETTINGS = ".config/afterword/config.yaml"
 WATCHDOG_SECONDS = 5
-PATIENCE_SECONDS = 100.0  # for a start on a busy machine
+TIMEOUT_SECONDS = 100.0  # for a start on a busy machine
 
 
 def analyze(*arguments: str) -> str:
@@ -53,7 +53,7 @@ def test_the_sandbox_is_tight(unit_file: Path) -> None:
     told = analyze("security", "--user", "--offline=true", str(unit_file))
     exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
     assert exposure, told
-    port = unit_file.name == unit.WYOMING  # a network, then, which counts much
+    port = unit_file.name == unit.WYOMING  # the network counts much
     assert float(exposure[1]) <= (2.5 if port else 2.0)
 
 
@@ -90,13 +90,13 @@ def manager(vosk_en: Path) -> Iterator[UserManager]:
         found.close()
 
 
-def told_by(manager: UserManager, name: str, of: str = unit.NAME) -> str:
+def property_of(manager: UserManager, name: str, of: str = unit.NAME) -> str:
     return manager.systemctl("show", of, f"--property={name}", "--value")
 
 
 def wait_until_listening(manager: UserManager, after: str = "") -> str:
-    """The number of the process that listens, which must not be `after`."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Wait for the daemon to listen; its process number, which must not be `after`."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         lines = manager.systemctl(
             "show", unit.NAME, "--property=MainPID,ActiveState,StatusText"
@@ -110,8 +110,8 @@ def wait_until_listening(manager: UserManager, after: str = "") -> str:
 
 
 def journal(manager: UserManager, of: str = unit.NAME) -> str:
-    ours, systemds = f"_SYSTEMD_USER_UNIT={of}", f"USER_UNIT={of}"
-    return manager.root("journalctl", "-q", "-o", "cat", ours, "+", systemds)
+    own, of_systemd = f"_SYSTEMD_USER_UNIT={of}", f"USER_UNIT={of}"
+    return manager.root("journalctl", "-q", "-o", "cat", own, "+", of_systemd)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def installed(manager: UserManager) -> str:
 
 @pytest.fixture(scope="module")
 def sounding(manager: UserManager, installed: str) -> UserManager:
-    """The same session when its sound server has come."""
+    """The same session with a running sound server."""
     manager.systemctl("start", "pulseaudio.socket")
     wait_until_listening(manager)
     return manager
@@ -139,7 +139,7 @@ def test_the_service_is_ready_without_a_microphone(manager: UserManager, install
 
 @contextlib.contextmanager
 def following(manager: UserManager) -> Iterator[list[dict[str, str]]]:
-    """What happens inside the block; complete at its end, which comes with that of a reply."""
+    """The events during the block; it ends with the end of a reply."""
     events: list[dict[str, str]] = []
     with subprocess.Popen(
         manager.command(PROGRAM, "follow"), stdout=subprocess.PIPE, text=True
@@ -180,13 +180,15 @@ def test_a_spoken_exchange_works_inside_the_sandbox(sounding: UserManager, tmp_p
     assert by_name["ended"]["outcome"] == "completed"
     loud = np.abs(np.fromfile(file, np.int16).astype(int)) > 1000
     assert loud.sum() > 4410, "nothing was spoken"
-    assert FOX not in journal(sounding)
+    lines = journal(sounding)
+    assert "trigger heard" in lines
+    assert FOX not in lines
 
 
 def test_a_restarted_sound_server_is_found_again(sounding: UserManager) -> None:
     before = wait_until_listening(sounding)
     sounding.systemctl("restart", "pulseaudio.service")
-    time.sleep(3)  # until it must have been missed
+    time.sleep(3)  # long enough for the daemon to notice
     assert wait_until_listening(sounding) == before
 
 
@@ -196,7 +198,7 @@ def status(manager: UserManager) -> dict[str, Any]:
 
 
 def wait_for_line(manager: UserManager, text: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while text not in (lines := journal(manager)):
         assert time.monotonic() < deadline, lines
         time.sleep(0.2)
@@ -246,14 +248,14 @@ def test_a_killed_daemon_is_restarted_and_listens(sounding: UserManager) -> None
     begin = time.monotonic()
     sounding.root("kill", "-KILL", before)
     wait_until_listening(sounding, after=before)
-    ready = int(told_by(sounding, "ActiveEnterTimestampMonotonic")) / 1e6
+    ready = int(property_of(sounding, "ActiveEnterTimestampMonotonic")) / 1e6
     restart_delay = 1.0
     took = ready - begin - restart_delay
     print(f"listening again {took:.2f} s after the restart delay")
     assert status(sounding)["restarts"]["daemon"] == 1
 
 
-# Stops one thread, as no signal can: the others, and what they may tell systemd, go on.
+# Stops one thread, which no signal can; the others, and their messages to systemd, go on.
 _FREEZE = """
 import ctypes, os, sys
 thread = int(sys.argv[1])
@@ -305,7 +307,7 @@ print("probe", json.dumps(found))
 
 
 def test_the_sandbox_blocks_the_network_and_foreign_folders(sounding: UserManager) -> None:
-    """The service's own unit with another program in it, which tries what it must not."""
+    """The service's unit with another program, which tries forbidden operations."""
     text = sounding.user("systemctl", "--user", "cat", unit.NAME).stdout
     kept = [
         line
@@ -362,7 +364,7 @@ def test_wyoming_peers_are_served_by_a_separate_unit(sounding: UserManager) -> N
     assert "audio-chunk" in told.stdout
     assert "afterword-wyoming.service: active" in sounding.user(PROGRAM, "service", "status").stdout
     sounding.systemctl("stop", unit.WYOMING)
-    assert told_by(sounding, "Result", unit.WYOMING) == "success"
+    assert property_of(sounding, "Result", unit.WYOMING) == "success"
 
 
 def test_stop_is_quick_and_uninstall_leaves_the_settings(sounding: UserManager) -> None:
@@ -370,7 +372,7 @@ def test_stop_is_quick_and_uninstall_leaves_the_settings(sounding: UserManager) 
     begin = time.monotonic()
     sounding.systemctl("stop", unit.NAME)
     assert time.monotonic() - begin < 3
-    assert told_by(sounding, "Result") == "success"
+    assert property_of(sounding, "Result") == "success"
     assert sounding.user(PROGRAM, "status").returncode == 3
     assert sounding.user(PROGRAM, "service", "uninstall").returncode == 0
     left = sounding.root("find", f"/home/{USER}", "/run/user", "-path", "*afterword*")

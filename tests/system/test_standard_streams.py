@@ -1,4 +1,4 @@
-"""Afterword in scripts: text and sound at its standard streams, exit codes, quiet."""
+"""Afterword in scripts: text and sound on its standard streams, exit codes, `--quiet`."""
 
 import io
 import os
@@ -109,13 +109,13 @@ def test_a_closed_pipe_causes_no_traceback() -> None:
 def test_no_sound_is_written_onto_a_terminal() -> None:
     import pty
 
-    ours, theirs = pty.openpty()
+    leader, terminal = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [*COMMAND, "a fox", "--out", "-"]
     done = subprocess.run(
-        command, stdout=theirs, stderr=subprocess.PIPE, timeout=SECONDS, env=environment
+        command, stdout=terminal, stderr=subprocess.PIPE, timeout=SECONDS, env=environment
     )
-    os.close(theirs)
-    os.close(ours)
+    os.close(terminal)
+    os.close(leader)
     assert done.returncode == 2
     assert b"onto the terminal" in done.stderr

@@ -180,6 +180,7 @@ def test_a_seed_that_is_none(seed: str, daemon: MainLoop) -> None:
 
 
 def test_stop(daemon: MainLoop) -> None:
+    assert "responder" in [thread.name for thread in threading.enumerate()]
     client.ask("stop")
     deadline = time.monotonic() + 2
     while any(thread.name == "responder" for thread in threading.enumerate()):

@@ -38,6 +38,7 @@ def speaker() -> SpeechOutput:
 @pytest.fixture
 def replier(generator: Generator, speaker: SpeechOutput, inbox: Inbox) -> Iterator[Responder]:
     replier = Responder(generator, speaker, inbox.put)
+    assert "responder" in [thread.name for thread in threading.enumerate()]
     yield replier
     replier.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "responder"]
