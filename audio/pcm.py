@@ -1,6 +1,14 @@
 """The unit of audio that travels from a source to the hearing."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Samples: TypeAlias = "npt.NDArray[np.int16]"
+"""Mono 16-bit samples, for annotations; this file does without numpy at run time."""
 
 CHUNK_SECONDS = 0.032  # of a source's chunks: the voice detector's frame, so that it never waits
 

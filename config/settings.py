@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
+SLOWEST_WPM, FASTEST_WPM = 80, 450  # words per minute of every voice engine
+
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 # Strict: "150" is no number and yes is not 1; a slip is an error and is not converted.
@@ -96,7 +98,7 @@ class VoiceSettings:
     """Speech synthesis."""
 
     name: Text
-    rate_wpm: Annotated[Whole, Field(ge=80, le=450)]
+    rate_wpm: Annotated[Whole, Field(ge=SLOWEST_WPM, le=FASTEST_WPM)]
     volume: Annotated[Real, Field(ge=0, le=1)]
     pause_seconds: Annotated[Real, Field(ge=0, le=3)]
 

@@ -23,7 +23,8 @@ from model.checkpoints.store import WeightsInfo
 from model.inference.loading import load_weights
 
 if TYPE_CHECKING:  # each is imported where it is used; all together take seconds
-    from audio.output.speech_output import Samples, SpeechOutput
+    from audio.output.speech_output import SpeechOutput
+    from audio.pcm import Samples
     from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
     from model.inference.generator import TextGenerator
@@ -211,8 +212,9 @@ def open_speech_output(
         ConfigError: there is no such voice.
         SpeechError: the engine does not start.
     """
-    from audio.output.loudspeaker import Loudspeaker, WavFilePlayer
+    from audio.output.loudspeaker import Loudspeaker
     from audio.output.speech_output import SpeechOutput
+    from audio.output.wav_file import WavFilePlayer
 
     engine = engine or open_engine(settings)  # first, so that a wrong voice empties no file
     sink = WavFilePlayer(out) if out else Loudspeaker(settings.audio.output)

@@ -78,17 +78,17 @@ class SpeechOutput(Protocol):
 
     @property
     def sounding(self) -> int:
-        """Number of the newest `say`'s sentence that is playing, 0 before the first; any thread."""
+        """Number of the newest reply's sentence that is playing, 0 before the first; any thread."""
 
     def words_between(self, begin: float, end: float) -> str:
-        """The words of the newest `say` that may have played between two monotonic times."""
+        """The words of the newest reply that may have played between two monotonic times."""
 
     @property
     def restarts(self) -> int:
         """How many times the speech engine was restarted after a failure."""
 
     def check(self) -> None:
-        """Check that the speech engine answers, and restart it if not; never during a `say`.
+        """Check that the speech engine answers, and restart it if not; never during `speak`.
 
         Raises:
             ConfigError, SpeechError: it cannot be restarted.
@@ -96,17 +96,17 @@ class SpeechOutput(Protocol):
 
     @property
     def started_at(self) -> float | None:
-        """The monotonic time (seconds) at which the newest `say` began to play; None before."""
+        """The monotonic time (seconds) at which the newest reply began to play; None before."""
 
-    def say(
+    def speak(
         self,
         sentences: Iterable[str],
         cancelled: Cancelled,
-        await_leave: Callable[[], None] = lambda: None,
+        wait_until_confirmed: Callable[[], None] = lambda: None,
     ) -> None:
         """Speak the sentences without gaps as they come; return when the last has been played.
 
-        `await_leave` is called when the first sound is ready; nothing plays until it
+        `wait_until_confirmed` is called when the first sound is ready; nothing plays until it
         returns.
 
         Raises:
@@ -122,8 +122,8 @@ class SpeechOutput(Protocol):
             False if the loudspeaker must be opened again first: see `check`.
         """
 
-    def hold(self, seconds: float) -> None:
-        """Pause playback for so long, then go on, unless cancelled meanwhile; any thread."""
+    def pause(self, seconds: float) -> None:
+        """Pause playback for so many seconds, then resume unless cancelled; any thread."""
 
     def close(self) -> None:
         """Stop playback at once and free the device and the child process."""
@@ -155,8 +155,8 @@ class ComponentUpdate:
         source: the audio source.
         recognition: the recognition.
         generator: the generator.
-        reconfigure_speech: gives the speech output its new parts; to be called between two `say`,
-            in the thread that calls `say`.
+        reconfigure_speech: gives the speech output its new parts; to be called between two
+            replies, in the thread that calls `speak`.
         observers: the observers.
         manners: how the conversation is steered by words.
         done: done when the new components are in use.

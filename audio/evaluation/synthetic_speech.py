@@ -53,7 +53,7 @@ def _spoken(voice: str, speed: int, texts: Iterable[str]) -> Iterator[Sound]:
     engine = SpeechEngine(voice, speed, 0.8)
     try:
         for text in texts:
-            yield _resampled(engine.render)(text)
+            yield _resampled(engine.synthesize)(text)
     finally:
         engine.close()
 

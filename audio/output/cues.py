@@ -1,4 +1,4 @@
-"""Short tones that tell what happens: made here, or the user's own WAV files."""
+"""Cues: short tones for events, synthesized here or read from the user's own WAV files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from audio.pcm import Samples
 from audio.tts.engine import RATE
 from config.errors import ConfigError
 
-Samples = npt.NDArray[np.int16]
-
 NAMES = ("trigger", "captured", "nothing", "error")
-LONGEST_SECONDS = 3.0  # of a file; more is no cue
+MAX_SECONDS = 3.0  # of a file
 _TONE_SECONDS = 0.07
-_EDGE_SECONDS = 0.012  # a tone that begins or ends at once clicks
+_FADE_SECONDS = 0.012  # a tone without fades clicks
 _HERTZ: Mapping[str, tuple[int, ...]] = {
     "trigger": (660, 880),  # up: your turn
     "captured": (880,),
@@ -24,10 +23,10 @@ _HERTZ: Mapping[str, tuple[int, ...]] = {
 
 
 def load_cues(wanted: Mapping[str, bool | str], volume: float) -> Mapping[str, Samples]:
-    """The sounds at audio.tts.engine's RATE, by name: True is our own, False none, a text a file.
+    """The samples of each cue at the speech's rate; True: a tone, False: none, a text: a file.
 
     Raises:
-        ConfigError: a file is missing, is no sound or is longer than LONGEST_SECONDS.
+        ConfigError: a file is missing, is not audio or is longer than MAX_SECONDS.
     """
     sounds = {}
     for name, choice in wanted.items():
@@ -40,7 +39,7 @@ def load_cues(wanted: Mapping[str, bool | str], volume: float) -> Mapping[str, S
 def _tones(hertz: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """One sine after another, each fading in and out; floats from -1 to 1."""
     times = np.arange(int(_TONE_SECONDS * RATE)) / RATE
-    edge = np.minimum(1, np.minimum(times, times[::-1]) / _EDGE_SECONDS)
+    edge = np.minimum(1, np.minimum(times, times[::-1]) / _FADE_SECONDS)
     return np.concatenate([edge * np.sin(2 * np.pi * f * times) for f in hertz]).astype(np.float32)
 
 
@@ -52,10 +51,10 @@ def _read(name: str, path: Path) -> npt.NDArray[np.float32]:
     try:
         with soundfile.SoundFile(path) as file:
             seconds = file.frames / file.samplerate
-            if not 0 < seconds <= LONGEST_SECONDS:
+            if not 0 < seconds <= MAX_SECONDS:
                 raise ConfigError(
                     f"cues.{name}: {path} lasts {seconds:.1f} s; "
-                    f"a cue has at most {LONGEST_SECONDS:g} s."
+                    f"a cue has at most {MAX_SECONDS:g} s."
                 )
             sound = file.read(dtype="float32", always_2d=True).mean(axis=1)
             resampled: npt.NDArray[np.float32] = soxr.resample(sound, file.samplerate, RATE)

@@ -1,125 +1,26 @@
-"""Where rendered speech goes: a loudspeaker, or a WAV file instead of one.
+"""Audio sink that plays through a loudspeaker: one PortAudio stream, open between sentences."""
 
-Both players take mono 16-bit samples at `rate` and have the methods of
-audio/output/speech_output.py's Sink.
-"""
-
-import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from audio.devices.portaudio import Opener, close_stream, import_sounddevice, start_stream
 from audio.devices.selection import Device, find_device
 from audio.devices.sound_server import route
 from audio.native_stderr import quiet_stderr
+from audio.output.buffer import Cancelled, PlaybackBuffer
+from audio.pcm import Samples
 from audio.tts.engine import RATE
-from config.errors import AudioDeviceError, OutputError
+from config.errors import AudioDeviceError
 
-Samples = npt.NDArray[np.int16]
-Cancelled = Callable[[], bool]
-
-LATENCY_SECONDS = 0.05  # between the callback and the ear; less crackles on a busy machine
-FADE_SECONDS = 0.02  # a shorter one clicks
-AHEAD_SECONDS = 8.0  # how much sound may wait: `play` takes more only when some has sounded
-POLL_SECONDS = 0.01  # how often a waiting thread looks around
-STALL_SECONDS = 2.0  # a device that asked for nothing for so long is dead
-WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
-
-
-class PlaybackBuffer:
-    """The samples that the loudspeaker is to play next.
-
-    One thread puts, the device's callback takes. Neither waits for the other: the queue is a
-    deque, and each counter is written by one side only.
-    """
-
-    def __init__(self, fade_samples: int) -> None:
-        """Start empty; `fade_samples` is the length of a fade-out."""
-        self._queue: deque[Samples] = deque()
-        self._position = 0  # in the first block of the queue
-        self._put = self._taken = 0  # samples
-        self._ramp = np.linspace(1, 0, fade_samples, dtype=np.float32)
-        self._faded = 0
-        self.fading = False
-        self._held_until = 0.0  # monotonic time
-        self._held = False
-
-    @property
-    def pending(self) -> int:
-        """The number of samples not yet taken."""
-        return self._put - self._taken
-
-    def put(self, samples: Samples) -> None:
-        """Queue samples; not during a fade."""
-        self._put += len(samples)
-        if len(samples):
-            self._queue.append(samples)
-
-    def hold(self, until: float) -> None:
-        """Give silence until this monotonic time, then go on; for any thread."""
-        self._held_until = until
-
-    def fade(self) -> None:
-        """Let what plays now fade out and drop the rest; `fading` falls when that has happened."""
-        self.fading = self.pending > 0
-
-    def clear(self) -> None:
-        """Drop everything; only where no callback runs."""
-        self._queue.clear()
-        self._position = self._faded = 0
-        self._taken = self._put
-        self._held_until = 0.0
-        self.fading = False
-
-    def fill(self, out: Samples) -> int:
-        """Fill the device's block, with zeros where there is nothing; returns the samples taken.
-
-        This runs in PortAudio's thread: no locks, no waiting, no allocation beyond small views.
-        """
-        was_held, self._held = self._held, time.monotonic() < self._held_until
-        if was_held and self._held:
-            out[:] = 0
-            if self.fading:  # it is silent already
-                self.clear()
-            return 0
-        done = self._take(out)
-        if self.fading:
-            self._fade(out)
-        elif was_held or self._held:  # the block before silence fades out, the one after it in
-            ramp = np.linspace(not was_held, not self._held, len(out), dtype=np.float32)
-            out[:] = out * ramp
-        return done
-
-    def _take(self, out: Samples) -> int:
-        done = 0
-        while done < len(out) and self._queue:
-            block = self._queue[0]
-            part = block[self._position : self._position + len(out) - done]
-            out[done : done + len(part)] = part
-            done += len(part)
-            self._position += len(part)
-            if self._position == len(block):
-                self._queue.popleft()
-                self._position = 0
-        out[done:] = 0
-        self._taken += done
-        return done
-
-    def _fade(self, out: Samples) -> None:
-        ramp = self._ramp[self._faded : self._faded + len(out)]
-        out[: len(ramp)] = out[: len(ramp)] * ramp
-        out[len(ramp) :] = 0
-        self._faded += len(ramp)
-        if self._faded == len(self._ramp):
-            self.clear()
+LATENCY_SECONDS = 0.05  # from the callback to the ear; less crackles on a busy machine
+FADE_SECONDS = 0.02  # a shorter fade clicks
+AHEAD_SECONDS = 8.0  # of queued sound at most; beyond it `play` blocks
+POLL_SECONDS = 0.01  # between two checks of a waiting thread
+STALL_SECONDS = 2.0  # without a callback; then the device counts as lost
 
 
 class Loudspeaker:
@@ -129,29 +30,29 @@ class Loudspeaker:
     """
 
     def __init__(self, wanted: int | str | None = None) -> None:
-        """Take the number, name or part of a name of a device; nothing is opened yet."""
+        """Take the number, name or part of a name of a device; `open` opens it."""
         self.rate = RATE
         self.started_at: float | None = None
         self._wanted = wanted
         self._opener = Opener(self._new_stream)
         self._device_rate = RATE
-        self._feed = PlaybackBuffer(int(FADE_SECONDS * RATE))
-        self._cues = PlaybackBuffer(0)  # sounds at once, beside what is being said
+        self._speech = PlaybackBuffer(int(FADE_SECONDS * RATE))
+        self._cues = PlaybackBuffer(0)  # mixed into the speech
         self._stream: Any = None
         self._called_at = 0.0
         self._closed = False
         self._lock = threading.Lock()  # held for the moment in which `_stream` is touched
 
     def open(self) -> None:
-        """Be ready to play; a stream that has died is opened anew. Forgets `started_at`.
+        """Open the stream, or reopen one that has died. Resets `started_at`.
 
         Raises:
             AudioDeviceError: there is no loudspeaker or no sound server, it does not answer, or
                 this is closed.
-            ConfigError: no loudspeaker answers to the wanted name.
+            ConfigError: no loudspeaker has the wanted name.
         """
         self.started_at = None
-        self._feed.hold(0)
+        self._speech.pause_until(0)
         with self._lock:
             if self._closed:
                 raise AudioDeviceError("The loudspeaker is closed.")
@@ -159,7 +60,7 @@ class Loudspeaker:
                 return
             dead, self._stream = self._stream, None
         close_stream(dead)
-        import_sounddevice()  # here, for that may take seconds
+        import_sounddevice()  # may take seconds
         stream = self._opener.open(lambda: self._closed)
         with self._lock:
             if not self._closed:
@@ -169,50 +70,50 @@ class Loudspeaker:
         raise AudioDeviceError("The loudspeaker is closed.")
 
     def play(self, samples: Samples, cancelled: Cancelled) -> None:
-        """Queue samples; waits while AHEAD_SECONDS of sound are queued, or until `cancelled`.
+        """Queue samples; blocks while AHEAD_SECONDS of sound are queued, or until `cancelled`.
 
         Raises:
             AudioDeviceError: the device is gone.
         """
-        most = int(AHEAD_SECONDS * self._device_rate)
-        self._wait_while(lambda: self._feed.pending > most, cancelled)
+        limit = int(AHEAD_SECONDS * self._device_rate)
+        self._wait_while(lambda: self._speech.pending > limit, cancelled)
         if self._closed:
             raise AudioDeviceError("The loudspeaker is closed.")
         if not cancelled():
-            self._feed.put(self._resampled(samples))
+            self._speech.put(self._resampled(samples))
 
     def wait(self, cancelled: Cancelled) -> None:
-        """Return when all that was queued has sounded, or when `cancelled`.
+        """Return when all queued samples have sounded, or when `cancelled`.
 
         Raises:
             AudioDeviceError: the device is gone.
         """
-        self._wait_while(lambda: self._feed.pending > 0, cancelled)
-        # The callback has taken it all, but the device still plays; it gets zeros meanwhile.
+        self._wait_while(lambda: self._speech.pending > 0, cancelled)
+        # The callback has taken all, but the device still plays; it gets zeros meanwhile.
         end = time.monotonic() + 2 * LATENCY_SECONDS
         self._wait_while(lambda: time.monotonic() < end, cancelled)
 
     def cue(self, samples: Samples) -> bool:
-        """Sound this at once, beside what plays; False where the stream is dead."""
+        """Play a cue at once, mixed into the speech; False if the stream is dead."""
         if not self._alive():
             return False
         if not self._cues.pending:
             self._cues.put(self._resampled(samples))
         return True
 
-    def hold(self, seconds: float) -> None:
-        """Fall silent for so long, then go on; 0 ends it. For any thread."""
-        self._feed.hold(time.monotonic() + seconds)
+    def pause(self, seconds: float) -> None:
+        """Pause playback for so many seconds, then resume; 0 resumes now. For any thread."""
+        self._speech.pause_until(time.monotonic() + seconds)
 
     def stop(self) -> None:
-        """Fade out within FADE_SECONDS and drop what is queued."""
-        self._feed.fade()
+        """Fade out within FADE_SECONDS and drop the queued samples."""
+        self._speech.fade()
         end = time.monotonic() + 10 * FADE_SECONDS
-        while self._feed.fading and time.monotonic() < end and self._alive():
+        while self._speech.fading and time.monotonic() < end and self._alive():
             time.sleep(POLL_SECONDS / 2)
-        if self._feed.fading:  # nobody takes the samples any more
-            self._feed.clear()
-        self._feed.hold(0)
+        if self._speech.fading:  # no callback takes the samples
+            self._speech.clear()
+        self._speech.pause_until(0)
 
     def close(self) -> None:
         """Fade out and free the device; `play` and `wait` in another thread raise."""
@@ -221,11 +122,11 @@ class Loudspeaker:
         with self._lock:
             stream, self._stream = self._stream, None
         if stream:
-            time.sleep(LATENCY_SECONDS)  # closing cuts off what the device holds: let it fade
+            time.sleep(LATENCY_SECONDS)  # closing would cut off the fade in the device
             close_stream(stream)
 
     def _new_stream(self) -> Any:
-        """A running stream, at our rate or, if the device refuses it, at its own."""
+        """Start a stream, at RATE or, if the device refuses that, at the device's own rate."""
         device = find_device("output", self._wanted)
         sounddevice = import_sounddevice()
         try:
@@ -233,12 +134,12 @@ class Loudspeaker:
                 try:
                     return self._start_stream(sounddevice, device, RATE)
                 except sounddevice.PortAudioError:
-                    own = int(
+                    device_rate = int(
                         sounddevice.query_devices(device.number, "output")["default_samplerate"]
                     )
-                    if own == RATE:
+                    if device_rate == RATE:
                         raise
-                    return self._start_stream(sounddevice, device, own)
+                    return self._start_stream(sounddevice, device, device_rate)
         except (sounddevice.PortAudioError, ValueError) as error:
             name = "the default one" if self._wanted is None else repr(self._wanted)
             raise AudioDeviceError(
@@ -247,7 +148,7 @@ class Loudspeaker:
             ) from error
 
     def _start_stream(self, sounddevice: Any, device: Device, rate: int) -> Any:
-        self._feed, self._cues = PlaybackBuffer(int(FADE_SECONDS * rate)), PlaybackBuffer(0)
+        self._speech, self._cues = PlaybackBuffer(int(FADE_SECONDS * rate)), PlaybackBuffer(0)
         self._device_rate = rate
         stream = start_stream(
             lambda: sounddevice.RawOutputStream(
@@ -256,29 +157,29 @@ class Loudspeaker:
                 channels=1,
                 dtype="int16",
                 latency=LATENCY_SECONDS,
-                blocksize=round(rate * LATENCY_SECONDS / 2),  # by itself PortAudio takes a quarter
+                blocksize=round(rate * LATENCY_SECONDS / 2),  # PortAudio's default is a quarter
                 callback=self._callback,
             ),
             route("output", device.server_name),
-            self._let_go,
+            self._close_if_idle,
         )
         self._called_at = time.monotonic()
         return stream
 
-    def _let_go(self) -> bool:
-        """Close the stream if nothing sounds, so that PortAudio can look for devices again."""
+    def _close_if_idle(self) -> bool:
+        """Close the stream if nothing plays, so that PortAudio can list the devices again."""
         with self._lock:
-            if (self._feed.pending or self._cues.pending) and self._is_alive():
+            if (self._speech.pending or self._cues.pending) and self._is_alive():
                 return False
             idle, self._stream = self._stream, None
         close_stream(idle)
         return True
 
     def _callback(self, out: Any, _frames: int, _times: Any, _status: Any) -> None:
-        """PortAudio wants the next block."""
+        """Fill the next block; runs in PortAudio's thread."""
         self._called_at = time.monotonic()
         block = np.frombuffer(out, np.int16)
-        if self._feed.fill(block) and self.started_at is None:
+        if self._speech.fill(block) and self.started_at is None:
             self.started_at = self._called_at + LATENCY_SECONDS
         if self._cues.pending:
             cue = np.empty_like(block)
@@ -307,106 +208,7 @@ class Loudspeaker:
             return self._is_alive()
 
     def _is_alive(self) -> bool:
-        """Whether the stream plays; PortAudio raises nothing when the device has vanished."""
+        """True if the stream plays; PortAudio raises nothing when the device has vanished."""
         if self._stream is None or time.monotonic() - self._called_at > STALL_SECONDS:
             return False
         return bool(self._stream.active)
-
-
-class WavFilePlayer:
-    """A WAV file that receives the speech instead of a loudspeaker, much faster than it sounds.
-
-    The file is complete after every `play`, whatever happens next.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Create the file, or empty it.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        self.rate = RATE
-        self.started_at: float | None = None
-        self._path = path
-        self._lock = threading.Lock()  # `close` may come from another thread
-        self._bytes = 0  # of sound
-        try:
-            # Unbuffered: what a full disk refuses must not come back when the file is closed.
-            self._file = path.open("wb", buffering=0)
-        except OSError as error:
-            raise self._problem(error) from error
-        try:
-            self._write(b"")
-        except OutputError:
-            self._file.close()
-            raise
-
-    def open(self) -> None:
-        """Forget `started_at`."""
-        self.started_at = None
-
-    def play(self, samples: Samples, cancelled: Cancelled) -> None:
-        """Append samples, unless `cancelled` or closed.
-
-        Raises:
-            OutputError: they cannot be written.
-        """
-        if cancelled() or len(samples) == 0:
-            return
-        self._write(samples.tobytes())
-        if self.started_at is None:
-            self.started_at = time.monotonic()
-
-    def wait(self, cancelled: Cancelled) -> None:
-        """Return at once: a file has heard everything."""
-
-    def cue(self, samples: Samples) -> bool:  # noqa: ARG002
-        """Do nothing: the file is for the words."""
-        return True
-
-    def hold(self, seconds: float) -> None:
-        """Do nothing: nobody hears it now."""
-
-    def stop(self) -> None:
-        """Do nothing: what is written is written."""
-
-    def close(self) -> None:
-        """End the file."""
-        with self._lock, suppress(OSError):
-            self._file.close()
-
-    def _write(self, sound: bytes) -> None:
-        """Append, then bring the header up to date: it never promises what is not there."""
-        with self._lock:
-            if self._file.closed:
-                return
-            try:
-                self._write_at(WAV_HEADER.size + self._bytes, sound)
-                self._bytes += len(sound)
-                self._write_at(0, wav_header(self._bytes))
-            except OSError as error:
-                raise self._problem(error) from error
-
-    def _write_at(self, position: int, data: bytes) -> None:
-        self._file.seek(position)
-        left = memoryview(data)
-        while left:
-            left = left[self._file.write(left) :]
-
-    def _problem(self, error: OSError) -> OutputError:
-        reason = error.strerror or str(error)
-        return OutputError(
-            f"The speech cannot be written to {self._path}: {reason}; "
-            "name a file in a folder that exists and that you may write to."
-        )
-
-
-def wav_header(size: int) -> bytes:
-    """The first 44 bytes of a mono 16-bit WAV file at `RATE` with `size` bytes of sound.
-
-    http://soundfile.sapp.org/doc/WaveFormat/
-    """
-    size = min(size, 2**32 - WAV_HEADER.size)  # after 27 hours the field is full
-    fields = (b"RIFF", size + WAV_HEADER.size - 8, b"WAVE", b"fmt ", 16)
-    layout = (1, 1, RATE, 2 * RATE, 2, 16)  # PCM, channels, rate, bytes a second, a frame; bits
-    return WAV_HEADER.pack(*fields, *layout, b"data", size)

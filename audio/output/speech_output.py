@@ -1,24 +1,20 @@
-"""Sentences to sound: the engine renders the next one while the sink plays those before it."""
+"""Sentences to audio: the engine synthesizes the next one while the sink plays the ones before."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from audio.output.buffer import Cancelled
 from audio.output.word_timeline import PlayedText, words_between
-from audio.tts.engine import clean_text, split_text
+from audio.pcm import Samples
 from config.errors import AfterwordError, AudioDeviceError, ConfigError
-
-Samples = npt.NDArray[np.int16]
-Cancelled = Callable[[], bool]
 
 
 class TtsEngine(Protocol):
-    """Text to samples."""
+    """Text to speech."""
 
     @property
     def rate(self) -> int:
@@ -26,71 +22,54 @@ class TtsEngine(Protocol):
 
     @property
     def restarts(self) -> int:
-        """How many times it has broken down and gone on."""
+        """How many times the engine has failed and been replaced."""
 
     def start(self) -> None:
-        """Be ready, or raise what is wrong."""
+        """Get ready, or raise the reason why not."""
 
     def check(self) -> None:
-        """Be ready still, or raise what is wrong."""
+        """Check that the engine is still ready; recover, or raise the reason why not."""
 
-    def render(self, text: str) -> Samples:
-        """The spoken text, without silence around it."""
+    def stream(self, text: str) -> Iterator[tuple[str, Samples]]:
+        """Yield each piece of the text with its speech, without silence around it."""
 
     def close(self) -> None:
-        """End a `render` under way in another thread, which then raises."""
+        """End a `stream` under way in another thread, which then raises."""
 
 
 class AudioSink(Protocol):
-    """Samples to the ear, or to a file."""
+    """Plays samples aloud, or writes them to a file; mono and 16-bit, at the engine's rate."""
 
     @property
     def started_at(self) -> float | None:
         """The monotonic time (seconds) at which the first sample since `open` sounds."""
 
     def open(self) -> None:
-        """Be ready to play."""
+        """Get ready to play."""
 
     def play(self, samples: Samples, cancelled: Cancelled) -> None:
         """Queue samples and return soon; some seconds may be queued."""
 
     def wait(self, cancelled: Cancelled) -> None:
-        """Return when all that was queued has sounded."""
+        """Return when all queued samples have sounded."""
 
     def stop(self) -> None:
-        """Fall silent softly and drop what is queued."""
+        """Fade out and drop the queued samples."""
 
     def cue(self, samples: Samples) -> bool:
-        """Sound this at once, beside what plays; False where nothing can sound."""
+        """Play a cue at once, mixed into the speech; False if no device can play it."""
 
-    def hold(self, seconds: float) -> None:
-        """Fall silent for so long, then go on."""
+    def pause(self, seconds: float) -> None:
+        """Pause playback for so many seconds, then resume."""
 
     def close(self) -> None:
-        """Fall silent and free the device; what another thread then plays goes nowhere."""
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """What became of one `say`.
-
-    Attributes:
-        started_at: monotonic time (seconds) at which the first sample sounded; None if none did.
-        sentences: how many were handed to the sink.
-        seconds: the length of their sound and pauses; on `cancelled` not all of it was heard.
-        cancelled: whether it was cut off.
-    """
-
-    started_at: float | None
-    sentences: int
-    seconds: float
-    cancelled: bool
+        """Fade out and free the device; samples that another thread then plays are dropped."""
 
 
 class SpeechOutput:
     """Speaks sentences as they come.
 
-    One thread says; `close` may be called from any other and does not wait for it.
+    One thread speaks; `close` may be called from any other and does not wait for it.
     """
 
     def __init__(
@@ -100,21 +79,21 @@ class SpeechOutput:
         pause_seconds: float,
         cues: Mapping[str, Samples] | None = None,
     ) -> None:
-        """Join the parts; `pause_seconds` of silence follow every sentence."""
+        """Join engine and sink; `pause_seconds` of silence follow every sentence."""
         self._engine = engine
         self._sink = sink
         self._pause = _silence(engine, pause_seconds)
         self._cues = cues or {}
         self._closed = False
-        self._restarts = 0  # of engines we had before
-        self.spoken = Spoken(None, 0, 0.0, False)  # the last `say`
-        self._begins: tuple[float, ...] = ()  # monotonic time at which each sentence sounds
-        self._until = 0.0  # ... and at which all that is queued has sounded
-        self._said: tuple[PlayedText, ...] = ()
-        self._late = 0.0  # seconds by which it may sound later, for it was held
+        self._restarts = 0  # of engines that were replaced
+        # Of the newest reply, in monotonic time:
+        self._sentence_starts: tuple[float, ...] = ()
+        self._queue_end = 0.0  # when all that is queued has sounded
+        self._played: tuple[PlayedText, ...] = ()
+        self._paused_seconds = 0.0  # by which words may sound later than reckoned
 
     def start(self) -> None:
-        """Start the engine and open the sink: problems show now, the first sentence is fast.
+        """Start the engine and open the sink: faults show now, and the first sentence is fast.
 
         Raises:
             ConfigError: there is no such voice or loudspeaker.
@@ -128,17 +107,17 @@ class SpeechOutput:
             self.close()
             raise
 
-    def say(
+    def speak(
         self,
         sentences: Iterable[str],
         cancelled: Cancelled,
-        await_leave: Callable[[], None] = lambda: None,
+        wait_until_confirmed: Callable[[], None] = lambda: None,
     ) -> None:
         """Speak the sentences as they come; return when the last has sounded.
 
-        On `cancelled` the sound fades out and this returns; it is looked at between sentences
-        and while waiting. `spoken` then tells what happened. `await_leave` is called when the first
-        sound is ready, and may wait until it is wanted.
+        On `cancelled` the sound fades out and this returns; it is polled between pieces of text
+        and while waiting. `wait_until_confirmed` is called when the first samples are ready to
+        play; it may block until the reply is wanted (preemptive generation).
 
         Raises:
             ConfigError: there is no such voice or loudspeaker.
@@ -150,134 +129,127 @@ class SpeechOutput:
         def ended() -> bool:
             return self._closed or cancelled()
 
-        self.spoken = Spoken(None, 0, 0.0, False)
-        self._begins, self._until, self._said, self._late = (), 0.0, (), 0.0
+        self._sentence_starts, self._queue_end = (), 0.0
+        self._played, self._paused_seconds = (), 0.0
         try:
             self._sink.open()
             for sentence in sentences:
-                self._say_one(sentence, ended, await_leave)
+                self._speak_sentence(sentence, ended, wait_until_confirmed)
                 if ended():
                     break
             self._sink.wait(ended)
         except Exception as error:
             self._sink.stop()
             if not (self._closed and isinstance(error, AfterwordError)):
-                raise  # else it failed because we are closing
-        finally:
-            self._report(ended())
+                raise  # else it failed because of `close`
         if ended():
             self._sink.stop()
 
     def cue(self, name: str) -> bool:
-        """Sound a cue at once, beside what is being said; one that is off is silence.
+        """Play a cue at once, mixed into the speech; a cue that is off is silent.
 
         Returns:
-            False where it could not sound, for the loudspeaker must be opened anew: see `check`.
+            False if it could not be played until `check` has reopened the loudspeaker.
         """
         return name not in self._cues or self._sink.cue(self._cues[name])
 
-    def hold(self, seconds: float) -> None:
-        """Fall silent for so long, then go on; for any thread."""
-        self._late += seconds
-        self._sink.hold(seconds)
+    def pause(self, seconds: float) -> None:
+        """Pause playback for so many seconds, then resume; for any thread."""
+        self._paused_seconds += seconds
+        self._sink.pause(seconds)
 
     @property
     def started_at(self) -> float | None:
-        """The monotonic time at which the newest `say` began to sound; None before."""
+        """The monotonic time at which the newest reply began to sound; None before."""
         return self._sink.started_at
 
     @property
     def sounding(self) -> int:
-        """How many sentences of the last `say` have begun to sound; for any thread."""
-        return sum(begin <= time.monotonic() for begin in self._begins)
+        """How many sentences of the newest reply have begun to sound; for any thread."""
+        return sum(start <= time.monotonic() for start in self._sentence_starts)
 
     def words_between(self, begin: float, end: float) -> str:
-        """The words of the last `say` that may have sounded between two monotonic times."""
-        return words_between(self._said, begin - self._late, end)
+        """The words of the newest reply that may have sounded between two monotonic times."""
+        return words_between(self._played, begin - self._paused_seconds, end)
 
     @property
     def restarts(self) -> int:
-        """How many times the engine has broken down and gone on."""
+        """How many times the engine has failed and been replaced."""
         return self._restarts + self._engine.restarts
 
     def check(self) -> None:
-        """See that the engine is ready, and mend it where it is not; not during a `say`.
+        """Check that the engine is ready, and recover if it is not; not during `speak`.
 
-        A loudspeaker that was away is opened anew, so that the next cue sounds at once.
+        A lost loudspeaker is reopened, so that the next cue is played at once.
 
         Raises:
-            ConfigError, SpeechError: it cannot be mended.
+            ConfigError, SpeechError: the engine does not recover.
         """
         with suppress(AudioDeviceError, ConfigError):
             self._sink.open()
         self._engine.check()
 
-    def renew(
+    def reconfigure(
         self,
         engine: TtsEngine | None,
         sink: AudioSink | None,
         pause_seconds: float,
         cues: Mapping[str, Samples] | None = None,
     ) -> None:
-        """Speak with these from the next `say` on, and close what they replace; not during one.
+        """Use these from the next reply on, and close the replaced ones; not during `speak`.
 
-        None keeps what there is.
+        None keeps the present engine or sink.
         """
         if engine is not None:
             old, self._engine = self._engine, engine
             self._restarts += old.restarts
             old.close()
         if sink is not None:
-            silent, self._sink = self._sink, sink
-            silent.close()
+            idle, self._sink = self._sink, sink
+            idle.close()
         self._pause = _silence(self._engine, pause_seconds)
         self._cues = cues or {}
-        if self._closed:  # from another thread, meanwhile
+        if self._closed:  # meanwhile, by another thread
             self.close()
 
     def close(self) -> None:
-        """Fall silent at once and free the device and the child process."""
+        """Fade out at once and free the device and the worker process."""
         self._closed = True
         self._sink.close()
         self._engine.close()
 
-    def _say_one(self, sentence: str, ended: Cancelled, await_leave: Callable[[], None]) -> None:
-        """Render and queue one sentence and the pause after it; a very long one in pieces."""
+    def _speak_sentence(
+        self, sentence: str, ended: Cancelled, wait_until_confirmed: Callable[[], None]
+    ) -> None:
+        """Synthesize and queue one sentence and the pause after it; a very long one in pieces."""
         length = 0
-        for piece in split_text(clean_text(sentence)):
-            if ended():
-                return
-            samples = self._engine.render(piece)
-            if not self._begins and len(samples):
-                await_leave()
-            self._note(samples, piece, first=length == 0)
+        pieces = self._engine.stream(sentence)
+        while not ended() and (piece := next(pieces, None)):
+            text, samples = piece
+            if not self._sentence_starts and len(samples):
+                wait_until_confirmed()
+            self._schedule(samples, text, first=length == 0)
             self._sink.play(samples, ended)
             length += len(samples)
         if length == 0 or ended():
             return
         pause = self._pause[: self._pause_length(sentence)]
-        self._note(pause)
+        self._schedule(pause)
         self._sink.play(pause, ended)
-        seconds = self.spoken.seconds + (length + len(pause)) / self._engine.rate
-        self.spoken = Spoken(None, self.spoken.sentences + 1, seconds, False)
 
     def _pause_length(self, sentence: str) -> int:
-        """Samples of silence after it; a clause that goes on has a shorter one."""
+        """Samples of silence after a sentence; a third after a clause that goes on."""
         clause = sentence.rstrip().endswith((",", ";", ":", "，", "；", "："))
         return len(self._pause) // 3 if clause else len(self._pause)
 
-    def _note(self, samples: Samples, text: str = "", first: bool = False) -> None:
-        """Reckon when samples about to be queued will sound; the `first` of a sentence count."""
-        begin = max(self._until, time.monotonic())
-        self._until = begin + len(samples) / self._engine.rate
+    def _schedule(self, samples: Samples, text: str = "", first: bool = False) -> None:
+        """Reckon when samples about to be queued will sound; `first` begins a sentence."""
+        begin = max(self._queue_end, time.monotonic())
+        self._queue_end = begin + len(samples) / self._engine.rate
         if first and len(samples):
-            self._begins += (begin,)
+            self._sentence_starts += (begin,)
         if text:
-            self._said += (PlayedText(text, begin, self._until),)
-
-    def _report(self, cancelled: bool) -> None:
-        last = self.spoken
-        self.spoken = Spoken(self._sink.started_at, last.sentences, last.seconds, cancelled)
+            self._played += (PlayedText(text, begin, self._queue_end),)
 
 
 def _silence(engine: TtsEngine, seconds: float) -> Samples:

@@ -1,16 +1,17 @@
-"""Resolve the voice that a user asks for against those that the speech engine has."""
+"""Voices of the speech engine: their names, and which languages they speak."""
 
 import difflib
 from dataclasses import dataclass
 
 from config.errors import ConfigError
+from config.languages import LANGUAGES
 
 _SUGGESTIONS = 3
 
 
 @dataclass(frozen=True)
 class Voices:
-    """What the engine offers.
+    """The names that the engine knows.
 
     Attributes:
         ids: voices such as "gmw/en-US" and "sit/cmn".
@@ -19,6 +20,20 @@ class Voices:
 
     ids: tuple[str, ...]
     variants: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One voice: its id ("gmw/en-US"), its name, and the language it speaks ("en-us")."""
+
+    id: str
+    name: str
+    language: str
+
+    @property
+    def short(self) -> str:
+        """The name for the settings, such as "en-us"."""
+        return self.id.rpartition("/")[2].lower()
 
 
 def resolve_voice(wanted: str, voices: Voices) -> str:
@@ -53,3 +68,15 @@ def _unknown(what: str, wanted: str, part: str, known: list[str]) -> ConfigError
     advice = hint or "an English voice is 'en-us', a Chinese one 'cmn-latn-pinyin'."
     unknown = f"{wanted!r} is no voice" if what == "voice" else f"{part!r} is no variant of a voice"
     return ConfigError(f"voice.name: {unknown} of the speech engine; {advice}")
+
+
+def of_language(voices: list[Voice], language: str) -> list[Voice]:
+    """The voices that speak a language, such as "en", "en-gb" or "zh" (all of Chinese)."""
+    wanted = language.casefold()
+    known = LANGUAGES.get(wanted)
+    starts = known.voice_prefixes if known else (wanted,)
+    return [
+        voice
+        for voice in voices
+        if any(f"{voice.language}-".startswith(f"{start}-") for start in starts)
+    ]

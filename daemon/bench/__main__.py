@@ -1,7 +1,7 @@
-"""How fast the daemon answers and what it costs: `python -m daemon.bench`.
+"""Benchmark of the daemon's latency, processor load and memory: `python -m daemon.bench`.
 
-The real program serves a private PulseAudio: exchanges are spoken into its virtual microphone by
-the speech engine, the replies are caught from its virtual loudspeaker. Nothing is heard, and no
+The real program serves a private PulseAudio: the speech engine speaks exchanges into its virtual
+microphone, and the replies are recorded from its virtual loudspeaker. Nothing sounds, and no
 device of the machine is touched.
 """
 
@@ -14,43 +14,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import numpy as np
-import numpy.typing as npt
 
 from config.errors import AfterwordError, AudioDeviceError, ControlError
-from daemon.bench import interruption, soak
+from daemon.bench import interruption, soak, speech
+from daemon.bench.usage import processor_seconds, require_psutil, resident_mb
 from daemon.bench.virtual_audio import SoundServer, missing_programs
 from daemon.control import client
 from daemon.control.status import LastTurn, Status
 
-Samples = npt.NDArray[np.int16]
-
-RATE = 16_000
-SEEDS = (
-    "once upon a time there was a little fox",
-    "the old man went down to the river",
-    "in the morning the children went to the park",
-    "my grandmother had a red house",
-    "the girl had a small dog",
-    "one day a big bear came",
-)
-TALK = (
-    "It rained all night, and in the morning the road was under water.",
-    "She asked whether anybody had seen the key, but nobody answered.",
-    "We could take the train at nine and be home before dark.",
-)
-VOICES = ("en-us", "en-us+f3", "en-gb-scotland")
-START_SECONDS = 300.0  # to load the models; 4 s on a machine that is idle
-REPLY_SECONDS = 120.0
+START_SECONDS = 300.0  # at most, to load the models; 4 s on an idle machine
+REPLY_SECONDS = 120.0  # at most, until a turn is over
+RECOGNITION_SECONDS = 20.0  # at most, until an exchange is recognised
 SETTLE_SECONDS = 1.0  # between two exchanges
-CALM_SECONDS = 15.0  # until nothing of the last exchange is under way, not even a follow-up
+CALM_SECONDS = 15.0  # until the last exchange, its follow-up included, is over
 NOISE_LEVEL = 30  # root mean square, of 32,768: a room with a fan
-# Without cues, so that the first sound is the reply's; replies of one sentence save time.
+LATE_SHARE = 0.95  # the percentile that is reported beside the median
+# Without cues the first sound is the reply's; replies of one sentence save time.
 SETTINGS = ("cues.trigger=false", "cues.nothing=false", "model.max_sentences=1")
 
 
@@ -59,11 +44,12 @@ class Exchange:
     """One turn, in seconds.
 
     Attributes:
-        decision_to_sound: as the daemon itself reckons it.
+        decision_to_sound: from the end of turn to the first sound, as the daemon measures it.
         voice_to_sound: from the last voiced sample in the microphone to the first sample in the
-            loudspeaker, as an outsider records them.
-        voice_to_decision: from the end of the last word, as the daemon reckons it.
-        prepared: whether the reply had been begun before the decision.
+            loudspeaker, both recorded outside the daemon.
+        voice_to_decision: from the end of the last word to the end of turn, as the daemon
+            measures it (endpoint delay).
+        prepared: whether the reply was begun before the decision (preemptive generation).
     """
 
     decision_to_sound: float
@@ -74,11 +60,11 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Load:
-    """What the daemon costs while it only listens.
+    """Processor load and memory of the daemon while it only listens.
 
     Attributes:
         silence, noise, speech: percent of one processor core.
-        resident_mb: memory of the daemon's process and of its speech engine, 2**20 bytes.
+        resident_mb: memory of the daemon's process and of its TTS worker, in 2**20 bytes.
     """
 
     silence: float
@@ -88,35 +74,37 @@ class Load:
 
 
 def measure(turns: int, listen_seconds: float, flags: Sequence[str]) -> tuple[list[Exchange], Load]:
-    """Hold so many exchanges, then listen for so long to silence, to noise and to speech.
+    """Hold `turns` exchanges, then listen to silence, noise and speech, `listen_seconds` each.
 
     Raises:
-        AudioDeviceError: there is no PulseAudio to be had.
+        MissingPackageError: psutil is not installed.
+        AudioDeviceError: PulseAudio is not installed, or does not start.
         ControlError: the daemon does not start, or does not answer.
     """
-    _insist_on_devices()
+    require_psutil()
+    _require_virtual_devices()
     with _sound_server() as server, _daemon((*SETTINGS, *flags)) as process:
-        wavs = [server.folder / f"{number}.wav" for number in range(len(SEEDS))]
+        wavs = [server.folder / f"{number}.wav" for number in range(len(speech.SEEDS))]
         talk, noise = server.folder / "talk.wav", server.folder / "noise.wav"
-        _render(wavs, talk, noise, listen_seconds)
+        _write_speech(wavs, talk, noise, listen_seconds)
         exchanges = []
         for number in range(turns):
             if found := _exchange(server, wavs[number % len(wavs)]):
                 exchanges.append(found)
         time.sleep(CALM_SECONDS)
         loads = [_load(process, server, wav, listen_seconds) for wav in (None, noise, talk)]
-        return exchanges, Load(loads[0], loads[1], loads[2], _resident(process))
+        return exchanges, Load(loads[0], loads[1], loads[2], resident_mb(process))
 
 
-def measure_steering(
+def measure_interruptions(
     count: int, quiet_seconds: float, flags: Sequence[str]
 ) -> dict[str, list[float]]:
-    """How soon cues sound and replies end, so many times each; see interruption_bench.
+    """Latency of cues and of barge-ins, `count` times each; see daemon/bench/interruption.py.
 
     Raises:
-        As `measure`.
+        AudioDeviceError, ControlError: as `measure`.
     """
-    _insist_on_devices()
+    _require_virtual_devices()
     with _sound_server() as server:
         with _daemon((*interruption.CUE_SETTINGS, *flags)):
             cues = interruption.measure_cues(server, count, quiet_seconds)
@@ -124,7 +112,7 @@ def measure_steering(
             return {**cues, **interruption.measure_interruptions(server, count)}
 
 
-def _insist_on_devices() -> None:
+def _require_virtual_devices() -> None:
     if missing := missing_programs():
         raise AudioDeviceError(
             f"There are no virtual sound devices: {', '.join(missing)} not installed; install "
@@ -134,7 +122,7 @@ def _insist_on_devices() -> None:
 
 @contextmanager
 def _sound_server() -> Iterator[SoundServer]:
-    """A sound server which this process and its children use."""
+    """Start a sound server for this process and its children."""
     folder = Path(tempfile.mkdtemp(prefix="bench-"))  # a short path: sockets allow 107 bytes
     server = SoundServer(folder)
     before = dict(os.environ)
@@ -151,7 +139,7 @@ def _sound_server() -> Iterator[SoundServer]:
 
 @contextmanager
 def _daemon(flags: Sequence[str]) -> Iterator[int]:
-    """The number of a process that listens."""
+    """Start a daemon; yields its process id once it listens."""
     settings = [part for flag in flags for part in ("--set", flag)]
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "daemon", "run", *settings],
@@ -177,36 +165,28 @@ def _wait_until_listening(process: "subprocess.Popen[bytes]") -> None:
     raise ControlError("The daemon does not come up; see what it says above.")
 
 
-def _render(wavs: Sequence[Path], talk: Path, noise: Path, seconds: float) -> None:
+def _write_speech(wavs: Sequence[Path], talk: Path, noise: Path, seconds: float) -> None:
     """Write an exchange to each of the WAV files, and `seconds` of talk and of noise."""
-    from audio.tts.engine import SpeechEngine
-
     for number, wav in enumerate(wavs):
-        with closing(SpeechEngine(VOICES[number % len(VOICES)], 150, 0.8)) as engine:
-            _write(wav, engine.render(f"hey computer, {SEEDS[number]}"), engine.rate)
-            spoken = [engine.render(text) for text in TALK]
-    once = np.concatenate(spoken)
-    _write(talk, np.resize(once, int(seconds * engine.rate)), engine.rate)
-    random = np.random.default_rng(1)
-    _write(noise, random.normal(0, NOISE_LEVEL, int(seconds * RATE)).astype(np.int16), RATE)
-
-
-def _write(path: Path, samples: Samples, rate: int) -> None:
-    import soundfile
-
-    soundfile.write(path, samples, rate)
+        voice = speech.VOICES[number % len(speech.VOICES)]
+        speech.write_wav(wav, speech.speak(voice, [f"hey computer, {speech.SEEDS[number]}"])[0])
+    length = int(seconds * speech.RATE)
+    once = np.concatenate(speech.speak(voice, speech.TALK))
+    speech.write_wav(talk, np.resize(once, length))
+    hiss = speech.noise(length, NOISE_LEVEL, np.random.default_rng(1))
+    speech.write_wav(noise, hiss.astype(np.int16))
 
 
 def _exchange(server: SoundServer, wav: Path) -> Exchange | None:
-    """Speak, wait for the reply's end, and compare; None where the exchange was not understood."""
+    """Speak, wait for the end of the reply, and compare; None if it was not recognised."""
     before = _status()["replies"]
-    with server.recording("mic") as said, server.recording() as heard:
+    with server.recording("mic") as microphone, server.recording() as loudspeaker:
         begin = time.monotonic()
         server.play_into_microphone(wav)
         turn = _finished_turn(before)
         time.sleep(SETTLE_SECONDS)
-        voiced = said.sounding(begin)
-        sounded = heard.sounding(begin)
+        voiced = microphone.sounding(begin)
+        sounded = loudspeaker.sounding(begin)
     if turn is None or turn["first_sound_seconds"] is None:
         return None
     if turn["last_voice_seconds"] is None or not len(voiced) or not len(sounded):
@@ -220,22 +200,22 @@ def _exchange(server: SoundServer, wav: Path) -> Exchange | None:
 
 
 def _finished_turn(before: object) -> LastTurn | None:
-    """What `status` tells of a turn that has begun after so many and is over, if one comes."""
+    """The next turn in `status` after the `before`-th that is over; None if there is none."""
     deadline = time.monotonic() + REPLY_SECONDS
-    patience = time.monotonic() + 20.0  # for words to be understood at all
+    recognised_by = time.monotonic() + RECOGNITION_SECONDS
     while time.monotonic() < deadline:
         status = _status()
         turn = status["last_turn"]
         if status["replies"] != before and turn and turn["seconds"] is not None:
             return turn
-        if status["replies"] == before and time.monotonic() > patience:
+        if status["replies"] == before and time.monotonic() > recognised_by:
             return None
         time.sleep(0.3)
     return None
 
 
 def _status() -> Status:
-    """A machine that is busy with other things may take several attempts."""
+    """The daemon's status; a busy machine may take several attempts."""
     for _ in range(5):
         with suppress(ControlError):
             return client.status()
@@ -243,46 +223,36 @@ def _status() -> Status:
 
 
 def _load(process: int, server: SoundServer, wav: Path | None, seconds: float) -> float:
-    """Percent of a core, while this plays into the microphone, or nothing does."""
-    begin, used = time.monotonic(), _processor_seconds(process)
+    """Percent of a core while a file (None: silence) plays into the microphone."""
+    begin, used = time.monotonic(), processor_seconds(process)
     if wav is None:
         time.sleep(seconds)
     else:
         server.play_into_microphone(wav)
-    return round(100 * (_processor_seconds(process) - used) / (time.monotonic() - begin), 2)
-
-
-def _processor_seconds(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime
-
-
-def _resident(process: int) -> tuple[float, ...]:
-    from daemon.bench.soak import children_of
-
-    processes = [process, *children_of(process)]
-    pages = [int(Path(f"/proc/{number}/statm").read_text().split()[1]) for number in processes]
-    return tuple(round(count * os.sysconf("SC_PAGE_SIZE") / 2**20, 1) for count in pages)
+    return round(100 * (processor_seconds(process) - used) / (time.monotonic() - begin), 2)
 
 
 def summary(exchanges: Sequence[Exchange]) -> dict[str, tuple[float, float]]:
     """Median and 95th percentile of each time, in seconds."""
     names = ("decision_to_sound", "voice_to_sound", "voice_to_decision")
-    return {name: _middle([getattr(exchange, name) for exchange in exchanges]) for name in names}
+    return {
+        name: _median_and_late([getattr(exchange, name) for exchange in exchanges])
+        for name in names
+    }
 
 
-def _middle(values: Sequence[float]) -> tuple[float, float]:
+def _median_and_late(values: Sequence[float]) -> tuple[float, float]:
     ranked = sorted(values)
-    at = min(len(ranked) - 1, round(0.95 * (len(ranked) - 1)))
-    return round(statistics.median(ranked), 3), round(ranked[at], 3)
+    late = ranked[round(LATE_SHARE * (len(ranked) - 1))]
+    return round(statistics.median(ranked), 3), round(late, 3)
 
 
-def _tell_steering(count: int, found: Mapping[str, list[float]], as_json: bool) -> None:
+def _print_interruptions(count: int, found: Mapping[str, list[float]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"times": count, "found": found}))
         return
     for name, seconds in found.items():
-        median, late = _middle(seconds) if seconds else (float("nan"), float("nan"))
+        median, late = _median_and_late(seconds) if seconds else (float("nan"), float("nan"))
         click.echo(
             f"{name.replace('_', ' '):<20} median {median:.3f} s, 95 % within {late:.3f} s, "
             f"{len(seconds)} of {count} heard; the first {seconds[:1]}"
@@ -290,23 +260,44 @@ def _tell_steering(count: int, found: Mapping[str, list[float]], as_json: bool) 
 
 
 @click.command()
-@click.option("--turns", default=20, show_default=True, type=click.IntRange(min=1))
-@click.option("--listen", default=30.0, show_default=True, help="Seconds of each kind of sound.")
+@click.option(
+    "--turns",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Exchanges to hold.",
+)
+@click.option(
+    "--listen",
+    default=30.0,
+    show_default=True,
+    help="Seconds of silence, of noise and of speech to listen to.",
+)
 @click.option("--set", "flags", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
-@click.option("--json", "as_json", is_flag=True, help="As one line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.option(
     "--soak",
     "soak_hours",
     type=click.FloatRange(0.05, 1000),
-    help="Instead: serve so many hours of sound faster than they pass, and see that nothing grows.",
+    help="Instead: serve hours of sound faster than real time, and check that nothing grows.",
 )
-@click.option("--gap", type=click.FloatRange(30, 3600), default=60.0, help="Seconds an exchange.")
+@click.option(
+    "--gap",
+    type=click.FloatRange(30, 3600),
+    default=60.0,
+    help="Seconds from one exchange to the next, with --soak.",
+)
 @click.option(
     "--interruptions",
     type=click.IntRange(min=1),
-    help="Instead: how soon a cue sounds and a reply falls silent, so many times each.",
+    help="Instead: measure the latency of cues and of barge-ins, so many times each.",
 )
-@click.option("--quiet", default=60.0, show_default=True, help="Seconds before the first cue.")
+@click.option(
+    "--quiet",
+    default=60.0,
+    show_default=True,
+    help="Seconds of silence before the first cue, with --interruptions.",
+)
 def main(
     turns: int,
     listen: float,
@@ -317,13 +308,14 @@ def main(
     interruptions: int | None,
     quiet: float,
 ) -> None:
-    """Measure how fast the daemon answers, and what it costs while it listens."""
+    """Measure the daemon's latency, and its processor load and memory while it listens."""
     try:
         if soak_hours is not None:
             soak.run(soak_hours, gap, flags)
             return
         if interruptions is not None:
-            _tell_steering(interruptions, measure_steering(interruptions, quiet, flags), as_json)
+            latencies = measure_interruptions(interruptions, quiet, flags)
+            _print_interruptions(interruptions, latencies, as_json)
             return
         exchanges, load = measure(turns, listen, flags)
         if not exchanges:

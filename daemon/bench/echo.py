@@ -1,8 +1,9 @@
-"""Does a reply that the microphone hears wake us? `python -m daemon.echo_bench`.
+"""Benchmark of echo and barge-in: `python -m daemon.bench.echo`.
 
-Replies that contain the trigger phrase are rendered and mixed into the microphone's sound, some
-decibels softer than a speaking user; the real hearing and the real session decide. In every second
-reply a user says the trigger phrase over it. Nothing sounds, and no clock is waited for.
+Replies that contain the trigger phrase are synthesized and mixed into the microphone's sound, some
+decibels softer than a speaking user; the real recognition and the real state machine decide. In
+every second reply a user says the trigger phrase over it. Nothing sounds, and it runs faster than
+real time.
 """
 
 import json
@@ -18,12 +19,12 @@ import numpy.typing as npt
 
 from audio.events import TriggerSuspected
 from audio.output.word_timeline import PlayedText, words_between
-from audio.pcm import AudioChunk
+from audio.pcm import AudioChunk, Samples
 from config.errors import AfterwordError
 from config.settings import Settings
 from daemon import components
 from daemon.bench import resumption
-from daemon.bench.resumption import CHUNK, RATE, ROOM_LEVEL, USERS, at_rate
+from daemon.bench.speech import CHUNK, RATE, ROOM_LEVEL, USERS, noise, speak, synthesize
 from daemon.conversation.conversation import (
     ECHO_AFTER_SECONDS,
     ECHO_BEFORE_SECONDS,
@@ -42,12 +43,10 @@ if TYPE_CHECKING:
     from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
 
-Samples = npt.NDArray[np.int16]
-
 PAUSE_SECONDS = 0.35  # between sentences
 LEAD_SECONDS, TAIL_SECONDS = 0.3, 1.5
-EARLY_SECONDS = 0.5  # before its sound ends, a phrase may be over
-LATE_SECONDS = 3.0  # a trigger that is heard later than this after its phrase is none
+EARLY_SECONDS = 0.5  # a phrase may be detected so long before its sound ends
+LATE_SECONDS = 3.0  # a detection later than this after a phrase does not count for it
 FRAMES = (
     'One day a little fox said "{phrase}" to the moon.',
     "The old man laughed. {phrase}, he said, and went home.",
@@ -66,17 +65,17 @@ FILLERS = (
 
 @dataclass(frozen=True)
 class Result:
-    """What became of the replies at one level.
+    """Counts at one level of echo.
 
     Attributes:
-        decibels: how loud the reply is in the microphone, as compared with the user.
-        replies: how many were spoken.
-        woken: those that woke us, or stopped themselves, by their own words.
-        held: how many times a reply fell silent for a moment by its own words.
-        asked: how many times the user said the trigger phrase over a reply.
-        caught: how many of them interrupted it.
-        hidden: how many were taken for the reply's own, because it said the phrase just then.
-        delay_seconds: from the end of the user's phrase to the silence, the median of the caught.
+        decibels: level of the reply in the microphone, relative to the user.
+        replies: number of replies spoken.
+        woken: replies that triggered or stopped themselves by their own words (false accepts).
+        held: pauses of a reply by its own words.
+        asked: replies over which the user said the trigger phrase (barge-ins).
+        caught: barge-ins that interrupted the reply.
+        hidden: barge-ins taken for echo, because the reply said the phrase at the same time.
+        delay_seconds: median time from the end of the user's phrase to silence, of the caught.
     """
 
     decibels: float
@@ -95,16 +94,11 @@ def measure(
     """One result for each level, in decibels.
 
     Raises:
-        AfterwordError: a part does not start.
+        AfterwordError: a component does not start.
     """
-    from audio.tts.engine import SpeechEngine
-
     phrase = settings.trigger.phrases[0]
     hearing = components.open_recognition(settings)
-    users = []
-    for voice in USERS:
-        with closing(SpeechEngine(voice, 150, 0.8)) as engine:
-            users.append(at_rate(engine.render(phrase), engine.rate))
+    users = [speak(voice, [phrase])[0] for voice in USERS]
     with closing(components.open_engine(settings)) as engine:
         for decibels in levels:
             yield _level(hearing, engine, phrase, users, decibels, replies, random_seed)
@@ -138,7 +132,7 @@ def _level(
             user[at : at + len(phrase_sound)] += phrase_sound
             said_until = (at + len(phrase_sound)) / RATE
             asked += 1
-        user += random.normal(0, ROOM_LEVEL, len(user))
+        user += noise(len(user), ROOM_LEVEL, random)
         interrupted, holds, dropped = _serve(hearing, reply, echo, user, clock)
         clock += len(user) / RATE
         real = said_until is not None and [
@@ -164,9 +158,9 @@ def _serve(
     user: npt.NDArray[np.float64],
     clock: float,
 ) -> tuple[list[float], list[float], list[float]]:
-    """When the reply was cancelled, held, and heard its own phrase, in seconds of its sound.
+    """Times of cancellations, pauses and dropped captures, in seconds from the reply's start.
 
-    A reply that is held or cancelled is silent in the microphone, too.
+    A paused or cancelled reply is silent in the microphone, too.
     """
     state = State(Phase.SPEAKING, 1)
     cancelled: list[float] = []
@@ -216,7 +210,7 @@ def _reply(engine: "SpeechEngine", phrase: str, random: Any) -> _Reply:
     said = []
     for sentence in sentences:
         begin = sum(map(len, sounds)) / RATE
-        sounds += [at_rate(engine.render(sentence), engine.rate)]
+        sounds += [synthesize(engine, sentence)]
         said.append(PlayedText(sentence, begin, begin + len(sounds[-1]) / RATE))
         sounds += [np.zeros(int(PAUSE_SECONDS * RATE), np.int16)]
     sounds.append(np.zeros(int(TAIL_SECONDS * RATE), np.int16))
@@ -224,11 +218,27 @@ def _reply(engine: "SpeechEngine", phrase: str, random: Any) -> _Reply:
 
 
 @click.command()
-@click.option("--replies", default=200, show_default=True, type=click.IntRange(min=1))
-@click.option("--level", "levels", multiple=True, type=float, help="Decibels; may be given again.")
-@click.option("--going-on", type=click.IntRange(min=2), help="Instead: users who go on, so many.")
+@click.option(
+    "--replies",
+    default=200,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Replies at each level.",
+)
+@click.option(
+    "--level",
+    "levels",
+    multiple=True,
+    type=float,
+    help="Level of the echo in decibels relative to the user; may be given several times.",
+)
+@click.option(
+    "--going-on",
+    type=click.IntRange(min=2),
+    help="Instead: hold so many turns in which users resume speaking.",
+)
 @click.option("--set", "flags", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each level.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each level.")
 def main(
     replies: int,
     levels: tuple[float, ...],
@@ -236,7 +246,7 @@ def main(
     flags: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Count the replies that wake us, and the users who interrupt them, at each level."""
+    """Count the replies that trigger themselves, and the barge-ins detected, at each level."""
     from config.load import load
 
     begin, levels = time.monotonic(), levels or (-10, -20, -30)
@@ -257,8 +267,9 @@ def main(
 def _in_words(result: Result) -> str:
     delay = f", silent after {result.delay_seconds:g} s" if result.delay_seconds is not None else ""
     return (
-        f"{result.decibels:g} dB: {result.woken} of {result.replies} replies woke us, "
-        f"{result.held} held their breath; {result.caught} of {result.asked} users caught, "
+        f"{result.decibels:g} dB: {result.woken} of {result.replies} replies triggered themselves, "
+        f"{result.held} were paused by their own words; "
+        f"{result.caught} of {result.asked} users caught, "
         f"{result.hidden} taken for the reply's own words{delay}"
     )
 

@@ -1,30 +1,29 @@
-"""How soon a running daemon sounds a cue, and falls silent: a part of `python -m daemon.bench`.
+"""Latency of cues and of barge-ins: `python -m daemon.bench --interruptions 8`.
 
-Everything is measured from outside, in what the virtual microphone gives and what the virtual
-loudspeaker plays.
+Both are measured outside the daemon, in recordings of the virtual microphone and loudspeaker.
 """
 
 import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from config.errors import AfterwordError
+from daemon.bench.speech import VOICES, speak, write_wav
 from daemon.bench.virtual_audio import SoundServer
 from daemon.control import client
 
 TRIGGER = "hey computer"
 STOPS = ("stop", "be quiet")
-VOICES = ("en-us+f3", "en-us", "en-gb-scotland")
 SEED = "once upon a time there was a little fox who lived in a big forest"
-REPLY_SECONDS = 20.0  # for a reply to begin, or a phrase to be understood
-TALK_SECONDS = (1.5, 2.2, 2.9)  # how long a reply sounds before it is interrupted
-CALM_SECONDS = 1.0  # after a reply, until nothing of it is heard any more
+REPLY_SECONDS = 20.0  # at most, until a reply begins or a phrase is recognised
+TALK_SECONDS = (1.5, 2.2, 2.9)  # of a reply before it is interrupted
+CALM_SECONDS = 1.0  # after a reply, until it is silent in the recording
 
-# Of the daemons that are measured: the cues alone; and long replies alone.
+# Settings of the two daemons that are measured: cues alone, and long replies alone.
 CUE_SETTINGS = ("cues.nothing=false", "seed.timeout_seconds=1.5")
 REPLY_SETTINGS = (
     *("cues.trigger=false", "cues.nothing=false", "seed.timeout_seconds=1.5"),
@@ -33,24 +32,24 @@ REPLY_SETTINGS = (
 
 
 def measure_cues(server: SoundServer, count: int, quiet_seconds: float) -> dict[str, list[float]]:
-    """Say the trigger phrase alone so many times; the first time after so much silence.
+    """Say the trigger phrase alone, `count` times; the first time after `quiet_seconds`.
 
     Returns:
-        "decision_to_cue" and "trigger_to_cue", from the phrase's last voiced sample, in seconds;
-        those that were not heard are missing.
+        "decision_to_cue" and "trigger_to_cue" (from the phrase's last voiced sample), in seconds;
+        phrases that were not detected are missing.
     """
     found: dict[str, list[float]] = {"decision_to_cue": [], "trigger_to_cue": []}
-    with _followed() as events:
+    with _following() as events:
         for number in range(count):
             time.sleep(quiet_seconds if number == 0 else CALM_SECONDS)
-            wav = spoken(server, TRIGGER, number)
+            wav = phrase_wav(server, TRIGGER, number)
             begin = time.monotonic()
-            with server.recording("mic") as said, server.recording() as heard:
+            with server.recording("mic") as microphone, server.recording() as loudspeaker:
                 server.play_into_microphone(wav)
-                decided = _moment(events, begin, "triggered")
+                decided = _event_time(events, begin, "triggered")
                 time.sleep(CALM_SECONDS)
-                voiced, sounded = said.sounding(begin), heard.sounding(begin)
-            _moment(events, begin, "nothing")
+                voiced, sounded = microphone.sounding(begin), loudspeaker.sounding(begin)
+            _event_time(events, begin, "nothing")
             if decided is not None and len(sounded) and len(voiced):
                 found["decision_to_cue"].append(round(float(sounded[0]) - decided, 3))
                 found["trigger_to_cue"].append(round(float(sounded[0] - voiced[-1]), 3))
@@ -58,18 +57,18 @@ def measure_cues(server: SoundServer, count: int, quiet_seconds: float) -> dict[
 
 
 def measure_interruptions(server: SoundServer, count: int) -> dict[str, list[float]]:
-    """Let it talk, and interrupt it so many times with each kind of phrase.
+    """Interrupt replies, `count` times with each kind of phrase.
 
     Returns:
         "trigger_to_silence" and "stop_to_silence", from the phrase's last voiced sample to the
-        reply's last one, in seconds; below 0 where it held its breath before the phrase was over.
-        Phrases that it did not hear are missing.
+        reply's last one, in seconds; below 0 if the reply was paused before the phrase was over.
+        Phrases that were not detected are missing.
     """
     found: dict[str, list[float]] = {"trigger_to_silence": [], "stop_to_silence": []}
-    with _followed() as events:
+    with _following() as events:
         for number in range(count):
             for kind, text in (("trigger", TRIGGER), ("stop", STOPS[number % len(STOPS)])):
-                wav = spoken(server, text, number)
+                wav = phrase_wav(server, text, number)
                 if (took := _interruption(server, events, wav, number)) is not None:
                     found[f"{kind}_to_silence"].append(took)
     return found
@@ -80,15 +79,15 @@ def _interruption(
 ) -> float | None:
     begin = time.monotonic()
     client.ask("say", seed=SEED)
-    with server.recording("mic") as said, server.recording() as heard:
-        if _moment(events, begin, "sounding") is None:
+    with server.recording("mic") as microphone, server.recording() as loudspeaker:
+        if _event_time(events, begin, "sounding") is None:
             return None
         time.sleep(TALK_SECONDS[number % len(TALK_SECONDS)])
         spoke = time.monotonic()
         server.play_into_microphone(wav)
-        ended = _moment(events, spoke, "ended", seconds=1.5)
+        ended = _event_time(events, spoke, "ended", seconds=1.5)
         time.sleep(CALM_SECONDS)
-        voiced, sounded = said.sounding(spoke), heard.sounding(begin)
+        voiced, sounded = microphone.sounding(spoke), loudspeaker.sounding(begin)
     client.ask("hush")
     time.sleep(CALM_SECONDS)
     if ended is None or not len(voiced) or not len(sounded):
@@ -96,23 +95,18 @@ def _interruption(
     return round(float(sounded[-1] - voiced[-1]), 3)
 
 
-def spoken(server: SoundServer, text: str, number: int) -> Path:
-    """A sound file with these words, by one of several voices."""
-    import soundfile
-
-    from audio.tts.engine import SpeechEngine
-
+def phrase_wav(server: SoundServer, text: str, number: int) -> Path:
+    """A WAV file with these words, in one of several voices."""
     voice = VOICES[number % len(VOICES)]
     path = server.folder / f"{text} {voice}.wav"
     if not path.exists():
-        with closing(SpeechEngine(voice, 150, 0.9)) as engine:
-            soundfile.write(path, engine.render(text), engine.rate)
+        write_wav(path, speak(voice, [text], volume=0.9)[0])
     return path
 
 
 @contextmanager
-def _followed() -> Iterator[list[dict[str, Any]]]:
-    """The daemon's events as they come; a line is there for good once it was told."""
+def _following() -> Iterator[list[dict[str, Any]]]:
+    """A list that a thread extends by the daemon's events as they come."""
     events: list[dict[str, Any]] = []
 
     def read() -> None:
@@ -124,10 +118,10 @@ def _followed() -> Iterator[list[dict[str, Any]]]:
     yield events
 
 
-def _moment(
+def _event_time(
     events: Sequence[Mapping[str, Any]], since: float, name: str, seconds: float = REPLY_SECONDS
 ) -> float | None:
-    """The monotonic time at which the first event of this name after `since` happened."""
+    """The monotonic time of the first event of this name after `since`; None if none comes."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         offset = time.time() - time.monotonic()

@@ -1,8 +1,8 @@
-"""Who goes on after a seed: heard over the reply? A part of `python -m daemon.echo_bench`.
+"""Benchmark of users who resume speaking over a reply: `python -m daemon.bench.echo --going-on 60`.
 
 A user says the trigger phrase and a seed with a long pause in it. The reply begins in the pause
-and comes back through the microphone. Every other user has said all before the pause: then only
-the reply itself can be taken for the user.
+(a false end of turn) and comes back through the microphone. Every other user has finished before
+the pause, so that only the reply's echo can be mistaken for the user.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,17 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from audio.events import Resumed, Seed
-from audio.pcm import CHUNK_SECONDS, AudioChunk
+from audio.pcm import AudioChunk, Samples
 from audio.recognition import AudioRecognition
 from config.settings import Settings
 from daemon import components
+from daemon.bench.speech import CHUNK, RATE, ROOM_LEVEL, USERS, noise, speak, synthesize
 
-Samples = npt.NDArray[np.int16]
 Sound = npt.NDArray[np.float64]
 
-RATE = 16_000
-CHUNK = round(CHUNK_SECONDS * RATE)
-USERS = ("en-us+f3", "en-gb-scotland", "en-us+f2")
 SEEDS = (
     ("once upon a time there was a fox", "who lived in the forest with his mother"),
     ("the old man went down to the river", "because he wanted to catch a fish"),
@@ -36,20 +33,19 @@ REPLIES = (
 )
 PAUSES_SECONDS = (0.8, 1.1, 1.4)
 REPLY_DELAY_SECONDS = 0.1  # from the decision to the first sound
-REST_SECONDS = 3.0  # after all that a user says
-ROOM_LEVEL = 10  # root mean square, of 32,768
+REST_SECONDS = 3.0  # of silence after a user's last word
 
 
 @dataclass(frozen=True)
 class GoingOn:
-    """What became of the users at one level.
+    """Counts at one level of echo.
 
     Attributes:
-        decibels: how loud the reply is in the microphone, as compared with the user.
-        early: how many were answered in their pause.
-        heard: how many of them were heard when they went on.
-        finished: how many had said all.
-        mistaken: how many of their replies were broken off by their own sound.
+        decibels: level of the reply in the microphone, relative to the user.
+        early: users who were answered in their pause.
+        heard: of these, the users who were heard when they resumed.
+        finished: users who had finished before the pause.
+        mistaken: of these, the users whose reply was cancelled by its own echo.
     """
 
     decibels: float
@@ -60,15 +56,15 @@ class GoingOn:
 
 
 def measure(settings: Settings, levels: Sequence[float], count: int) -> Iterator[GoingOn]:
-    """One result for each level, in decibels, of so many users.
+    """One result for each level, in decibels, of `count` users.
 
     Raises:
-        AfterwordError: a part does not start.
+        AfterwordError: a component does not start.
     """
     trigger = replace(settings.trigger, cooldown_seconds=0.0)
     hearing = components.open_recognition(replace(settings, trigger=trigger))
     with closing(components.open_engine(settings)) as engine:
-        replies = [at_rate(engine.render(text), engine.rate) for text in REPLIES]
+        replies = [synthesize(engine, text) for text in REPLIES]
     users = [_user(voice, settings.trigger.phrases[0], seed) for voice in USERS for seed in SEEDS]
     for decibels in levels:
         echoes = [reply.astype(np.float64) * 10 ** (decibels / 20) for reply in replies]
@@ -76,11 +72,8 @@ def measure(settings: Settings, levels: Sequence[float], count: int) -> Iterator
 
 
 def _user(voice: str, phrase: str, seed: tuple[str, str]) -> tuple[Samples, Samples]:
-    from audio.tts.engine import SpeechEngine
-
-    with closing(SpeechEngine(voice, 150, 0.8)) as engine:
-        first, second = engine.render(f"{phrase}, {seed[0]}"), engine.render(seed[1])
-    return at_rate(first, engine.rate), at_rate(second, engine.rate)
+    first, second = speak(voice, [f"{phrase}, {seed[0]}", seed[1]])
+    return first, second
 
 
 def _level(
@@ -91,7 +84,7 @@ def _level(
     count: int,
 ) -> GoingOn:
     early = heard = finished = mistaken = 0
-    for number in [-2, *range(count)]:  # the first teaches how loud a reply is
+    for number in [-2, *range(count)]:  # the first teaches the echo level
         first, second = users[number % len(users)]
         pause = np.zeros(round(PAUSES_SECONDS[number % len(PAUSES_SECONDS)] * RATE))
         goes_on = number % 2 == 1
@@ -113,10 +106,10 @@ def _level(
 def _serve(
     hearing: AudioRecognition, sound: Sound, echo: Sound, seed: int
 ) -> tuple[float | None, bool]:
-    """When the first seed was decided upon, in seconds, and whether its speaker went on."""
+    """The time of the first seed's end of turn, in seconds, and whether the user resumed."""
     random = np.random.default_rng(seed + 2)
     sound = np.concatenate([sound, np.zeros(len(echo))])
-    sound += random.normal(0, ROOM_LEVEL, len(sound))
+    sound += noise(len(sound), ROOM_LEVEL, random)
     decided, begins, resumed = None, len(sound), False
     for at in range(0, len(sound) - CHUNK, CHUNK):
         block = sound[at : at + CHUNK].copy()
@@ -134,11 +127,3 @@ def _serve(
     hearing.feed(AudioChunk(bytes(2 * CHUNK), RATE, 0.0))
     hearing.cancel()
     return decided, resumed
-
-
-def at_rate(samples: Samples, rate: int) -> Samples:
-    """Samples of this rate as the hearing wants them."""
-    import soxr
-
-    resampled: Samples = soxr.resample(samples, rate, RATE)
-    return resampled

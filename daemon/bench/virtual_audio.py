@@ -1,8 +1,7 @@
-"""A private PulseAudio without hardware: a microphone to play into, a loudspeaker to listen to.
+"""Private PulseAudio server with a virtual microphone and loudspeaker, for tests and benches.
 
-For tests and benches. It needs no D-Bus and works as root. What a program records comes from
-`play_into_microphone`; what it plays is caught by `recording()`. All of it lives in one folder and
-dies with `stop()`.
+It needs no hardware and no D-Bus, and works as root. `play_into_microphone` is what a program
+records; `recording()` catches what it plays. All files are in one folder; `stop()` ends it.
 """
 
 import os
@@ -24,14 +23,15 @@ from typing import IO, cast
 import numpy as np
 import numpy.typing as npt
 
+from audio.pcm import Samples
 from config.errors import AudioDeviceError
 
 PROGRAMS = ("pulseaudio", "pactl", "paplay", "parec")
 START_SECONDS = 10.0
-PATIENCE_SECONDS = 120.0  # with a command, beside the sound it plays; machines may be busy
-RECORDING_RATE = 16_000  # what Vosk wants, so a recording can be decoded as it is
+COMMAND_SECONDS = 120.0  # at most for a command, beside the sound it plays; machines may be busy
+RECORDING_RATE = 16_000  # Vosk's rate, so that a recording can be decoded as it is
 
-# norewinds: blocks of 50 ms instead of 2 s, so that nobody waits for the first one.
+# norewinds: blocks of 50 ms instead of 2 s, so that recordings begin at once.
 _SETUP = """\
 load-module module-native-protocol-unix auth-anonymous=1 socket={socket}
 load-module module-null-sink sink_name=speaker rate=48000 channels=2 norewinds=1
@@ -41,18 +41,16 @@ set-default-sink speaker
 set-default-source mic
 """
 
-Samples = npt.NDArray[np.int16]
-
 
 @dataclass(frozen=True)
-class Make:
-    """What a sound server is made of.
+class ServerSpec:
+    """How to start a kind of sound server.
 
     Attributes:
-        processes: given its folder, the commands that together are the server, in their order, and
-            for each the socket that must answer before the next is started.
-        setup: what `pactl` must then do, a line each, for the devices to be there.
-        environment: given its folder, what its processes must have set beside what clients must.
+        processes: given the folder, the server's commands in order, and for each the socket that
+            must answer before the next is started.
+        setup: `pactl` commands that then make the devices, a line each.
+        environment: given the folder, variables of its processes beside its clients'.
     """
 
     processes: Callable[[Path], Sequence[tuple[Sequence[str], Path]]]
@@ -69,20 +67,20 @@ def _pulseaudio(folder: Path) -> Sequence[tuple[Sequence[str], Path]]:
     return [(["pulseaudio", "-n", "-F", str(setup), *options, log], native)]
 
 
-PULSEAUDIO = Make(_pulseaudio)
+PULSEAUDIO = ServerSpec(_pulseaudio)
 
 
 def missing_programs() -> list[str]:
-    """The programs of PulseAudio that this machine lacks."""
+    """Names of PulseAudio's programs that are not installed."""
     return [name for name in PROGRAMS if shutil.which(name) is None]
 
 
 class SoundServer:
-    """One sound server in `folder`; `environment` is what its clients must have set."""
+    """A sound server in `folder`; its clients need the variables of `environment`."""
 
-    def __init__(self, folder: Path, make: Make = PULSEAUDIO) -> None:
+    def __init__(self, folder: Path, spec: ServerSpec = PULSEAUDIO) -> None:
         self.folder = folder
-        self._make = make
+        self._spec = spec
         self.environment = {
             "XDG_RUNTIME_DIR": str(folder),
             "PULSE_RUNTIME_PATH": str(folder / "pulse"),
@@ -93,12 +91,12 @@ class SoundServer:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
-        """Start the server (or start it anew after `kill`) and wait until it answers."""
+        """Start the server (again, after `kill`) and wait until it answers."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for command, path in self._make.processes(self.folder):
+        for command, path in self._spec.processes(self.folder):
             self._spawn(*command)
             self._wait_until(partial(_answers, path))
-        for line in ("info", *self._make.setup):
+        for line in ("info", *self._spec.setup):
             self._wait_until(partial(self._succeeds, "pactl", *line.split()))
 
     def _wait_until(self, condition: Callable[[], bool]) -> None:
@@ -110,31 +108,31 @@ class SoundServer:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End the server and all that this object started."""
+        """Kill the server's processes."""
         for process in reversed(self._processes):
             process.kill()
             process.wait()
         self._processes.clear()
 
     def kill(self) -> None:
-        """Let the server die in mid-flight; `start` brings up a new one."""
+        """Simulate a crash of the server; `start` starts a new one."""
         self.stop()
 
     def freeze(self) -> None:
-        """Stop the server's clock: its clients are neither served nor told."""
+        """Stop the server's processes (SIGSTOP): clients get no service and no error."""
         for process in self._processes:
             process.send_signal(signal.SIGSTOP)
 
     def pactl(self, *arguments: str) -> str:
-        """What PulseAudio's remote control answers."""
+        """Run pactl and return its output."""
         return self._output("pactl", *arguments).strip()
 
     def play_into_microphone(self, wav: Path, sink: str = "mic_in") -> None:
         """Play a sound file into the virtual microphone; return when it has ended."""
         import soundfile
 
-        patience = soundfile.info(wav).duration + PATIENCE_SECONDS
-        self._run("paplay", f"--device={sink}", str(wav), timeout=patience)
+        timeout = soundfile.info(wav).duration + COMMAND_SECONDS
+        self._run("paplay", f"--device={sink}", str(wav), timeout=timeout)
 
     @contextmanager
     def playing_into_microphone(self, wav: Path, sink: str = "mic_in") -> Iterator[None]:
@@ -146,14 +144,14 @@ class SoundServer:
             process.kill()
 
     def loop_back(self, decibels: float) -> None:
-        """Let the microphone hear the loudspeaker, so much louder (mostly softer: below 0)."""
+        """Mix the loudspeaker into the microphone, amplified by `decibels` (below 0: softer)."""
         options = ["source=speaker.monitor", "sink=mic_in", "latency_msec=20"]
         self._run("pactl", "load-module", "module-loopback", *options)
         inputs = self._output("pactl", "list", "short", "sink-inputs").splitlines()
         self._run("pactl", "set-sink-input-volume", inputs[-1].split()[0], f"{decibels}dB")
 
     def recording(self, source: str = "speaker.monitor") -> "Recording":
-        """Catch what the loudspeaker plays, or another source gives, inside a `with` block."""
+        """Record the loudspeaker, or another source, inside a `with` block."""
         return Recording(self._environment(), source)
 
     def _log(self) -> str:
@@ -167,14 +165,14 @@ class SoundServer:
     def _spawn(self, *command: str) -> None:
         process = subprocess.Popen(
             command,
-            env={**self._environment(), **self._make.environment(self.folder)},
+            env={**self._environment(), **self._spec.environment(self.folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         self._processes.append(process)
 
-    def _run(self, *command: str, check: bool = True, timeout: float = PATIENCE_SECONDS) -> int:
+    def _run(self, *command: str, check: bool = True, timeout: float = COMMAND_SECONDS) -> int:
         return subprocess.run(
             command, env=self._environment(), check=check, capture_output=True, timeout=timeout
         ).returncode
@@ -189,13 +187,13 @@ class SoundServer:
 
 
 def _answers(path: Path) -> bool:
-    """Whether somebody listens at this socket."""
+    """True if a process listens at this socket."""
     with closing(socket.socket(socket.AF_UNIX)) as client:
         return client.connect_ex(str(path)) == 0
 
 
 class Recording:
-    """The sound of a source, mono, with the moment at which each sample sounded."""
+    """A mono recording of a source, with the time at which each sample sounded."""
 
     rate = RECORDING_RATE
 
@@ -245,11 +243,11 @@ class Recording:
             self._begun.set()
 
     def samples(self) -> Samples:
-        """All that was caught so far."""
+        """All samples recorded so far."""
         return np.frombuffer(b"".join(block for _, block in list(self._blocks)), np.int16)
 
     def save(self, path: Path) -> None:
-        """Write what was caught so far as a WAV file."""
+        """Write the samples recorded so far into a WAV file."""
         with wave.open(str(path), "wb") as wav:
             wav.setnchannels(1)
             wav.setsampwidth(2)

@@ -5,7 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from audio.output.loudspeaker import Loudspeaker, WavFilePlayer
+from audio.output.loudspeaker import Loudspeaker
+from audio.output.wav_file import WavFilePlayer
 from audio.tts.engine import SpeechEngine
 from config.errors import OutputError
 from config.settings import Settings, VoiceSettings
@@ -54,7 +55,7 @@ class Samples:
         engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
         with ExitStack() as stack:
             stack.enter_context(closing(engine))
-            samples = engine.render(self._text or sample_text(voice.name))
+            samples = engine.synthesize(self._text or sample_text(voice.name))
             player: Loudspeaker | WavFilePlayer = self._player
             if self._folder:
                 player = stack.enter_context(closing(WavFilePlayer(self._file(voice))))

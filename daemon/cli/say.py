@@ -63,7 +63,7 @@ def say(settings: Settings, seed: str, out: Path | None, *, speech: bool, quiet:
 
 def _speak(settings: Settings, out: Path | None, sentences: Iterable[str]) -> None:
     with closing(components.open_speech_output(settings, out)) as speaker:
-        speaker.say(sentences, _never)
+        speaker.speak(sentences, _never)
 
 
 def _not_none(sentences: Iterable[str]) -> Iterator[str]:

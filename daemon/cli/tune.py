@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from audio.tts.engine import installed_voices
 from audio.tts.voices import Voices, resolve_voice
-from audio.voice_list import installed_voices
 from config.edit import change_settings
 from config.errors import ConfigError
-from config.settings import VoiceSettings
+from config.settings import FASTEST_WPM, SLOWEST_WPM, VoiceSettings
 
 Play = Callable[[VoiceSettings], None]
 Ask = Callable[[str], str]
@@ -22,7 +22,6 @@ VOICES = {  # those that differ most and can be understood
 }
 RATE_STEP, FINE_RATE_STEP = 30, 10  # words per minute
 VOLUMES = (0.5, 0.7, 0.9, 1.0)
-SLOWEST, FASTEST = 80, 450
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def _voices(best: VoiceSettings, names: Sequence[str]) -> Question:
 
 def _rates(best: VoiceSettings, step: int) -> Question:
     now = best.rate_wpm
-    rates = (max(SLOWEST, now - step), now, min(FASTEST, now + step))
+    rates = (max(SLOWEST_WPM, now - step), now, min(FASTEST_WPM, now + step))
     title = "Words a minute" if step == RATE_STEP else "Words a minute, finer"
     return Question(title, "rate_wpm", tuple(dict.fromkeys(rates)))
 

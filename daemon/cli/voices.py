@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from audio.voice_list import Voice, installed_voices, of_language
+from audio.tts.engine import installed_voices
+from audio.tts.voices import Voice, of_language
 from config.errors import ConfigError
 from config.settings import Settings
 
@@ -61,4 +62,4 @@ def speak(settings: Settings, voice: str, text: str | None, out: Path | None) ->
 
     chosen = replace(settings, voice=replace(settings.voice, name=voice))
     with closing(open_speech_output(chosen, out)) as speaker:
-        speaker.say([text or sample_text(voice)], lambda: False)
+        speaker.speak([text or sample_text(voice)], lambda: False)

@@ -163,7 +163,7 @@ class Conversation:
                 self._publisher.on_reply_started(turn, seed)
                 self._responder.start(turn, seed, self._monotonic(voice), sentences)
             case PauseReply():
-                self._speech.hold(REPLY_PAUSE_SECONDS)
+                self._speech.pause(REPLY_PAUSE_SECONDS)
             case PlayCue(name=name):
                 if not (name == "trigger" and self._user_is_speaking):
                     self._responder.cue(name)

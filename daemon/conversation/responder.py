@@ -158,7 +158,7 @@ class Responder:
         Playback is paused at once, for the responder's thread may be busy with the next sentence.
         """
         if self._current is not None:
-            self._speech.hold(CANCEL_SECONDS)
+            self._speech.pause(CANCEL_SECONDS)
             self._current.cancel()
 
     def cue(self, name: str) -> None:
@@ -226,7 +226,7 @@ class Responder:
         if job.cancelled.is_set():
             return None
         try:
-            self._speech.say(
+            self._speech.speak(
                 self._sentences(job),
                 job.cancelled.is_set,
                 lambda: self._wait_until_confirmed(job),

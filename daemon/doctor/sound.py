@@ -123,7 +123,7 @@ def voice(settings: Settings) -> Finding:
     try:
         engine.start()
         began = time.perf_counter()
-        samples = engine.render(LANGUAGES[settings.language].doctor_sentence)
+        samples = engine.synthesize(LANGUAGES[settings.language].doctor_sentence)
         took = time.perf_counter() - began
     except AfterwordError as error:
         return fault("voice", error)

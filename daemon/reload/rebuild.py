@@ -199,7 +199,7 @@ class Rebuild:
         pause, cues = settings.voice.pause_seconds, components.open_cues(settings)
         # The engine is a child process: nothing may fail after it has been started.
         engine = components.open_engine(settings) if self._differs(engine_settings) else None
-        return lambda: speech.renew(engine, sink, pause, cues)
+        return lambda: speech.reconfigure(engine, sink, pause, cues)
 
     @contextlib.contextmanager
     def _naming_the_setting(self, made_from: MadeFrom) -> Iterator[None]:

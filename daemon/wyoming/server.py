@@ -63,7 +63,7 @@ class TtsEngine(Protocol):
     def rate(self) -> int:
         """Samples per second."""
 
-    def render(self, text: str) -> npt.NDArray[np.int16]:
+    def synthesize(self, text: str) -> npt.NDArray[np.int16]:
         """Synthesise the text: samples, shape (n,)."""
 
 
@@ -181,7 +181,7 @@ class Client(AsyncEventHandler):
         engine = self._shared.engine
         try:
             async with self._shared.speaking:
-                samples = await asyncio.to_thread(engine.render, request.text)
+                samples = await asyncio.to_thread(engine.synthesize, request.text)
         except AfterwordError as error:
             await self.write_event(Error(str(error), type(error).__name__).event())
             return

@@ -19,7 +19,7 @@ Heard = list[tuple[float, TriggerSuspected | Command]]
 def hear(engine: VoskEngine, text: str) -> tuple[float, Heard]:
     """When the words end, in seconds, and what was heard when."""
     with closing(SpeechEngine("en-us+f3", 150, 0.9)) as speech:
-        words = soxr.resample(speech.render(text), speech.rate, RATE)
+        words = soxr.resample(speech.synthesize(text), speech.rate, RATE)
     end = 1.0 + len(words) / RATE
     room = np.random.default_rng(0).normal(0, 16, int((end + 2.0) * RATE))
     room[RATE : RATE + len(words)] += words

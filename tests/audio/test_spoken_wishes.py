@@ -21,7 +21,7 @@ def wishes(engine: VoskEngine) -> CommandRescorer:
 
 def spoken(voice: str, text: str) -> bytes:
     with closing(SpeechEngine(voice, 150, 0.9)) as speech:
-        words = soxr.resample(speech.render(text), speech.rate, RATE)
+        words = soxr.resample(speech.synthesize(text), speech.rate, RATE)
     room = np.random.default_rng(0).normal(0, 16, len(words) + RATE // 2)
     room[: len(words)] += words
     return bytes(room.astype("<i2").tobytes())

@@ -124,19 +124,19 @@ class SpeechOutput:
         self.cues.append(name)
         return True
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         self.held.append(seconds)
 
-    def say(
+    def speak(
         self,
         sentences: Iterable[str],
         cancelled: Callable[[], bool],
-        await_leave: Callable[[], None] = lambda: None,
+        wait_until_confirmed: Callable[[], None] = lambda: None,
     ) -> None:
         self.sounding, self.said, self.started_at = 0, "", None
         for sentence in sentences:
             if self.started_at is None:
-                await_leave()
+                wait_until_confirmed()
                 if cancelled():
                     return
                 self.started_at = time.monotonic()

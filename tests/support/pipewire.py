@@ -1,13 +1,13 @@
-"""A private PipeWire with the devices of daemon/bench/virtual_audio.py.
+"""Private PipeWire server with the virtual devices of daemon/bench/virtual_audio.py.
 
-WirePlumber, the session manager, needs a D-Bus.
+Its session manager needs D-Bus.
 """
 
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from daemon.bench.virtual_audio import Make, SoundServer
+from daemon.bench.virtual_audio import ServerSpec, SoundServer
 
 PROGRAMS = ("pipewire", "wireplumber", "pipewire-pulse", "dbus-daemon", "pactl", "paplay", "parec")
 
@@ -21,13 +21,13 @@ _SETUP = (
 
 
 def missing() -> list[str]:
-    """The programs of PipeWire that this machine lacks."""
+    """Names of PipeWire's programs that are not installed."""
     return [name for name in PROGRAMS if shutil.which(name) is None]
 
 
 def pipewire(folder: Path) -> SoundServer:
-    """A PipeWire with its sockets in this folder, which answers PulseAudio's programs."""
-    return SoundServer(folder, Make(_processes, _SETUP, _environment))
+    """A server in this folder that answers PulseAudio's clients."""
+    return SoundServer(folder, ServerSpec(_processes, _SETUP, _environment))
 
 
 def _processes(folder: Path) -> Sequence[tuple[Sequence[str], Path]]:

@@ -1,5 +1,5 @@
-"""Re-exports the private PulseAudio of daemon/bench/virtual_audio.py."""
+"""Private PulseAudio server of daemon/bench/virtual_audio.py, for tests."""
 
-from daemon.bench.virtual_audio import Recording, Samples, SoundServer, missing_programs
+from daemon.bench.virtual_audio import Recording, SoundServer, missing_programs
 
-__all__ = ["Recording", "Samples", "SoundServer", "missing_programs"]
+__all__ = ["Recording", "SoundServer", "missing_programs"]

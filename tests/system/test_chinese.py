@@ -42,7 +42,7 @@ def test_the_voice_reads_characters(vosk_zh: Path) -> None:
     line = "春眠不觉晓，处处闻啼鸟。"
     voice = load(flags=["language=zh"]).settings.voice
     engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
-    sound = soxr.resample(engine.render(line).astype(float), engine.rate, RATE)
+    sound = soxr.resample(engine.synthesize(line).astype(float), engine.rate, RATE)
     engine.close()
     quiet = np.zeros(RATE // 2)
     recognizer = VoskEngine(vosk_zh).open_vocabulary()

@@ -25,7 +25,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with closing(SpeechEngine("en-us+f3", 140, 0.9)) as engine:
         for text in ("hey computer", "go on", "stop"):
             name = text.replace(" ", "-")
-            soundfile.write(folder / f"{name}.wav", engine.render(text), engine.rate)
+            soundfile.write(folder / f"{name}.wav", engine.synthesize(text), engine.rate)
     return folder
 
 

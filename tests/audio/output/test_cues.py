@@ -1,4 +1,4 @@
-"""Short tones: ours, the user's, or none."""
+"""Cues: the built-in tones, the user's files, or none."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio.output.buffer import PlaybackBuffer
 from audio.output.cues import NAMES, load_cues
-from audio.output.loudspeaker import PlaybackBuffer
 from audio.tts.engine import RATE
 from config.errors import ConfigError
 
@@ -45,12 +45,12 @@ def test_a_held_feed_is_silent_loses_nothing_and_goes_on() -> None:
     feed.put(np.arange(100, 116, dtype=np.int16))
     feed.fill(block)
     assert list(block) == [100, 101, 102, 103]
-    feed.hold(float("inf"))
+    feed.pause_until(float("inf"))
     feed.fill(block)  # fades out
     assert (block[0], block[-1]) == (104, 0)
     assert feed.fill(block) == 0
     assert not block.any()
-    feed.hold(0)
+    feed.pause_until(0)
     feed.fill(block)  # fades in
     assert (block[0], block[-1]) == (0, 111)
     feed.fill(block)
@@ -60,7 +60,7 @@ def test_a_held_feed_is_silent_loses_nothing_and_goes_on() -> None:
 def test_a_held_feed_that_is_stopped_is_empty() -> None:
     feed, block = PlaybackBuffer(4), np.zeros(4, np.int16)
     feed.put(np.ones(400, np.int16))
-    feed.hold(float("inf"))
+    feed.pause_until(float("inf"))
     feed.fill(block)
     feed.fade()
     feed.fill(block)

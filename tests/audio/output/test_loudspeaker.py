@@ -1,14 +1,11 @@
-"""The loudspeaker and the file that stands in for it."""
+"""The loudspeaker, through a private sound server that may die or hang."""
 
 import contextlib
-import os
 import subprocess
 import sys
 import threading
 import time
-import wave
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,15 +15,9 @@ import pytest
 from audio.devices.portaudio import Opener
 from audio.devices.selection import Device
 from audio.output import loudspeaker
-from audio.output.loudspeaker import (
-    AHEAD_SECONDS,
-    STALL_SECONDS,
-    Loudspeaker,
-    PlaybackBuffer,
-    WavFilePlayer,
-)
+from audio.output.loudspeaker import AHEAD_SECONDS, STALL_SECONDS, Loudspeaker
 from audio.tts.engine import RATE
-from config.errors import AudioDeviceError, OutputError
+from config.errors import AudioDeviceError
 from tests.support.sound_server import SoundServer
 
 
@@ -45,50 +36,6 @@ def speaker(sound_server: SoundServer) -> Iterator[Loudspeaker]:
     stream.open()
     yield stream
     stream.close()
-
-
-class TestFeed:
-    def take(self, feed: PlaybackBuffer, length: int) -> list[int]:
-        block = np.full(length, -1, np.int16)
-        feed.fill(block)
-        return block.tolist()
-
-    def test_blocks_come_out_joined_and_silence_follows(self) -> None:
-        feed = PlaybackBuffer(4)
-        feed.put(np.array([1, 2, 3], np.int16))
-        feed.put(np.zeros(0, np.int16))
-        feed.put(np.array([4, 5], np.int16))
-        assert feed.pending == 5
-        assert self.take(feed, 2) == [1, 2]
-        assert self.take(feed, 2) == [3, 4]
-        assert feed.pending == 1
-        assert self.take(feed, 3) == [5, 0, 0]
-        assert feed.pending == 0
-
-    def test_a_fade_goes_on_over_blocks_and_drops_the_rest(self) -> None:
-        feed = PlaybackBuffer(5)
-        feed.put(np.full(100, 1000, np.int16))
-        self.take(feed, 3)
-        feed.fade()
-        assert self.take(feed, 3) == [1000, 750, 500]
-        assert feed.fading
-        assert self.take(feed, 4) == [250, 0, 0, 0]
-        assert (feed.fading, feed.pending) == (False, 0)
-        feed.put(np.array([7], np.int16))
-        assert self.take(feed, 2) == [7, 0]
-
-    def test_a_fade_longer_than_the_sound_ends_all_the_same(self) -> None:
-        feed = PlaybackBuffer(5)
-        feed.put(np.full(2, 1000, np.int16))
-        feed.fade()
-        assert self.take(feed, 3) == [1000, 750, 0]
-        assert self.take(feed, 3) == [0, 0, 0]
-        assert not feed.fading
-
-    def test_there_is_nothing_to_fade_in_silence(self) -> None:
-        feed = PlaybackBuffer(5)
-        feed.fade()
-        assert not feed.fading
 
 
 class TestLoudspeaker:
@@ -262,53 +209,3 @@ def test_a_device_that_refuses_the_rate_gets_its_own(monkeypatch: pytest.MonkeyP
     spectrum = np.abs(np.fft.rfft(fake.heard[0].astype(np.float64)))
     assert np.argmax(spectrum) == 440
     stream.close()
-
-
-class TestWavFilePlayer:
-    def test_the_file_is_whole_after_every_play(self, tmp_path: Path) -> None:
-        path = tmp_path / "out.wav"
-        sink = WavFilePlayer(path)
-        sounds = [tone(0.1), tone(0.2)]
-        for count in range(3):
-            with wave.open(str(path)) as wav:
-                assert wav.getparams()[:3] == (1, 2, RATE)
-                written = np.frombuffer(wav.readframes(RATE), np.int16)
-            assert np.array_equal(written, np.concatenate([tone(0), *sounds[:count]]))
-            if count < 2:
-                sink.play(sounds[count], never)
-        sink.close()
-
-    def test_after_a_cancellation_or_closing_nothing_is_written(self, tmp_path: Path) -> None:
-        path = tmp_path / "out.wav"
-        sink = WavFilePlayer(path)
-        sink.play(tone(0.1), lambda: True)
-        sink.close()
-        sink.play(tone(0.1), never)
-        with wave.open(str(path)) as wav:
-            assert wav.getnframes() == 0
-
-    @pytest.mark.parametrize(
-        ("path", "reason"),
-        [
-            ("/nowhere/at/all.wav", "No such file or directory"),
-            ("/", "Is a directory"),
-            ("/dev/full", "No space left on device"),
-        ],
-    )
-    def test_a_path_that_cannot_be_written_is_refused_at_once(self, path: str, reason: str) -> None:
-        if not Path(path).exists() and path.startswith("/dev"):
-            pytest.skip(f"this system has no {path}")
-        with pytest.raises(OutputError, match=f"{path}: {reason}; name a file"):
-            WavFilePlayer(Path(path))
-
-    def test_a_pipe_is_refused(self) -> None:
-        with pytest.raises(OutputError, match="/dev/fd/"):
-            self.open_pipe()
-
-    def open_pipe(self) -> None:
-        read_end, write_end = os.pipe()
-        try:
-            WavFilePlayer(Path(f"/dev/fd/{write_end}"))
-        finally:
-            os.close(read_end)
-            os.close(write_end)

@@ -1,17 +1,22 @@
-"""Sentences to sound: in order, without gaps, and silent when told to be."""
+"""Sentences to audio: in order, without gaps, and silent soon after a cancellation."""
 
 import threading
 import time
 import wave
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from audio.output.loudspeaker import Loudspeaker, WavFilePlayer
-from audio.output.speech_output import Cancelled, Samples, SpeechOutput
-from audio.tts.engine import PIECE_CHARACTERS, RATE, SpeechEngine
+from audio.output.buffer import Cancelled
+from audio.output.loudspeaker import Loudspeaker
+from audio.output.speech_output import SpeechOutput
+from audio.output.wav_file import WavFilePlayer
+from audio.pcm import Samples
+from audio.tts.engine import RATE, SpeechEngine
+from audio.tts.text import PIECE_CHARACTERS, clean_text, split_text
 from config.errors import AudioDeviceError, SpeechError
 from tests.support.sound_server import SoundServer
 
@@ -23,7 +28,7 @@ def never() -> bool:
 
 
 class LoudEngine:
-    """Renders each character to ten milliseconds of noise; fails at the word "fail"."""
+    """Speaks each character as ten milliseconds of noise; fails at the word "fail"."""
 
     rate = RATE
 
@@ -35,18 +40,19 @@ class LoudEngine:
     def start(self) -> None:
         self.texts.clear()
 
-    def render(self, text: str) -> Samples:
-        if self.closed or text == "fail":
-            raise SpeechError("failed")
-        self.texts.append(text)
-        return np.full(len(text) * RATE // 100, 9, np.int16)
+    def stream(self, text: str) -> Iterator[tuple[str, Samples]]:
+        for piece in split_text(clean_text(text)):
+            if self.closed or piece == "fail":
+                raise SpeechError("failed")
+            self.texts.append(piece)
+            yield piece, np.full(len(piece) * RATE // 100, 9, np.int16)
 
     def close(self) -> None:
         self.closed = True
 
 
 class ListSink:
-    """Remembers what it is told, in order."""
+    """Records the calls, in order."""
 
     def __init__(self) -> None:
         self.started_at: float | None = None
@@ -77,6 +83,12 @@ def speaker(sound_server: SoundServer) -> Iterator[SpeechOutput]:
     speaker.close()
 
 
+def spoken_seconds() -> float:
+    """The length of all SENTENCES, without pauses."""
+    with closing(SpeechEngine("en-us", 175, 0.9)) as engine:
+        return sum(len(engine.synthesize(sentence)) for sentence in SENTENCES) / RATE
+
+
 class TestOrder:
     def test_each_sentence_is_played_before_the_next_is_asked_for(self) -> None:
         sink = ListSink()
@@ -87,26 +99,24 @@ class TestOrder:
                 yield "x" * length
 
         speaker = SpeechOutput(LoudEngine(), sink, 0.5)
-        speaker.say(sentences(), never)
+        speaker.speak(sentences(), never)
         first, second = ["asked", "sound 0.01", "pause 0.50"], ["asked", "sound 0.02", "pause 0.50"]
         assert sink.orders == ["open", *first, *second, "wait"]
-        assert (speaker.spoken.sentences, speaker.spoken.cancelled) == (2, False)
-        assert speaker.spoken.seconds == pytest.approx(1.03, abs=0.001)
-        assert speaker.spoken.started_at == sink.started_at
+        assert speaker.started_at == sink.started_at is not None
 
     def test_what_has_no_sound_has_no_pause(self) -> None:
         sink = ListSink()
         speaker = SpeechOutput(LoudEngine(), sink, 0.5)
-        speaker.say(["", " \n "], never)
+        speaker.speak(["", " \n "], never)
         assert sink.orders == ["open", "wait"]
-        assert speaker.spoken.started_at is None
+        assert speaker.started_at is None
 
     def test_a_long_sentence_can_be_cancelled_between_its_pieces(self) -> None:
-        engine = LoudEngine()
-        speaker = SpeechOutput(engine, ListSink(), 0.5)
-        speaker.say(["word " * PIECE_CHARACTERS], lambda: len(engine.texts) >= 2)
+        engine, sink = LoudEngine(), ListSink()
+        speaker = SpeechOutput(engine, sink, 0.5)
+        speaker.speak(["word " * PIECE_CHARACTERS], lambda: len(engine.texts) >= 2)
         assert len(engine.texts) == 2
-        assert speaker.spoken.cancelled
+        assert sink.orders[-1] == "stop"
 
     def test_a_cancellation_stops_the_sound_and_asks_for_nothing_more(self) -> None:
         sink, asked = ListSink(), []
@@ -116,17 +126,17 @@ class TestOrder:
                 asked.append(word)
                 yield word
 
-        SpeechOutput(LoudEngine(), sink, 0.5).say(sentences(), lambda: bool(asked))
+        SpeechOutput(LoudEngine(), sink, 0.5).speak(sentences(), lambda: bool(asked))
         assert asked == ["one"]
         assert sink.orders[-1] == "stop"
 
-    def test_a_failure_stops_the_sound_and_is_told(self) -> None:
+    def test_a_failure_stops_the_sound_and_is_raised(self) -> None:
         sink = ListSink()
         speaker = SpeechOutput(LoudEngine(), sink, 0.5)
         with pytest.raises(SpeechError):
-            speaker.say(["one", "fail", "two"], never)
+            speaker.speak(["one", "fail", "two"], never)
         assert sink.orders == ["open", "sound 0.03", "pause 0.50", "stop"]
-        assert speaker.spoken.sentences == 1
+        assert speaker.sounding == 1
 
     def test_a_failure_because_of_closing_is_no_failure(self) -> None:
         sink = ListSink()
@@ -136,7 +146,7 @@ class TestOrder:
             speaker.close()
             yield "one"
 
-        speaker.say(sentences(), never)
+        speaker.speak(sentences(), never)
         assert "sound 0.03" not in sink.orders
 
     def test_a_failing_start_leaves_nothing_open(self) -> None:
@@ -162,15 +172,15 @@ class TestAloud:
 
         with sound_server.recording() as recording:
             begin = time.monotonic()
-            speaker.say(slowly(), never)
+            speaker.speak(slowly(), never)
             time.sleep(0.1)
             gaps = recording.gaps(begin, longer_than=0.15)
             heard = recording.sounding(begin)
         assert len(gaps) == 2
         assert all(0.2 < gap < 0.4 for gap in gaps), gaps
         assert heard[0] - begin < 0.8  # 0.3 of them the writer's
-        assert heard[-1] - heard[0] == pytest.approx(speaker.spoken.seconds - 0.2, abs=0.2)
-        assert speaker.spoken.started_at == pytest.approx(heard[0], abs=0.15)
+        assert heard[-1] - heard[0] == pytest.approx(spoken_seconds() + 2 * 0.2, abs=0.2)
+        assert speaker.started_at == pytest.approx(heard[0], abs=0.15)
 
     def test_it_counts_the_sentences_that_are_heard(
         self, sound_server: SoundServer, speaker: SpeechOutput
@@ -187,7 +197,7 @@ class TestAloud:
         with sound_server.recording() as recording:
             begin = time.monotonic()
             watcher.start()
-            speaker.say(SENTENCES, never)
+            speaker.speak(SENTENCES, never)
             over.set()
             watcher.join()
             heard = recording.sounding(begin)
@@ -200,7 +210,7 @@ class TestAloud:
     ) -> None:
         with sound_server.recording() as recording:
             begin = time.monotonic()
-            speaker.say(SENTENCES, never)
+            speaker.speak(SENTENCES, never)
             heard = recording.sounding(begin)
         starts = [heard[0], *heard[1:][np.diff(heard) > 0.15]]  # after a pause
         for start, sentence in zip(starts, SENTENCES, strict=True):
@@ -209,7 +219,7 @@ class TestAloud:
         assert speaker.words_between(begin, heard[-1]) == " ".join(SENTENCES)
         late = heard[-1] + 0.6, heard[-1] + 0.8
         assert speaker.words_between(*late) == ""
-        speaker.hold(1.0)
+        speaker.pause(1.0)
         assert speaker.words_between(*late).split()[-1] == SENTENCES[-1].split()[-1]
 
     def test_a_cancellation_silences_within_a_moment(
@@ -220,19 +230,18 @@ class TestAloud:
             begin = time.monotonic()
             timer = threading.Timer(0.8, cancelled.set)
             timer.start()
-            speaker.say(SENTENCES, cancelled.is_set)
+            speaker.speak(SENTENCES, cancelled.is_set)
             returned = time.monotonic()
             time.sleep(0.4)
             heard = recording.sounding(begin)
         assert 0.5 < heard[-1] - begin < 1.1
         assert returned - begin < 1.1
-        assert speaker.spoken.cancelled
 
     def test_closing_in_mid_sentence_ends_sound_and_say_within_a_second(
         self, sound_server: SoundServer, speaker: SpeechOutput
     ) -> None:
         with sound_server.recording() as recording:
-            thread = threading.Thread(target=speaker.say, args=(SENTENCES, never))
+            thread = threading.Thread(target=speaker.speak, args=(SENTENCES, never))
             thread.start()
             time.sleep(0.8)
             begin = time.monotonic()
@@ -250,12 +259,12 @@ class TestAloud:
         timer = threading.Timer(0.5, sound_server.kill)
         timer.start()
         with pytest.raises(AudioDeviceError):
-            speaker.say(SENTENCES, never)
+            speaker.speak(SENTENCES, never)
         timer.join()
         sound_server.start()
         with sound_server.recording() as recording:
             begin = time.monotonic()
-            speaker.say(["Hello."], never)
+            speaker.speak(["Hello."], never)
             assert len(recording.sounding(begin)) > 1000
 
 
@@ -263,8 +272,8 @@ def test_speech_goes_to_a_file_with_a_pause_after_each_sentence(tmp_path: Path) 
     path = tmp_path / "reply.wav"
     speaker = SpeechOutput(SpeechEngine("en-us", 175, 0.9), WavFilePlayer(path), 0.5)
     try:
-        speaker.say(SENTENCES[:1], never)
-        speaker.say(SENTENCES[1:], never)
+        speaker.speak(SENTENCES[:1], never)
+        speaker.speak(SENTENCES[1:], never)
     finally:
         speaker.close()
     with wave.open(str(path)) as wav:
@@ -278,10 +287,10 @@ def test_it_goes_on_with_another_engine_and_the_same_sink() -> None:
     old, new, sink = LoudEngine(), LoudEngine(), ListSink()
     old.restarts, new.restarts = 2, 1
     speaker = SpeechOutput(old, sink, 0.2)
-    speaker.say(["One."], never)
-    speaker.renew(new, None, 0.5)
+    speaker.speak(["One."], never)
+    speaker.reconfigure(new, None, 0.5)
     assert old.closed
-    speaker.say(["Two."], never)
+    speaker.speak(["Two."], never)
     assert (old.texts, new.texts) == (["One."], ["Two."])
     assert [order for order in sink.orders if order.startswith("pause")] == [
         "pause 0.20",
@@ -294,8 +303,8 @@ def test_it_goes_on_with_another_engine_and_the_same_sink() -> None:
 def test_it_goes_on_with_another_sink_and_the_same_engine() -> None:
     engine, old, new = LoudEngine(), ListSink(), ListSink()
     speaker = SpeechOutput(engine, old, 0.2)
-    speaker.renew(None, new, 0.2)
-    speaker.say(["One."], never)
+    speaker.reconfigure(None, new, 0.2)
+    speaker.speak(["One."], never)
     assert (old.orders, engine.closed) == (["close"], False)
     assert "sound 0.04" in new.orders
 
@@ -303,5 +312,5 @@ def test_it_goes_on_with_another_sink_and_the_same_engine() -> None:
 def test_what_it_gets_after_its_end_is_closed_at_once() -> None:
     speaker, engine, sink = SpeechOutput(LoudEngine(), ListSink(), 0.2), LoudEngine(), ListSink()
     speaker.close()
-    speaker.renew(engine, sink, 0.2)
+    speaker.reconfigure(engine, sink, 0.2)
     assert (engine.closed, sink.orders) == (True, ["close"])

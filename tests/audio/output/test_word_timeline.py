@@ -1,4 +1,4 @@
-"""Which words sound when, reckoned by their letters."""
+"""Times of words, reckoned by their letters."""
 
 from audio.output.word_timeline import PlayedText, words_between
 

@@ -1,4 +1,4 @@
-"""The speech engine: what it renders, and how it outlives a child that does not."""
+"""The speech engine: its speech, and how it replaces a failing worker."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.tts.engine import COMMAND, RATE, SpeechEngine, clean_text, split_text, trim
+from audio.tts.engine import COMMAND, RATE, SpeechEngine, trim
 from config.errors import ConfigError, SpeechError
 from tests.support.sound_server import SoundServer
 
@@ -43,11 +43,11 @@ def test_a_sound_server_that_hangs_does_not_hold_the_engine_up(
     sound_server: SoundServer, make: Make
 ) -> None:
     sound_server.freeze()
-    assert len(make().render(SENTENCE)) > RATE
+    assert len(make().synthesize(SENTENCE)) > RATE
 
 
 def children() -> list[int]:
-    """The speech children of this process."""
+    """Process ids of this process's workers."""
     listing = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], text=True,
                              capture_output=True, check=True).stdout  # fmt: skip
     return [int(line.split()[0]) for line in listing.splitlines() if "audio.tts.worker" in line]
@@ -62,7 +62,7 @@ def level(samples: np.ndarray) -> float:
 
 
 def test_a_sentence_is_rendered_without_silence_around_it(make: Make) -> None:
-    samples = make().render(SENTENCE)
+    samples = make().synthesize(SENTENCE)
     assert samples.dtype == np.int16
     assert 4 < seconds(samples) < 8
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 500)
@@ -71,31 +71,33 @@ def test_a_sentence_is_rendered_without_silence_around_it(make: Make) -> None:
 
 
 def test_rate_changes_the_duration(make: Make) -> None:
-    slow, fast = (seconds(make(rate_wpm=rate).render(SENTENCE)) for rate in (100, 300))
+    slow, fast = (seconds(make(rate_wpm=rate).synthesize(SENTENCE)) for rate in (100, 300))
     assert 2.2 < slow / fast < 3.8
 
 
 @pytest.mark.parametrize(("extreme", "limit"), [(10, 80), (2000, 450)])
 def test_rates_beyond_the_limits_are_clamped(make: Make, extreme: int, limit: int) -> None:
     assert np.array_equal(
-        make(rate_wpm=extreme).render(SENTENCE), make(rate_wpm=limit).render(SENTENCE)
+        make(rate_wpm=extreme).synthesize(SENTENCE), make(rate_wpm=limit).synthesize(SENTENCE)
     )
 
 
 def test_volume_changes_the_level_in_proportion(make: Make) -> None:
-    full, half = (level(make(volume=volume).render(SENTENCE)) for volume in (1.0, 0.5))
+    full, half = (level(make(volume=volume).synthesize(SENTENCE)) for volume in (1.0, 0.5))
     assert half / full == pytest.approx(0.5, abs=0.05)
 
 
 def test_volumes_beyond_the_limits_are_clamped(make: Make) -> None:
-    loudest = make(volume=1.0).render("Hello there.")
-    assert np.array_equal(make(volume=100.0).render("Hello there."), loudest)
-    assert len(make(volume=-1.0).render("Hello there.")) == 0
+    loudest = make(volume=1.0).synthesize("Hello there.")
+    assert np.array_equal(make(volume=100.0).synthesize("Hello there."), loudest)
+    assert len(make(volume=-1.0).synthesize("Hello there.")) == 0
 
 
 def test_voices_and_variants_sound_different_from_each_other(make: Make) -> None:
     names = ("en-us", "gmw/en-gb-scotland", "en-us+f3", "EN-US+F3")
-    american, scottish, woman, same_woman = (make(name).render("Good morning.") for name in names)
+    american, scottish, woman, same_woman = (
+        make(name).synthesize("Good morning.") for name in names
+    )
     assert not np.array_equal(american, scottish)
     assert not np.array_equal(american, woman)
     assert np.array_equal(woman, same_woman)
@@ -108,47 +110,47 @@ def test_an_unknown_voice_is_refused_at_start(make: Make) -> None:
 
 @pytest.mark.parametrize("text", ["", "  \n\t", "\x00\x07", "\ud800", "...", "-"])
 def test_text_without_words_renders_to_nothing(make: Make, text: str) -> None:
-    assert len(make().render(text)) == 0
+    assert len(make().synthesize(text)) == 0
 
 
 def test_difficult_text_is_spoken_whole(make: Make) -> None:
     engine = make()
-    plain = seconds(engine.render("one two three four"))
-    # One process never renders a sentence twice to the very same samples.
+    plain = seconds(engine.synthesize("one two three four"))
+    # One process never synthesizes a sentence twice to the very same samples.
     same = pytest.approx(plain, rel=0.02)
-    assert seconds(engine.render("one\ntwo\x00three\r\n\u2028four")) == same
-    assert seconds(engine.render("-one two three four")) == same
-    assert seconds(engine.render("\ud800one two three four")) == same
+    assert seconds(engine.synthesize("one\ntwo\x00three\r\n\u2028four")) == same
+    assert seconds(engine.synthesize("-one two three four")) == same
+    assert seconds(engine.synthesize("\ud800one two three four")) == same
     # Taken as SSML, the word in brackets would vanish, and an open bracket swallow the rest.
-    assert seconds(engine.render("one <two> three < four")) > 1.2 * plain
+    assert seconds(engine.synthesize("one <two> three < four")) > 1.2 * plain
 
 
 def test_long_text_is_rendered_in_pieces_that_make_a_whole(make: Make) -> None:
     engine = make(rate_wpm=450)
-    once = seconds(engine.render(SENTENCE))
-    assert seconds(engine.render(f"{SENTENCE} " * 100)) == pytest.approx(100 * once, rel=0.15)
-    assert seconds(engine.render("a" * 3000)) > 10
+    once = seconds(engine.synthesize(SENTENCE))
+    assert seconds(engine.synthesize(f"{SENTENCE} " * 100)) == pytest.approx(100 * once, rel=0.15)
+    assert seconds(engine.synthesize("a" * 3000)) > 10
 
 
 @pytest.mark.skipif(not shutil.which("ps"), reason="needs ps to find the child")
 class TestChildInTrouble:
     def test_killed_between_sentences_the_next_is_spoken_by_a_new_one(self, make: Make) -> None:
         engine = make()
-        before = engine.render(SENTENCE)
+        before = engine.synthesize(SENTENCE)
         (child,) = children()
         os.kill(child, signal.SIGKILL)
-        assert np.array_equal(engine.render(SENTENCE), before)
+        assert np.array_equal(engine.synthesize(SENTENCE), before)
         (successor,) = children()
         assert successor != child
 
     def test_killed_in_the_middle_of_a_sentence_it_is_spoken_all_the_same(self, make: Make) -> None:
         engine = make()
-        before = engine.render(SENTENCE)
+        before = engine.synthesize(SENTENCE)
         (child,) = children()
         os.kill(child, signal.SIGSTOP)  # so that the request surely waits when the child dies
         killer = threading.Timer(0.3, os.kill, (child, signal.SIGKILL))
         killer.start()
-        assert np.array_equal(engine.render(SENTENCE), before)
+        assert np.array_equal(engine.synthesize(SENTENCE), before)
         killer.join()
 
     def test_stopped_it_is_given_up_and_replaced(self, make: Make) -> None:
@@ -156,7 +158,7 @@ class TestChildInTrouble:
         engine.start()
         (child,) = children()
         os.kill(child, signal.SIGSTOP)
-        assert seconds(engine.render(SENTENCE)) > 4
+        assert seconds(engine.synthesize(SENTENCE)) > 4
         assert child not in children()
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
@@ -172,7 +174,7 @@ class TestChildInTrouble:
         engine.check()
         (successor,) = children()
         assert (successor != child, engine.restarts) == (True, 1)
-        assert seconds(engine.render(SENTENCE)) > 4
+        assert seconds(engine.synthesize(SENTENCE)) > 4
         assert children() == [successor]
 
     def test_closing_ends_a_render_that_hangs(self, make: Make) -> None:
@@ -184,7 +186,7 @@ class TestChildInTrouble:
 
         def render() -> None:
             try:
-                engine.render(SENTENCE)
+                engine.synthesize(SENTENCE)
             except SpeechError as error:
                 raised.append(error)
 
@@ -202,7 +204,7 @@ class TestChildInTrouble:
         program = (
             "import time; from audio.tts.engine import SpeechEngine\n"
             "e = SpeechEngine('en-us', 150, 1);"
-            "e.start(); print(e._child._process.pid, flush=True); time.sleep(60)"
+            "e.start(); print(e._worker._process.pid, flush=True); time.sleep(60)"
         )
         parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
         assert parent.stdout
@@ -217,7 +219,7 @@ class TestChildInTrouble:
 
 
 def fake(tmp_path: Path, first: str) -> tuple[str, ...]:
-    """A child that runs `first` in its first life, and is the real one in all others."""
+    """A worker that runs `first` when it is first started, and is the real one after that."""
     script = tmp_path / "child.py"
     script.write_text(
         "import os, sys, pathlib\n"
@@ -251,13 +253,13 @@ READY_THEN = (
     ids=["garbage at start", "garbage", "no sound", "absurd length", "kind", "cut off", "exit"],
 )
 def test_a_child_that_talks_nonsense_is_replaced(make: Make, tmp_path: Path, first: str) -> None:
-    assert seconds(make(command=fake(tmp_path, first)).render(SENTENCE)) > 4
+    assert seconds(make(command=fake(tmp_path, first)).synthesize(SENTENCE)) > 4
 
 
 def test_a_child_that_always_fails_is_an_error_with_its_last_words(make: Make) -> None:
     engine = make(command=(sys.executable, "-c", "import sys; sys.exit('the disk is on fire')"))
     with pytest.raises(SpeechError, match=r"twice in a row: .*\(the disk is on fire\)"):
-        engine.render(SENTENCE)
+        engine.synthesize(SENTENCE)
 
 
 def test_a_program_that_does_not_exist_is_an_error(make: Make) -> None:
@@ -268,9 +270,9 @@ def test_a_program_that_does_not_exist_is_an_error(make: Make) -> None:
 def test_the_bundled_library_speaks_as_the_system_one_does(make: Make) -> None:
     pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed")
     bundled = make(command=(*COMMAND, "--bundled"))
-    assert 4 < seconds(bundled.render(SENTENCE)) < 8
-    assert bundled._child
-    libraries = Path(f"/proc/{bundled._child._process.pid}/maps").read_text()
+    assert 4 < seconds(bundled.synthesize(SENTENCE)) < 8
+    assert bundled._worker
+    libraries = Path(f"/proc/{bundled._worker._process.pid}/maps").read_text()
     assert "espeakng_loader/libespeak-ng" in libraries
 
 
@@ -294,7 +296,7 @@ def test_nothing_of_it_is_left_on_the_disk(
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.chdir(folder)  # and it is found from any working directory
     engine = make()
-    assert seconds(engine.render(SENTENCE)) > 4
+    assert seconds(engine.synthesize(SENTENCE)) > 4
     assert list(folder.iterdir()) == []
 
 
@@ -303,25 +305,7 @@ def test_a_closed_engine_says_so(make: Make) -> None:
     engine.close()
     engine.close()
     with pytest.raises(SpeechError, match="closed"):
-        engine.render(SENTENCE)
-
-
-def test_clean_text_keeps_what_can_be_spoken() -> None:
-    assert clean_text(" a\n\tb\x00c \u200d ü你\ud83d ") == "a b c \u200d ü你"
-
-
-@pytest.mark.parametrize(
-    ("text", "pieces"),
-    [
-        ("", []),
-        ("one two", ["one two"]),
-        ("one two three", ["one two", "three"]),
-        ("onetwothree four", ["onetwoth", "ree four"]),
-        ("onetwoth four", ["onetwoth", "four"]),
-    ],
-)
-def test_split_text_cuts_at_blanks(text: str, pieces: list[str]) -> None:
-    assert split_text(text, limit=8) == pieces
+        engine.synthesize(SENTENCE)
 
 
 def test_trim_also_cuts_a_murmur() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audio.tts.voices import Voices, resolve_voice
+from audio.tts.voices import Voice, Voices, of_language, resolve_voice
 from config.errors import ConfigError
 
 VOICES = Voices(("gmw/en", "gmw/en-GB-scotland", "gmw/en-US", "sit/cmn"), ("f3", "Annie", "m1"))
@@ -40,3 +40,13 @@ def test_an_unknown_name_is_refused_with_the_nearest_known(wanted: str, hint: st
     with pytest.raises(ConfigError, match=r"^voice\.name: ") as caught:
         resolve_voice(wanted, VOICES)
     assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("language", "found"),
+    [("en", ["en-us", "en-gb"]), ("EN-GB", ["en-gb"]), ("zh", ["cmn", "yue"]), ("tlh", [])],
+)
+def test_voices_of_a_language(language: str, found: list[str]) -> None:
+    tags = ("en-us", "en-gb", "enm", "cmn", "yue")
+    voices = [Voice(f"x/{tag}", tag, tag) for tag in tags]
+    assert [voice.language for voice in of_language(voices, language)] == found

@@ -1,24 +1,40 @@
-"""The benches of conversation, at a size that fits a test; their figures are for the benches."""
+"""The benches of the daemon at a small size: that they work, not their figures."""
 
+import importlib.util
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from config.errors import MissingPackageError
 from config.load import load
 from daemon.bench import resumption
 from daemon.bench.__main__ import Exchange, summary
 from daemon.bench.echo import measure
+from daemon.bench.usage import processor_seconds, require_psutil, resident_mb
 from tests.support.program import afterword
 from tests.support.sound_server import missing_programs
 
 
-def test_medians_and_the_slowest_twentieth() -> None:
+def test_median_and_95th_percentile() -> None:
     exchanges = [Exchange(n / 100, n / 10, 0.5, True) for n in range(1, 41)]
     found = summary(exchanges)
     assert found["decision_to_sound"] == (0.205, 0.38)
     assert found["voice_to_sound"] == (2.05, 3.8)
+
+
+def test_usage_of_a_process_is_measured() -> None:
+    require_psutil()
+    assert processor_seconds(os.getpid()) > 0
+    assert resident_mb(os.getpid())[0] > 1
+
+
+def test_a_missing_psutil_is_an_error_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingPackageError, match=r'pip install "afterword\[bench\]"'):
+        require_psutil()
 
 
 def test_an_exchange_through_virtual_devices_is_measured(vosk_en: Path) -> None:
@@ -47,7 +63,7 @@ def test_cues_and_interruptions_are_measured(vosk_en: Path) -> None:
     assert found["stop_to_silence"]
 
 
-def test_a_reply_that_says_the_trigger_phrase_does_not_wake_us(vosk_en: Path) -> None:
+def test_a_reply_that_says_the_trigger_phrase_does_not_trigger_itself(vosk_en: Path) -> None:
     settings = load(None, ()).settings
     settings = replace(settings, hearing=replace(settings.hearing, model=str(vosk_en)))
     (result,) = measure(settings, [-20.0], replies=3)
@@ -55,7 +71,7 @@ def test_a_reply_that_says_the_trigger_phrase_does_not_wake_us(vosk_en: Path) ->
     assert result.caught + result.hidden <= result.asked
 
 
-def test_who_goes_on_is_heard_over_the_reply_and_the_reply_is_not(vosk_en: Path) -> None:
+def test_a_user_who_resumes_is_heard_over_the_reply_and_its_echo_is_not(vosk_en: Path) -> None:
     settings = load(None, ()).settings
     settings = replace(settings, hearing=replace(settings.hearing, model=str(vosk_en)))
     (result,) = resumption.measure(settings, [-20.0], count=4)

@@ -1,4 +1,4 @@
-"""Minutes of what `python -m daemon.bench --soak` does for hours."""
+"""The soak test at a small size, and its report."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from daemon.bench.soak import Point, Report
 
 
 def test_minutes_of_sound_are_served_and_nothing_grows(vosk_en: Path) -> None:
-    told: list[str] = []
+    progress: list[str] = []
     settings = load(None, (f"hearing.model={vosk_en}", "model.max_sentences=1")).settings
-    report = soak.soak(settings, 0.04, 36, told.append)
-    assert (report.wanted, report.problems()) == (4, []), told
-    assert len(report.points) == len(told) == 2
-    assert report.points[0].children == 1  # the voice
+    report = soak.soak(settings, 0.04, 36, progress.append)
+    assert (report.wanted, report.problems()) == (4, []), progress
+    assert len(report.points) == len(progress) == 2
+    assert report.points[0].children == 1  # the TTS worker
     assert report.false == 0
 
 
@@ -34,9 +34,9 @@ def point(memory_mb: float, descriptors: int = 9) -> Point:
         (Report(3, 3, 0, [point(100), point(100, 10)]), "descriptors, threads or children"),
     ],
 )
-def test_what_should_not_be_is_told(report: Report, problem: str) -> None:
-    assert [told[: len(problem)] for told in report.problems()] == [problem]
+def test_problems_are_reported(report: Report, problem: str) -> None:
+    assert [found[: len(problem)] for found in report.problems()] == [problem]
 
 
-def test_growth_within_the_limit_is_none() -> None:
+def test_growth_within_the_limit_is_no_problem() -> None:
     assert Report(3, 3, 1, [point(100), point(104), point(99)]).problems() == []

@@ -1,4 +1,4 @@
-"""The virtual devices themselves: what is played into them comes out."""
+"""The virtual devices: sound that is played into them is recorded."""
 
 import time
 import wave

@@ -55,7 +55,7 @@ class FakeGenerator:
 class FakeEngine:
     rate = 22050
 
-    def render(self, text: str) -> np.ndarray:
+    def synthesize(self, text: str) -> np.ndarray:
         return np.arange(len(text) * 1000, dtype=np.int16)
 
 
@@ -128,7 +128,7 @@ def test_a_text_is_spoken(tmp_path: Path) -> None:
         events = await ask(uri, Synthesize("A fox.").event(), "audio-stop")
         assert AudioStart.from_event(events[0]) == AudioStart(22050, 2, 1)
         chunks = [AudioChunk.from_event(e) for e in events[1:-1]]
-        assert b"".join(c.audio for c in chunks) == FakeEngine().render("A fox.").tobytes()
+        assert b"".join(c.audio for c in chunks) == FakeEngine().synthesize("A fox.").tobytes()
         assert {(c.rate, c.width, c.channels) for c in chunks} == {(22050, 2, 1)}
         assert AudioStop.is_type(events[-1].type)
 

@@ -1,0 +1,144 @@
+"""Driver for espeak-ng, through pyttsx3.
+
+pyttsx3's driver can hang, can be initialised only once in a process, and cannot be stopped from
+another thread, so it runs in the worker process, which the parent kills when it hangs.
+"""
+
+import ctypes
+import os
+import threading
+from contextlib import suppress
+from typing import Any
+
+from audio.tts.voices import Voices, resolve_voice
+from config.errors import SpeechError
+
+SETTING_ATTEMPTS = 20  # espeak loses about one setting in 200 to a race with its own thread
+
+
+class EspeakDriver:
+    """pyttsx3 with one voice, rate and volume for the life of the process.
+
+    Setting them between utterances races with the synthesis, so they are set once, before it.
+    """
+
+    def __init__(self, voice: str, rate_wpm: int, volume: float, *, bundled: bool = False) -> None:
+        """Start the engine.
+
+        Args:
+            voice: a name that `resolve_voice` knows.
+            rate_wpm: words per minute; espeak takes none below 80.
+            volume: 0 to 1; espeak distorts above that.
+            bundled: use espeakng-loader's library even where the system has one.
+
+        Raises:
+            ConfigError: there is no such voice.
+            SpeechError: there is no library, or it did not take the settings.
+        """
+        load_library(bundled)
+        self._engine, self._espeak = _start_pyttsx3()
+        self._finished = threading.Event()
+        self._engine.connect("finished-utterance", lambda **_: self._finished.set())
+        # pyttsx3 only writes to named files. This one is in memory: no speech touches the disk,
+        # and a killed process leaves nothing behind.
+        self._file = os.memfd_create("speech.wav")
+        self._apply(resolve_voice(voice, list_voices(self._espeak)), rate_wpm, round(volume * 100))
+
+    def _apply(self, voice: str, rate_wpm: int, percent: int) -> None:
+        """Set all three until espeak reports them."""
+        wanted = (voice, rate_wpm, percent)
+        for _ in range(SETTING_ATTEMPTS):
+            self._engine.setProperty("voice", voice)
+            self._engine.setProperty("rate", rate_wpm)
+            self._engine.setProperty("volume", percent / 100)
+            self._engine.runAndWait()  # the first one returns at once; it must not be a sentence
+            self._espeak.Synchronize()
+            if _settings_in_force(self._espeak) == wanted:
+                return
+        raise SpeechError(
+            f"The speech engine was asked for {wanted} but keeps to "
+            f"{_settings_in_force(self._espeak)}."
+        )
+
+    def synthesize(self, text: str) -> bytes:
+        """The speech as a WAV file; `text` must hold more than blanks."""
+        self._finished.clear()
+        self._engine.save_to_file(text, f"/proc/self/fd/{self._file}")
+        self._engine.runAndWait()
+        self._finished.wait()  # without a timeout: the parent kills a process that hangs
+        sound = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        os.ftruncate(self._file, 0)
+        return sound
+
+
+def load_library(bundled: bool) -> None:
+    """Load an espeak-ng library that pyttsx3 then finds.
+
+    pyttsx3 asks the linker for `libespeak-ng.so.1`. Where the system has none (or `bundled` asks
+    for it) the one of the espeakng-loader package is loaded first, by its path: the linker knows
+    it by the same name from then on.
+
+    Raises:
+        SpeechError: there is no such library at all.
+    """
+    if not bundled:
+        with suppress(OSError):
+            ctypes.CDLL("libespeak-ng.so.1")
+            return
+    try:
+        import espeakng_loader
+
+        # The path to its data is compiled into the library; without this it aborts the process.
+        os.environ["ESPEAK_DATA_PATH"] = espeakng_loader.get_data_path()
+        ctypes.CDLL(espeakng_loader.get_library_path())
+    except (ImportError, OSError, RuntimeError) as error:
+        raise SpeechError(
+            "No speech engine was found; install the Python package espeakng-loader, or "
+            f"libespeak-ng (Debian and Ubuntu: `sudo apt-get install libespeak-ng1`) ({error})."
+        ) from error
+
+
+def list_voices(espeak: Any) -> Voices:
+    """Ids and variants that pyttsx3's espeak binding reports; it must be initialised."""
+    # Each listing frees the one before, so copy the names out of it at once.
+    ids = [voice.identifier.decode() for voice in espeak.ListVoices(None)]
+    wanted = espeak.VOICE(languages=b"variant")
+    variants = [voice.identifier.decode() for voice in espeak.ListVoices(ctypes.byref(wanted))]
+    return Voices(tuple(ids), tuple(name.removeprefix("!v/") for name in variants))
+
+
+def voice_listing(*, bundled: bool = False) -> dict[str, Any]:
+    """All voices and variants, and id, name and language of each voice; for JSON.
+
+    Raises:
+        SpeechError: there is no library.
+    """
+    load_library(bundled)
+    engine, espeak = _start_pyttsx3()  # the reference keeps the driver alive
+    voices = list_voices(espeak)
+    details = [
+        {
+            "id": voice.identifier.decode(),
+            "name": voice.name.decode(),
+            "language": voice.languages[1:].decode(),  # a byte of priority goes before it
+        }
+        for voice in espeak.ListVoices(None)
+    ]
+    del engine
+    return {"voices": voices.ids, "variants": voices.variants, "details": details}
+
+
+def _start_pyttsx3() -> tuple[Any, Any]:
+    """pyttsx3's engine, and its ctypes binding of espeak."""
+    import pyttsx3
+    from pyttsx3.drivers import _espeak
+
+    return pyttsx3.init("espeak"), _espeak
+
+
+def _settings_in_force(espeak: Any) -> tuple[str, int, int]:
+    """Voice, words per minute and volume in percent; pyttsx3's getProperty gives the defaults."""
+    current = 1  # as opposed to default
+    voice = espeak.GetCurrentVoice().contents.identifier.decode()
+    parameter = espeak.dll.espeak_GetParameter
+    return voice, parameter(espeak.RATE, current), parameter(espeak.VOLUME, current)
