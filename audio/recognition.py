@@ -1,18 +1,27 @@
-"""Hear a trigger phrase, then the seed after it: sound in, events out.
+"""The recognition pipeline: sound in, events out.
 
-A grammar recogniser listens always and decides on final results. By then the user may be half
+    sound ─→ trigger detector ─→ capture ─→ rescoring ─→ Seed or VoiceCommand
+      │                             └─ resumption detector: the capture may go on after its end
+      └────→ command detector, while commands need no trigger ─→ VoiceCommand
+
+The trigger detector listens always and decides on final results. By then the user may be half
 through the seed, so the last seconds of sound are kept, and a fresh open-vocabulary recogniser
 hears them again from the phrase's end, catches up, and goes on live.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from audio.commands import WHOLE_SEEDS, CommandDetector, SpokenCommand
+from audio.commands import (
+    NEVER_MIND,
+    CommandDetector,
+    CommandRescorer,
+    SeedCommands,
+    SpokenCommand,
+)
 from audio.events import (
-    Command,
     Event,
     NoSpeech,
     Paused,
@@ -20,29 +29,28 @@ from audio.events import (
     Seed,
     Triggered,
     TriggerSuspected,
+    VoiceCommand,
 )
-from audio.pcm import AudioChunk
-from audio.phrase_check import weakness
-from audio.phrases import Phrase, parse_phrases
-from audio.recent_sound import AudioRingBuffer
-from audio.spoken_wishes import CommandRescorer
-from audio.stt.vosk_engine import RATE, VoskEngine
+from audio.pcm import SAMPLE_RATE, AudioChunk, AudioRingBuffer
+from audio.phrases import Phrase, parse_phrases, phrase_weakness
+from audio.stt.vosk_engine import VoskEngine
 from audio.trigger.detector import Detection, TriggerDetector
 from audio.trigger.likelihood_ratio import LikelihoodRatio
 from audio.turn.capture import Capture
 from audio.turn.echo_level import EchoLevel
 from audio.turn.resumption import ResumptionDetector
 from audio.vad import VoiceDetector
+from config.languages import LANGUAGES, Language
 from config.settings import SeedSettings, TriggerSettings
 
 log = logging.getLogger(__name__)
 
 Commands = Mapping[str, Sequence[str]]
-"""Phrases that need no trigger, by their kind."""
+"""Command phrases by their kind."""
 
-_KEPT_SECONDS = 30  # an utterance that goes on, and with it the verdict on a phrase, may last 20
-_UTTERANCE_END = 0.2  # seconds; the model's own 0.5 only makes the trigger later
-_REPLAY_BLOCK = RATE // 10 * 2  # bytes
+_BUFFER_SECONDS = 30  # an utterance, and with it the verdict on a phrase in it, may last 20
+_UTTERANCE_END_SECONDS = 0.2  # of silence (rule 2 of the engine); the model's 0.5 is only later
+_REPLAY_BYTES = 2 * SAMPLE_RATE // 10  # 0.1 s
 
 
 def open_recognition(
@@ -52,24 +60,25 @@ def open_recognition(
     language: str,
     commands: Commands | None = None,
 ) -> "AudioRecognition":
-    """Load the Vosk model in `folder` and get ready to listen; takes half a second.
+    """Load the Vosk model in `folder`; takes half a second.
 
     Args:
         folder: of the Vosk model.
         trigger: the phrases that begin a capture.
         seed: when a capture ends.
-        language: "en" or "zh".
-        commands: phrases that may be a whole seed, by their kind; on `mind_commands` all but
-            "never mind" are listened to without a trigger.
+        language: its code, such as "en".
+        commands: phrases that are commands as a whole seed; all but "never mind" also without a
+            trigger, while `feed` is asked for them.
 
     Raises:
         HearingModelError: the model is missing, incomplete or damaged.
-        ConfigError: a trigger phrase has a word the model does not know.
+        ConfigError: a phrase has a word that the model does not know.
     """
-    return _on(VoskEngine(folder, _UTTERANCE_END), trigger, seed, language, commands or {})
+    engine = VoskEngine(folder, _UTTERANCE_END_SECONDS)
+    return _build(engine, trigger, seed, language, commands or {})
 
 
-def _on(
+def _build(
     engine: VoskEngine,
     trigger: TriggerSettings,
     seed: SeedSettings,
@@ -84,193 +93,213 @@ def _on(
     ]
     for phrase in phrases:
         _warn_if_weak(phrase)
-    listener = TriggerDetector(
+    detector = TriggerDetector(
         engine,
         phrases,
         VoiceDetector(),
-        test=LikelihoodRatio(engine),
+        likelihood=LikelihoodRatio(engine),
         must_begin=trigger.must_begin,
+        refractory_seconds=trigger.cooldown_seconds,
     )
-    return AudioRecognition(engine, listener, trigger.cooldown_seconds, seed, language, spoken)
+    return AudioRecognition(engine, detector, seed, LANGUAGES[language], spoken)
 
 
 def _warn_if_weak(phrase: Phrase) -> None:
-    if doubt := weakness(phrase):
+    if weakness := phrase_weakness(phrase):
         log.warning(
             'The trigger phrase "%s" may wake by mistake: %s; '
             '`afterword doctor --phrase "%s"` measures how often.',
-            *(phrase.text, doubt, phrase.text),
+            *(phrase.text, weakness, phrase.text),
         )
 
 
 class AudioRecognition:
-    """Fulfils the daemon's Hearing. For one thread."""
+    """The daemon's Recognition. For one thread."""
 
     def __init__(
         self,
         engine: VoskEngine,
-        listener: TriggerDetector,
-        cooldown_seconds: float,
+        detector: TriggerDetector,
         seed: SeedSettings,
-        language: str,
+        language: Language,
         commands: Sequence[SpokenCommand] = (),
     ) -> None:
         self._engine = engine
-        self._listener = listener
-        self._cooldown = cooldown_seconds
+        self._detector = detector
         self._settings = seed
-        self._joiner = "" if language == "zh" else " "
-        self._sound = AudioRingBuffer(_KEPT_SECONDS)
-        self._offset = 0.0  # seconds from our count to the source's
-        self._voice = VoiceDetector()  # one for all captures, as it takes a while to load
+        self._language = language
+        self._sound = AudioRingBuffer(_BUFFER_SECONDS)
+        self._offset = 0.0  # seconds from the buffer's time to the source's
+        self._voice = VoiceDetector()  # shared by all captures, for it takes a while to load
         self._capture: Capture | None = None
-        self._afterthought: ResumptionDetector | None = None  # of the capture that has just ended
-        self._resumed_after = ""  # the seed after which its speaker has gone on already
-        self._own = EchoLevel()
-        self._sounding = False
-        self._began = 0.0  # when the capture did, by our count
-        self._owed = b""  # sound that the capture is still to hear
-        self._last_hit = float("-inf")
-        self._commands = [one for one in commands if one.kind not in WHOLE_SEEDS]
-        self._wishes = CommandRescorer(engine, [command.phrase for command in commands])
-        self._meanings: dict[str, str] = {}  # of short seeds in this capture, so far
-        self._minding: CommandDetector | None = None
+        self._resumption: ResumptionDetector | None = None  # of the capture that has just ended
+        self._resumed_after = ""  # the seed after which the user has resumed already
+        self._echo = EchoLevel()
+        self._playing = False
+        self._capture_start = 0.0  # in the buffer's time
+        self._backlog = b""  # sound that the capture is still to hear
+        self._without_trigger = [one for one in commands if one.kind != NEVER_MIND]
         self._command_voice = VoiceDetector()
-
-    def mind_commands(self, on: bool) -> None:
-        """Listen to the phrases that need no trigger, or no longer; not during a capture."""
-        if not on:
-            self._minding = None
-        elif self._minding is None and self._commands:
-            self._minding = CommandDetector(
-                self._engine, self._commands, self._command_voice, self._sound.seconds
-            )
-
-    def mind_own_sound(self, on: bool) -> None:
-        """Whether the loudspeaker may be in what is fed from now on."""
-        self._sounding = on
+        self._command_detector: CommandDetector | None = None
+        self._rescorer = CommandRescorer(engine, [command.phrase for command in commands])
+        self._rescored_seeds: dict[str, str] = {}  # short ones of this capture
+        self._seed_commands = SeedCommands(commands)
 
     @property
     def folder(self) -> Path:
-        """Where its Vosk model lies."""
+        """The folder of the Vosk model."""
         return self._engine.folder
 
-    def renewed(
+    def with_settings(
         self,
         trigger: TriggerSettings,
         seed: SeedSettings,
         language: str,
         commands: Commands | None = None,
     ) -> "AudioRecognition":
-        """Another one with these settings on the same loaded model; this one goes on as it is.
+        """A new recognition with these settings on the same loaded model; this one is unchanged.
 
         Raises:
-            ConfigError: a trigger phrase has a word the model does not know.
+            ConfigError: a phrase has a word that the model does not know.
         """
-        return _on(self._engine, trigger, seed, language, commands or {})
+        return _build(self._engine, trigger, seed, language, commands or {})
 
-    def feed(self, chunk: AudioChunk) -> list[Event]:
-        """Hear one more chunk, which must be at 16 kHz."""
-        if chunk.rate != RATE:
-            raise ValueError(f"hearing needs {RATE} Hz, not {chunk.rate}")
-        if not chunk.pcm:  # a microphone that is away for the moment
+    def feed(
+        self, chunk: AudioChunk, *, commands: bool = False, playing: bool = False
+    ) -> list[Event]:
+        """Hear one more chunk.
+
+        Args:
+            chunk: at 16 kHz; may be empty, as while a microphone is away.
+            commands: whether commands without a trigger are listened for.
+            playing: whether the loudspeaker may be in the sound.
+
+        Raises:
+            ValueError: the chunk has another rate.
+        """
+        if chunk.rate != SAMPLE_RATE:
+            raise ValueError(f"hearing needs {SAMPLE_RATE} Hz, not {chunk.rate}")
+        self._listen_for_commands(commands)
+        self._playing = playing
+        if not chunk.pcm:
             return []
         self._sound.add(chunk.pcm)
         self._offset = chunk.end_seconds - self._sound.seconds
-        self._own.note(chunk.pcm, sounding=self._sounding)
-        armed, hit = self._listener.accept(chunk.pcm)
-        if hit is not None and self._is_new(hit):
-            return self._begin(hit)
-        events: list[Event] = [] if armed is None else [TriggerSuspected(armed.text)]
-        if self._minding is not None and (said := self._minding.accept(chunk.pcm)):
-            events.append(self._placed(said))
-        return events + self._go_on(chunk.pcm)
+        self._echo.observe(chunk.pcm, playing=playing)
+        suspected, detection = self._detector.process(chunk.pcm)
+        if detection is not None:
+            return self._begin_capture(detection)
+        events: list[Event] = [] if suspected is None else [TriggerSuspected(suspected.text)]
+        if self._command_detector and (command := self._command_detector.process(chunk.pcm)):
+            events += self._with_source_time([command])
+        return events + self._capture_more(chunk.pcm)
+
+    def _listen_for_commands(self, wanted: bool) -> None:
+        if not wanted:
+            self._command_detector = None
+        elif self._command_detector is None and self._without_trigger:
+            self._command_detector = CommandDetector(
+                self._engine, self._without_trigger, self._command_voice, self._sound.seconds
+            )
 
     def finish(self) -> list[Event]:
         """The sound has ended: report what a capture holds so far."""
         events: list[Event] = []
-        hit = self._listener.finish()
-        if hit is not None and self._is_new(hit):
-            events += self._begin(hit)
-        events += self._go_on(b"")
+        if detection := self._detector.finish():
+            events += self._begin_capture(detection)
+        events += self._capture_more(b"")
         if self._capture is not None:
-            events.append(self._placed(self._capture.finish(empty="end of audio")))
+            events += self._with_source_time([self._capture.finish(empty="end of audio")])
             self._capture = None
-        self._afterthought = None
+        self._resumption = None
         return events
 
     def cancel(self) -> None:
-        """Drop a capture that has begun, or might go on, and listen for the trigger again."""
-        self._capture = self._afterthought = None
-        self._owed = b""
+        """Drop a capture that has begun, or might resume, and listen for the trigger again."""
+        self._capture = self._resumption = None
+        self._backlog = b""
 
-    def _is_new(self, hit: Detection) -> bool:
-        return hit.end - self._last_hit >= self._cooldown
-
-    def _begin(self, hit: Detection) -> list[Event]:
-        """Start a capture at the phrase's end; one that was going on is dropped."""
-        self._last_hit = self._began = hit.end
-        self._meanings = {}
-        self._afterthought, self._resumed_after = None, ""
-        self._capture = Capture(self._engine, self._voice, self._settings, self._joiner, self._own)
-        self._owed = self._sound.since(hit.end)
-        said, ago = self._sound.since(hit.start, hit.end), self._sound.seconds - hit.start
-        is_louder = self._own.is_below_phrase(said, ago)
+    def _begin_capture(self, detection: Detection) -> list[Event]:
+        """Start a capture at the phrase's end; one that was under way is dropped."""
+        self._capture_start = detection.end
+        self._rescored_seeds = {}
+        self._resumption, self._resumed_after = None, ""
+        self._capture = Capture(
+            self._engine, self._voice, self._settings, self._language, self._echo
+        )
+        self._backlog = self._sound.since(detection.end)
+        phrase = self._sound.since(detection.start, detection.end)
+        is_louder = self._echo.phrase_is_louder(phrase, self._sound.seconds - detection.start)
         if is_louder:
-            self._own.forget()
-        triggered = Triggered(hit.phrase.text, self._offset + hit.end, is_louder)
-        # Who pauses waits for the cue; what else was said, if anything, can wait.
-        return [triggered] if hit.pauses else [triggered, *self._go_on(b"")]
+            self._echo.discard_current()
+        at = self._offset + detection.end
+        triggered = Triggered(detection.phrase.text, at, is_louder)
+        # A user who pauses waits for the cue, so the backlog is left for the next chunk.
+        return [triggered] if detection.pauses else [triggered, *self._capture_more(b"")]
 
-    def _go_on(self, pcm: bytes) -> list[Event]:
-        """Let the capture hear this, also after its end, where its speaker may go on."""
+    def _capture_more(self, pcm: bytes) -> list[Event]:
+        """Let the capture hear the backlog and these samples, also while it may resume."""
         events: list[Event] = []
-        pcm, self._owed = self._owed + pcm, b""
-        for at in range(0, len(pcm), _REPLAY_BLOCK):
-            block = pcm[at : at + _REPLAY_BLOCK]
+        pcm, self._backlog = self._backlog + pcm, b""
+        for at in range(0, len(pcm), _REPLAY_BYTES):
+            block = pcm[at : at + _REPLAY_BYTES]
             if self._capture is not None:
                 events += self._captured(self._capture, block)
-            elif self._afterthought is not None:
-                events += self._heard_after(self._afterthought, block)
+            elif self._resumption is not None:
+                events += self._maybe_resumed(self._resumption, block)
         return events
 
     def _captured(self, capture: Capture, block: bytes) -> list[Event]:
-        heard = capture.accept(block)
-        last = heard[-1] if heard else None
+        events = capture.accept(block)
+        last = events[-1] if events else None
         if isinstance(last, Seed | NoSpeech):
             self._capture = None
-        if isinstance(last, Seed) and capture.may_go_on:
-            self._await_more(capture, last.text)
-        return [self._placed(event) for event in heard]
+        if isinstance(last, Seed) and capture.may_resume:
+            self._await_resumption(capture, last.text)
+        return self._with_source_time(events)
 
-    def _await_more(self, capture: Capture, seed: str) -> None:
+    def _await_resumption(self, capture: Capture, seed: str) -> None:
         if seed != self._resumed_after:  # without new words it was noise, and would be so again
             self._resumed_after = seed
-            self._afterthought = ResumptionDetector(capture, self._voice, self._own)
+            self._resumption = ResumptionDetector(capture, self._voice, self._echo)
 
-    def _heard_after(self, after: ResumptionDetector, block: bytes) -> list[Event]:
-        if after.accept(block, sounding=self._sounding):
-            self._capture, self._afterthought = after.capture, None
-            after.capture.resume(after.sound)
-            self._own.forget()
+    def _maybe_resumed(self, resumption: ResumptionDetector, block: bytes) -> list[Event]:
+        if resumption.user_resumed(block, playing=self._playing):
+            self._capture, self._resumption = resumption.capture, None
+            resumption.capture.resume(resumption.sound)
+            self._echo.discard_current()
             return [Resumed()]
-        if after.is_over:
-            self._afterthought = None
+        if resumption.expired:
+            self._resumption = None
         return []
 
-    def _placed(self, event: Event) -> Event:
-        """The event with its time by the source's count, and with the words that were meant."""
-        if isinstance(event, Paused):
-            return Paused(self._meaning(event.text))
-        if isinstance(event, Seed):
-            end = self._offset + self._began + event.end_seconds
-            return Seed(self._meaning(event.text), end)
-        if isinstance(event, Command):
-            return replace(event, at_seconds=self._offset + event.at_seconds)
-        return event
+    def _with_source_time(self, events: Iterable[Event]) -> list[Event]:
+        """The events in the source's time, with command phrases resolved."""
+        return [*self._resolved(events)]
 
-    def _meaning(self, seed: str) -> str:
-        """Most are found in the pause before the end of a seed, so that they delay nothing."""
-        if seed not in self._meanings:
-            self._meanings[seed] = self._wishes.meaning(seed, self._sound.since(self._began))
-        return self._meanings[seed]
+    def _resolved(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            match event:
+                case Paused(text=text):
+                    text = self._rescored(text)
+                    if self._seed_commands.find(text) is None:  # no reply is prepared to a command
+                        yield Paused(text)
+                case Seed(text=text, end_seconds=end):
+                    yield self._seed_or_command(self._rescored(text), self._capture_start + end)
+                case VoiceCommand(at_seconds=at):
+                    yield replace(event, at_seconds=self._offset + at)
+                case _:
+                    yield event
+
+    def _seed_or_command(self, text: str, end: float) -> Seed | VoiceCommand:
+        at, command = self._offset + end, self._seed_commands.find(text)
+        if command is None:
+            return Seed(text, at)
+        return VoiceCommand(command.kind, command.phrase.text, True, at)
+
+    def _rescored(self, seed: str) -> str:
+        """The seed after rescoring, mostly computed in the pause before, so without a delay."""
+        if seed not in self._rescored_seeds:
+            sound = self._sound.since(self._capture_start)
+            self._rescored_seeds[seed] = self._rescorer.rescored(seed, sound)
+        return self._rescored_seeds[seed]

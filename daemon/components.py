@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from audio.manners import Manners, manners
 from config.errors import AudioDeviceError
 from config.settings import Settings
 from daemon.control.status import ComponentStatus
@@ -165,11 +164,6 @@ def commands(settings: Settings) -> Mapping[str, list[str]]:
     }
 
 
-def open_manners(settings: Settings) -> Manners:
-    """What words steer the conversation."""
-    return manners(commands(settings), settings.conversation.follow_up_seconds)
-
-
 def open_cues(settings: Settings) -> "Mapping[str, Samples]":
     """The cues, by name.
 
@@ -179,16 +173,6 @@ def open_cues(settings: Settings) -> "Mapping[str, Samples]":
     from audio.output.cues import NAMES, load_cues
 
     return load_cues({name: getattr(settings.cues, name) for name in NAMES}, settings.cues.volume)
-
-
-def open_generator(settings: Settings) -> "TextGenerator":
-    """Load the Transformer (2 s, most of it torch).
-
-    Raises:
-        WeightsError: its weights are missing or damaged.
-        ConfigError: there is no such device.
-    """
-    return load_weights(settings)[0]
 
 
 def open_speech_output(

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from audio.events import Event
-from audio.manners import Manners
 from audio.pcm import AudioChunk
 from daemon.control.status import ComponentStatus
 
@@ -45,20 +44,20 @@ class AudioSource(Protocol):
 class Recognition(Protocol):
     """Sound to events: trigger phrases, seeds, commands."""
 
-    def feed(self, chunk: AudioChunk) -> Sequence[Event]:
-        """Recognise speech in one more chunk."""
+    def feed(self, chunk: AudioChunk, *, commands: bool, playing: bool) -> Sequence[Event]:
+        """Recognise speech in one more chunk.
+
+        Args:
+            chunk: the next chunk of the source.
+            commands: report commands that are said without a trigger phrase.
+            playing: the loudspeaker may be in the chunk.
+        """
 
     def finish(self) -> Sequence[Event]:
         """The sound has ended: report the words of an active capture."""
 
     def cancel(self) -> None:
         """Discard an active capture and await the trigger phrase again."""
-
-    def mind_commands(self, on: bool) -> None:
-        """Report a Command when a phrase that needs no trigger is said, or no longer."""
-
-    def mind_own_sound(self, on: bool) -> None:
-        """Be told whether the loudspeaker may be in what is fed from now on."""
 
 
 class Generator(Protocol):
@@ -158,7 +157,7 @@ class ComponentUpdate:
         reconfigure_speech: gives the speech output its new parts; to be called between two
             replies, in the thread that calls `speak`.
         observers: the observers.
-        manners: how the conversation is steered by words.
+        follow_up_seconds: how long after a reply "go on" and "again" need no trigger phrase.
         done: done when the new components are in use.
     """
 
@@ -169,7 +168,7 @@ class ComponentUpdate:
     generator: Generator | None = None
     reconfigure_speech: Callable[[], None] | None = None
     observers: Sequence[Observer] | None = None
-    manners: Manners | None = None
+    follow_up_seconds: float | None = None
     done: Future[None] = field(default_factory=Future)
 
 

@@ -4,6 +4,7 @@ Run as a program (`python tests/test_architecture.py`), it prints the import flo
 """
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,9 @@ ONLY_FOR_COMMANDS = {
     "daemon.bench": (),
 }
 HEAVY = {"torch", "vosk", "pyttsx3", "sounddevice", "soundfile", "soxr", "numpy", "pydantic"}
+
+MAX_ROOMS = 17  # files and folders at first sight in a package
+MAX_FILES = 12  # in a folder
 
 Graph = Mapping[str, set[str]]
 
@@ -138,6 +142,17 @@ def test_a_circle_would_be_found() -> None:
         floors(rooms(graph, "p"))
 
 
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_can_be_taken_in_at_a_glance(package: str) -> None:
+    assert len(rooms(GRAPH, package)) <= MAX_ROOMS
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_no_folder_has_more_than_a_dozen_files(folder: str) -> None:
+    files = [file for file in (ROOT / folder.replace(".", "/")).glob("*.py") if file.stat().st_size]
+    assert len(files) <= MAX_FILES
+
+
 @pytest.mark.parametrize("folder", FORBIDDEN)
 def test_a_folder_does_not_know_what_uses_it(folder: str) -> None:
     for module, targets in GRAPH.items():
@@ -156,12 +171,29 @@ def test_measuring_tools_are_imported_by_commands_alone(folder: str) -> None:
             assert not used, f"{module} imports {used}"
 
 
-def test_help_needs_no_heavy_package() -> None:
-    program = f"import sys, daemon.cli.main; print({HEAVY!r} & set(sys.modules))"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+@pytest.mark.parametrize(
+    "variables", [{}, {"_AFTERWORD_COMPLETE": "bash_complete", "COMP_CWORD": "1"}]
+)
+def test_help_and_completion_import_no_command(variables: dict[str, str]) -> None:
+    program = (
+        "import sys\nfrom daemon.cli.main import cli\n"
+        "try: cli(['--help'], prog_name='afterword')\n"
+        "except SystemExit: print(*sys.modules, file=sys.stderr)"
     )
-    assert loaded.stdout.strip() == "set()"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **variables, "COMP_WORDS": "afterword "},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert "doctor" in done.stdout
+    loaded = set(done.stderr.split())
+    assert not loaded & HEAVY
+    assert {name for name in loaded if is_in(name, "daemon.cli")} == {
+        *("daemon.cli", "daemon.cli.main", "daemon.cli.help")
+    }
 
 
 def print_floors() -> None:

@@ -1,7 +1,7 @@
-"""The one door to PortAudio, whose state belongs to the whole process.
+"""All access to PortAudio, whose state is global to the process.
 
-PortAudio lists the devices when it starts, and can start anew only while no stream is open; so
-streams are opened and closed here.
+PortAudio lists the devices when it starts, and can be restarted only while no stream is open; so
+all streams are opened and closed here.
 """
 
 import atexit
@@ -16,15 +16,15 @@ from typing import Any
 
 from config.errors import AudioDeviceError
 
-_CLOSE_SECONDS = 0.3  # closing takes 1 ms, but never ends while the sound server hangs
+_CLOSE_SECONDS = 0.3  # to close a stream: 1 ms, or for ever while the sound server hangs
 
-_OPENING = threading.Lock()  # PortAudio is not made for several threads
-# Each stream that is not closed, by its id, and how to get rid of it.
+_OPENING = threading.Lock()  # PortAudio is not thread-safe
+# Each open stream, by its id, and the function that asks its owner to close it.
 _OPEN: dict[int, tuple[Any, Callable[[], bool]]] = {}
 
 
 def import_sounddevice() -> ModuleType:
-    """Load PortAudio's Python binding; it probes the sound hardware, which takes a moment.
+    """Import PortAudio's Python binding, which probes the sound hardware.
 
     Raises:
         AudioDeviceError: PortAudio is missing or does not start.
@@ -46,12 +46,15 @@ def import_sounddevice() -> ModuleType:
 def start_stream(
     make: Callable[[], Any],
     environment: Mapping[str, str],
-    let_go: Callable[[], bool] = lambda: False,
+    release: Callable[[], bool] = lambda: False,
 ) -> Any:
-    """The stream that `make` gives in this environment, running; close it with `close_stream`.
+    """Make a stream in this environment and start it; to be closed by `close_stream`.
 
-    `let_go` is asked, in any thread, to close a stream that nobody uses just now, so that
-    PortAudio can look for devices again.
+    Args:
+        make: gives the stream.
+        environment: variables to set meanwhile.
+        release: called in any thread, so that PortAudio can list devices again: closes the stream
+            and returns True, unless it is in use.
 
     Raises:
         sounddevice.PortAudioError: it cannot be opened or started.
@@ -63,7 +66,7 @@ def start_stream(
         except Exception:
             stream.close()
             raise
-        _OPEN[id(stream)] = stream, let_go
+        _OPEN[id(stream)] = stream, release
         return stream
 
 
@@ -81,15 +84,15 @@ def _with_environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def close_stream(stream: Any) -> None:
-    """Close it at once, dropping what has not sounded; leave one that does not let itself be.
+    """Close a stream at once, without what has not sounded; abandon one that hangs.
 
-    None is no stream, and closed already.
+    Does nothing for None.
     """
     if stream is None:
         return
 
     def close() -> None:
-        with suppress(Exception):  # dead streams complain in many ways
+        with suppress(Exception):  # a dead stream may raise anything
             stream.abort()
         with suppress(Exception):
             stream.close()
@@ -101,19 +104,22 @@ def close_stream(stream: Any) -> None:
     if closing.is_alive():
         import sounddevice
 
-        # It closes PortAudio when the process ends, and would wait for ever as we would here.
+        # sounddevice closes PortAudio when the process ends, which would hang, too.
         atexit.unregister(sounddevice._exit_handler)
 
 
 def look_again() -> bool:
-    """Let PortAudio list the devices anew (0.15 s); False, and nothing is done, while one is used.
+    """Restart PortAudio, so that it lists the devices anew (0.15 s).
+
+    Returns:
+        False if a stream is in use; nothing is done then.
 
     Raises:
         AudioDeviceError: PortAudio does not start.
     """
     sounddevice = import_sounddevice()
     with _OPENING:
-        if not all(let_go() for _, let_go in list(_OPEN.values())) or _OPEN:
+        if not all(release() for _, release in list(_OPEN.values())) or _OPEN:
             return False
         try:
             if sounddevice._initialized:
@@ -125,12 +131,12 @@ def look_again() -> bool:
 
 
 class Opener:
-    """Opens a stream in a thread of its own: with a sound server that hangs it takes 30 s."""
+    """Opens a stream in a thread, for with a sound server that hangs it takes 30 s."""
 
-    PATIENCE_SECONDS = 5.0  # it takes 10 ms, or seconds on a machine that is short of breath
+    PATIENCE_SECONDS = 5.0  # to open a stream: 10 ms, or seconds on a machine under load
 
     def __init__(self, start: Callable[[], Any]) -> None:
-        """`start` gives a running stream."""
+        """`start` returns a running stream."""
         self._start = start
         self._thread: threading.Thread | None = None
 
@@ -138,8 +144,8 @@ class Opener:
         """The running stream; one that comes too late is closed again.
 
         Raises:
-            AudioDeviceError: it took too long, or was `cancelled`.
-            Exception: whatever `start` raises.
+            AudioDeviceError: opening took too long, or was `cancelled`.
+            Exception: any that `start` raises.
         """
         if self._thread is None or not self._thread.is_alive():
             outcome: Future[Any] = Future()

@@ -1,4 +1,4 @@
-"""Find microphones and loudspeakers by number, name or part of a name."""
+"""Finds microphones and loudspeakers by number, name or part of a name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from audio.devices.portaudio import import_sounddevice, look_again
 from audio.devices.sound_server import Kind, echo_cancelling, server_devices
 from config.errors import AudioDeviceError, ConfigError
 
-SERVERS = ("pulse", "pipewire")  # how ALSA calls the ways to a sound server
-ALIASES = (*SERVERS, "default", "sysdefault")  # no devices of their own where there is one
+SERVERS = ("pulse", "pipewire")  # ALSA's devices that lead to a sound server
+ALIASES = (*SERVERS, "default", "sysdefault")  # not devices of their own if there is a sound server
 
 _NOUN = {"input": "microphone", "output": "loudspeaker"}
 _WITHOUT = {
@@ -22,9 +22,9 @@ class Device:
     """A sound device.
 
     Attributes:
-        number: PortAudio's index, which changes when devices come and go; None is its default.
-        name: what PortAudio, or the desktop, calls it.
-        server_name: the sound server's own name of it, where the server stands between.
+        number: PortAudio's index, which changes when devices come and go; None for its default.
+        name: the name in PortAudio, or on the desktop.
+        server_name: its name in the sound server; "" if it is not reached through one.
     """
 
     number: int | None
@@ -33,7 +33,7 @@ class Device:
 
 
 def devices(kind: Kind) -> list[Device]:
-    """All devices of a kind, in PortAudio's order, as they were when it last looked.
+    """All devices of a kind, in PortAudio's order, as last listed by PortAudio.
 
     Raises:
         AudioDeviceError: PortAudio is missing or does not start.
@@ -47,9 +47,9 @@ def devices(kind: Kind) -> list[Device]:
 
 
 def find_device(kind: Kind, wanted: int | str | None) -> Device:
-    """The wanted device; the default one if `wanted` is None.
+    """The device with the number or name `wanted`; the default one for None.
 
-    Where none fits, PortAudio looks again for devices that came later.
+    If none fits, PortAudio lists the devices anew first.
 
     Raises:
         AudioDeviceError: there is no device of this kind, or PortAudio is missing.
@@ -71,41 +71,41 @@ def _find(kind: Kind, wanted: int | str | None) -> Device:
             f"or {_WITHOUT[kind]}."
         )
     if wanted is None:
-        return _without_echo(known) if kind == "input" else Device(None, "default")
+        return _default_microphone(known) if kind == "input" else Device(None, "default")
     return choose_device(kind, wanted, [*_of_server(kind, known), *known])
 
 
-def _without_echo(known: Sequence[Device]) -> Device:
-    """The default microphone, or better one that does not hear the loudspeaker."""
-    way = way_to_server(known)
-    source = echo_cancelling() if way else None
-    if way is None or source is None:
+def _default_microphone(known: Sequence[Device]) -> Device:
+    """A microphone with echo cancellation if there is one, else the default one."""
+    server = way_to_server(known)
+    source = echo_cancelling() if server else None
+    if server is None or source is None:
         return Device(None, "default")
-    return Device(way.number, source.description, source.name)
+    return Device(server.number, source.description, source.name)
 
 
 def way_to_server(known: Sequence[Device]) -> Device | None:
-    """PortAudio's device behind which the whole sound server is, if it sees one."""
+    """PortAudio's device that leads to the sound server; None if there is none."""
     return next((device for name in SERVERS for device in known if device.name == name), None)
 
 
 def _of_server(kind: Kind, known: Sequence[Device]) -> list[Device]:
-    """What the sound server offers, by both names of each; nothing if PortAudio does not see it."""
-    way = way_to_server(known)
-    if way is None:
+    """The sound server's devices under both of their names; none if PortAudio has no server."""
+    server = way_to_server(known)
+    if server is None:
         return []
     return [
-        Device(way.number, name, found.name)
+        Device(server.number, name, found.name)
         for found in server_devices(kind)
         for name in dict.fromkeys([found.description, found.name])
     ]
 
 
 def choose_device(kind: Kind, wanted: int | str, candidates: Sequence[Device]) -> Device:
-    """The candidate that `wanted` means.
+    """The candidate with the number or name `wanted`, without regard to case.
 
-    A whole name goes before a part of one, the sound server's devices before the hardware behind
-    them; upper and lower case are the same. What hears a loudspeaker wants its whole name.
+    A whole name precedes a part of one, the sound server's devices the hardware behind them. A
+    monitor of a loudspeaker is found by its whole name only.
 
     Raises:
         ConfigError: no candidate, or more than one, answers to `wanted`.

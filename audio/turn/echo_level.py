@@ -1,57 +1,57 @@
-"""How loud the loudspeaker is in the microphone, and whether somebody is louder."""
+"""Echo level: how loud the loudspeaker is in the microphone, and whether the user is louder."""
 
 from collections import deque
 from statistics import median_low
 
-from audio.level import level_db, levels_db, loudness_db
-from audio.pcm import CHUNK_SECONDS
-from audio.stt.vosk_engine import RATE
+from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, level_db, level_percentile_db, levels_db
 
-_REPLIES = 3  # that are remembered
-_RANK = 0.9  # of a reply's blocks are quieter; its peaks are a few dB above
-_MARGIN_DB = 6.0  # above that is another voice, and above what it must be to be noticed
+_REPLIES = 3  # number of replies that are remembered
+_ECHO_PERCENTILE = 0.9  # of a reply's block levels; its peaks are a few dB above
+_MARGIN_DB = 6.0  # above the echo: another voice, and the least level at which one is noticed
 
 
 class EchoLevel:
-    """Learns from each reply how loud it came back. Levels are in dB of full scale."""
+    """Learns from each reply how loud its echo is. Levels are in dBFS."""
 
     def __init__(self) -> None:
         self._replies: deque[float] = deque(maxlen=_REPLIES)
-        self._levels: list[float] = []  # of the reply that sounds
+        self._levels: list[float] = []  # of the reply that is playing
 
-    def note(self, pcm: bytes, *, sounding: bool) -> None:
-        """Hear 16-bit samples; `sounding` tells that the loudspeaker may be in them."""
-        if sounding:
+    def observe(self, pcm: bytes, *, playing: bool) -> None:
+        """Measure 16-bit samples; `playing` tells that the loudspeaker may be in them."""
+        if playing:
             self._levels.append(level_db(pcm))
         elif self._levels:
-            self._replies.append(loudness_db(self._levels, _RANK))
+            self._replies.append(level_percentile_db(self._levels, _ECHO_PERCENTILE))
             self._levels = []
 
-    def forget(self) -> None:
-        """What sounds just now was not the loudspeaker alone."""
+    def discard_current(self) -> None:
+        """Forget the current reply so far, for the user was in it."""
         self._levels = []
 
-    def is_below(self, pcm: bytes) -> bool:
-        """Whether this is louder than the loudspeaker alone; never while we know none of it."""
-        return bool(self._replies) and level_db(pcm) > self._limit()
+    def user_is_louder(self, pcm: bytes) -> bool:
+        """True if louder than the learned echo level; False until one reply has been measured."""
+        return bool(self._replies) and level_db(pcm) > self._threshold()
 
-    def is_below_phrase(self, pcm: bytes, seconds: float) -> bool:
-        """Whether a phrase that began so many seconds ago was louder than the loudspeaker alone.
+    def phrase_is_louder(self, pcm: bytes, seconds: float) -> bool:
+        """True if a phrase that began so many seconds ago was louder than the echo.
 
-        Than the same reply before it, too, for the loudspeaker may just have been turned up.
+        It must also be louder than the current reply was before it, for the loudspeaker may just
+        have been turned up. False until one reply has been measured.
         """
-        levels = levels_db(pcm, RATE)
+        levels = levels_db(pcm, SAMPLE_RATE)
         if not (self._replies and levels):
             return False
-        limit = self._limit()
+        threshold = self._threshold()
         if before := self._levels[: -round(seconds / CHUNK_SECONDS)]:
-            limit = max(limit, loudness_db(before, _RANK) + _MARGIN_DB)
-        return loudness_db(levels, _RANK) > limit
+            current = level_percentile_db(before, _ECHO_PERCENTILE)
+            threshold = max(threshold, current + _MARGIN_DB)
+        return level_percentile_db(levels, _ECHO_PERCENTILE) > threshold
 
-    def would_drown(self, level: float) -> bool:
-        """Whether a voice of this level would not be noticed over a reply, as far as we know."""
-        return bool(self._replies) and self._limit() > level
+    def masks(self, level: float) -> bool:
+        """True if a voice of this level would not be noticed over a reply, as far as known."""
+        return bool(self._replies) and self._threshold() > level
 
-    def _limit(self) -> float:
-        # One of them may have been talked over, which makes it louder.
+    def _threshold(self) -> float:
+        # The user may have talked over one of the replies, which makes it louder.
         return median_low(self._replies) + _MARGIN_DB

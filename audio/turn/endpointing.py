@@ -1,49 +1,58 @@
-"""When has a speaker finished? How much silence it takes depends on what was said, and how."""
+"""Endpointing: how much silence ends a seed, given its words and its pauses.
+
+    [utterance]   [pause]   [utterance]   [silence]   the seed ends
+                 a longer pause of the user   │
+                 asks for a longer delay      └ from min_delay to max_delay
+
+After PAUSE_SECONDS of the silence, a reply to the words so far is prepared (preemptive generation).
+All numbers were found on recorded sentences (docs/hearing.md).
+"""
 
 from collections.abc import Sequence
 
-FEW_WORDS = 5  # with fewer the speaker is still making it up; in Chinese, of two or more
-_FEW_CHINESE = 2
-UNFINISHED_SECONDS = 0.75  # more silence where more words must come, or are likely
-_CARE_SECONDS = 0.12  # more silence where a mistake cannot be mended
+from config.languages import Language
 
-# Words that end no sentence.
-_UNFINISHED_WORDS = """
-a an the and or but nor of to in on at by for from with into upon about over under through than as
-if that because when while who which what where is are was were his my your our their its these
-those had has have do does did will would shall should could can may might must any some every
-each said
-和 跟 与 在 把 被 从 对 给 向 往 是 但 但是 因为 如果 而 而且 或 或者 一个 这个 那个 很
-就 也 都
-"""
-_UNFINISHED = frozenset(_UNFINISHED_WORDS.split())
+PAUSE_SECONDS = 0.15  # without a voice, after which the words so far may be the whole seed
+STABLE_WORDS_SECONDS = 0.2  # for which the words must not have changed, for they come late
+NO_WORDS_SECONDS = 1.0  # beyond the delay without new words, where it is never quiet
+
+MAX_EXTRA_SECONDS = 0.75  # max_delay above min_delay: where more words are likely, or must come
+MASKED_EXTRA_SECONDS = 0.12  # more of both where a premature end could not be mended
+HESITANT_PAUSE_SECONDS = 0.5  # a pause of the user from which on the delay grows ...
+PAUSE_FACTOR = 1.5  # ... to this multiple of it ...
+PAUSE_MARGIN_SECONDS = 0.1  # ... and this much more
+MASKED_HESITANT_PAUSE_SECONDS = 0.3  # the first two where the echo masks the user
+MASKED_PAUSE_FACTOR = 2.0
 
 
-def needed_silence(
+def endpoint_delay(
     words: Sequence[str],
     longest_pause: float,
-    shortest: float,
+    min_delay: float,
+    language: Language,
     *,
-    chinese: bool = False,
-    careful: bool = False,
+    echo_masks_user: bool = False,
 ) -> float:
-    """Seconds of silence that end a seed. Who has paused will pause again.
+    """Seconds of silence that end a seed, from `min_delay` to 0.75 s more (max_delay).
 
-    The numbers were found on recorded sentences (docs/hearing.md).
+    A user who has paused will pause again, so the delay grows with the longest pause. Few words are
+    likely to go on, and some words end no sentence.
 
     Args:
-        words: what was heard so far.
-        longest_pause: the longest one between them, in seconds.
-        shortest: where a whole sentence was said without one.
-        chinese: whether the words are.
-        careful: whether a speaker who goes on after that would go unheard.
+        words: recognised so far.
+        longest_pause: between them, in seconds.
+        min_delay: after a whole sentence without a pause, in seconds.
+        language: of the words.
+        echo_masks_user: whether a user who resumes over the reply would not be noticed; both
+            limits are then 0.12 s longer.
     """
-    few = _FEW_CHINESE if chinese else FEW_WORDS
-    pause, factor = (0.3, 2.0) if careful else (0.5, 1.5)
-    shortest += _CARE_SECONDS * careful
-    longest = shortest + UNFINISHED_SECONDS
-    if len(words) < few or (words and words[-1] in _UNFINISHED):
-        return longest
-    if longest_pause < pause:
-        return shortest
-    return max(shortest, min(factor * longest_pause + 0.1, longest))
+    hesitant_pause, factor = HESITANT_PAUSE_SECONDS, PAUSE_FACTOR
+    if echo_masks_user:
+        hesitant_pause, factor = MASKED_HESITANT_PAUSE_SECONDS, MASKED_PAUSE_FACTOR
+        min_delay += MASKED_EXTRA_SECONDS
+    max_delay = min_delay + MAX_EXTRA_SECONDS
+    if len(words) < language.few_words or (words and words[-1] in language.unfinished_words):
+        return max_delay
+    if longest_pause < hesitant_pause:
+        return min_delay
+    return max(min_delay, min(factor * longest_pause + PAUSE_MARGIN_SECONDS, max_delay))

@@ -1,48 +1,85 @@
-"""Was that all? Hears on for a moment after a seed, in case its speaker goes on."""
+"""Resumption: a user who goes on speaking after the end of turn (a false end of turn).
 
-from audio.stt.vosk_engine import RATE
-from audio.turn.capture import RESUMED_SECONDS, Capture
+A conversation with a microphone answers a seed at once and cancels the reply when the user
+resumes: ResumptionDetector. One with a recording has time to wait: FinalSeedFilter.
+"""
+
+from collections.abc import Sequence
+
+from audio.events import Event, Resumed, Seed, VoiceCommand
+from audio.pcm import SAMPLE_RATE
+from audio.turn.capture import RESUMED_VOICE_SECONDS, Capture
 from audio.turn.echo_level import EchoLevel
 from audio.vad import VoiceDetector
 
-SECONDS = 1.5  # all pauses of 50 readers were over by then (docs/hearing.md)
-_ONSET_BYTES = 2 * round(0.2 * RATE)  # of sound before a voice is noticed
+RESUMPTION_SECONDS = 1.5  # after a seed; the pauses of 50 readers were no longer (docs/hearing.md)
+_ONSET_BYTES = 2 * round(0.2 * SAMPLE_RATE)  # of sound before the VAD notices a voice
 
 
 class ResumptionDetector:
-    """What comes after a capture that has ended.
+    """Detects that the user resumes speaking after a capture has ended.
 
     Attributes:
-        capture: it.
-        sound: what was heard since, for the capture to hear when it goes on; silence in place of
-            what came before its speaker's voice, which may have been ours.
+        capture: the capture that has ended.
+        sound: all sound since, for the capture to hear when it goes on; silence in place of what
+            came before the user's voice, for that may be echo.
     """
 
-    def __init__(self, capture: Capture, voice: VoiceDetector, own: EchoLevel) -> None:
+    def __init__(self, capture: Capture, voice: VoiceDetector, echo: EchoLevel) -> None:
         """`voice` has heard the capture to its end."""
         self.capture = capture
         self.sound = b""
         self._voice = voice
-        self._own = own
-        self._voiced = 0.0
+        self._echo = echo
+        self._user_seconds = 0.0  # of the user's voice
 
     @property
-    def is_over(self) -> bool:
-        """Whether that was all."""
-        return len(self.sound) / 2 / RATE >= SECONDS
+    def expired(self) -> bool:
+        """True once it is too late to resume."""
+        return len(self.sound) / 2 / SAMPLE_RATE >= RESUMPTION_SECONDS
 
-    def accept(self, pcm: bytes, *, sounding: bool) -> bool:
-        """Hear 16-bit samples; `sounding` tells that the loudspeaker may be in them.
+    def user_resumed(self, pcm: bytes, *, playing: bool) -> bool:
+        """Hear 16-bit samples; True once the user has resumed.
 
-        Returns:
-            whether the speaker goes on.
+        `playing` tells that the loudspeaker may be in them: then only a voice that is louder than
+        the echo counts.
         """
         self.sound += pcm
         before = self._voice.voiced_seconds
         self._voice.accept(pcm)
-        if not sounding or self._own.is_below(pcm):
-            self._voiced += self._voice.voiced_seconds - before
-        if not self._voiced:
+        if not playing or self._echo.user_is_louder(pcm):
+            self._user_seconds += self._voice.voiced_seconds - before
+        if not self._user_seconds:
             past = max(0, len(self.sound) - _ONSET_BYTES)
             self.sound = bytes(past) + self.sound[past:]
-        return self._voiced >= RESUMED_SECONDS
+        return self._user_seconds >= RESUMED_VOICE_SECONDS
+
+
+class FinalSeedFilter:
+    """Delays each seed until it can no longer be resumed; used for recordings.
+
+    A command after a trigger takes the place of a seed, and is delayed likewise.
+    """
+
+    def __init__(self) -> None:
+        self._seed: Seed | VoiceCommand | None = None
+        self._final_at = 0.0  # audio time
+
+    def filter(self, events: Sequence[Event], now: float) -> list[Event]:
+        """The events that are final at this audio time, in seconds: delayed ones and new ones."""
+        final: list[Event] = []
+        for event in events:
+            if isinstance(event, Resumed):
+                self._seed = None
+                continue
+            final += self.finish()
+            if isinstance(event, Seed) or (isinstance(event, VoiceCommand) and event.after_trigger):
+                self._seed, self._final_at = event, now + RESUMPTION_SECONDS
+            else:
+                final.append(event)
+        return final if now < self._final_at else final + self.finish()
+
+    def finish(self) -> list[Event]:
+        """The delayed seed, if any: no more sound follows."""
+        seed, self._seed = self._seed, None
+        return [] if seed is None else [seed]

@@ -166,18 +166,18 @@ def _serve(
     cancelled: list[float] = []
     held: list[float] = []
     dropped: list[float] = []
-    hearing.mind_commands(True)
     played, silent_until = 0, 0.0
     for at in range(0, len(user) - CHUNK, CHUNK):
         block = user[at : at + CHUNK].copy()
         now = (at + CHUNK) / RATE
-        hearing.mind_own_sound(played < len(echo) and silent_until < float("inf"))
+        playing = played < len(echo) and silent_until < float("inf")
         if now > silent_until:
             part = echo[played : played + CHUNK]
             block[: len(part)] += part
             played += CHUNK
         pcm = np.clip(block, -32_768, 32_767).astype(np.int16).tobytes()
-        for event in hearing.feed(AudioChunk(pcm, RATE, clock + now)):
+        chunk = AudioChunk(pcm, RATE, clock + now)
+        for event in hearing.feed(chunk, commands=True, playing=playing):
             heard_at = getattr(event, "at_seconds", clock + now) - clock
             earliest = heard_at - ECHO_BEFORE_SECONDS - len(held) * REPLY_PAUSE_SECONDS
             sounding = words_between(reply.said, earliest, heard_at + ECHO_AFTER_SECONDS)
@@ -194,8 +194,6 @@ def _serve(
                 dropped.append(now)
                 hearing.cancel()
             state = after if after.replying else state
-    hearing.mind_commands(False)
-    hearing.mind_own_sound(False)
     hearing.feed(AudioChunk(bytes(2 * CHUNK), RATE, clock + len(user) / RATE))
     hearing.cancel()
     return cancelled, held, dropped

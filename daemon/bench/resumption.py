@@ -115,15 +115,15 @@ def _serve(
         block = sound[at : at + CHUNK].copy()
         played = echo[max(0, at - begins) : max(0, at + CHUNK - begins)]
         block[: len(played)] += played
-        hearing.mind_own_sound(begins <= at < begins + len(echo))
+        playing = begins <= at < begins + len(echo)
         pcm = np.clip(block, -32_768, 32_767).astype("<i2").tobytes()
-        for event in hearing.feed(AudioChunk(pcm, RATE, (at + CHUNK) / RATE)):
+        chunk = AudioChunk(pcm, RATE, (at + CHUNK) / RATE)
+        for event in hearing.feed(chunk, playing=playing):
             if isinstance(event, Seed) and decided is None:
                 decided = (at + CHUNK) / RATE
                 begins = at + CHUNK + round(REPLY_DELAY_SECONDS * RATE)
             if isinstance(event, Resumed):
                 resumed, begins = True, len(sound)
-    hearing.mind_own_sound(False)
     hearing.feed(AudioChunk(bytes(2 * CHUNK), RATE, 0.0))
     hearing.cancel()
     return decided, resumed

@@ -24,6 +24,7 @@ from daemon.bench.speech import RATE, ROOM_LEVEL, SEEDS, TALK, noise, speak
 from daemon.bench.usage import require_psutil, resident_mb
 from daemon.loop.main_loop import MainLoop
 from daemon.ports import Recognition
+from model.inference.loading import load_weights
 
 NOISE_SECONDS = 60  # of noise are made; each gap is a random cut of them
 NOISE_LEVELS = (0, 3, 10, 30)  # root mean square, of 32,768
@@ -178,9 +179,9 @@ class RecordingRecognition:
         self._hearing = hearing
         self.triggered: list[float] = []
 
-    def feed(self, chunk: AudioChunk) -> Sequence[Event]:
-        """Process one more chunk."""
-        return self._noted(self._hearing.feed(chunk))
+    def feed(self, chunk: AudioChunk, *, commands: bool, playing: bool) -> Sequence[Event]:
+        """Hear one more chunk."""
+        return self._noted(self._hearing.feed(chunk, commands=commands, playing=playing))
 
     def finish(self) -> Sequence[Event]:
         """End the audio."""
@@ -189,14 +190,6 @@ class RecordingRecognition:
     def cancel(self) -> None:
         """Cancel a capture."""
         self._hearing.cancel()
-
-    def mind_commands(self, on: bool) -> None:
-        """Listen to the phrases that need no trigger."""
-        self._hearing.mind_commands(on)
-
-    def mind_own_sound(self, on: bool) -> None:
-        """Be told that the loudspeaker may be heard."""
-        self._hearing.mind_own_sound(on)
 
     def _noted(self, events: Sequence[Event]) -> Sequence[Event]:
         self.triggered += [event.at_seconds for event in events if isinstance(event, Triggered)]
@@ -266,7 +259,7 @@ def soak(
     exchanges, talk = synthesize_speech(settings)
     sound = Sound(exchanges, talk, hours, gap_seconds, measure)
     recognition = RecordingRecognition(components.open_recognition(settings))
-    generator = components.open_generator(settings)
+    generator, _ = load_weights(settings)
     voice = settings.voice
     sink = NullSink()
     speaker = SpeechOutput(SpeechEngine(voice.name, voice.rate_wpm, voice.volume), sink, 0.0)

@@ -1,27 +1,61 @@
-"""Options that several commands share."""
+"""The options of every command that reads settings, and the settings that they give."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from config.languages import LANGUAGES
+from daemon.systemd import journal
+
+if TYPE_CHECKING:  # it imports pydantic, which `say --daemon` and `doctor --help` do without
+    from config.load import Loaded
+
+log = logging.getLogger(__name__)
+
 FILE = click.Path(path_type=Path)
+
+config_option = click.option(
+    "--config", "config_file", type=FILE, help="Read this settings file instead of yours."
+)
+set_option = click.option(
+    "--set",
+    "flags",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one setting for this run, such as --set voice.rate_wpm=130.",
+)
+_language_option = click.option(
+    "--language", type=click.Choice(list(LANGUAGES)), help="Override the configured language."
+)
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that reads settings."""
-    options = [
-        click.option("--config", "config_file", type=FILE, help="A settings file, not yours."),
-        click.option(
-            "--set",
-            "flags",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Change one setting for this run, such as --set voice.rate_wpm=130.",
-        ),
-        click.option("--language", type=click.Choice(["en", "zh"]), help="Instead of the set one."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    """Decorator: adds --config, --set and --language; read their values by `load_settings`."""
+    return config_option(set_option(_language_option(command)))
+
+
+def load_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> "Loaded":
+    """Settings from all layers; sets up logging at their level, and logs which keys are deprecated.
+
+    Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
+    """
+    loaded = read_settings(config_file, flags, language)
+    journal.configure(loaded.settings.log.level)
+    for notice in loaded.notices:
+        log.warning(notice)
+    return loaded
+
+
+def read_settings(config_file: Path | None, flags: Iterable[str], language: str | None) -> "Loaded":
+    """Settings from all layers, with `--language` as the last flag.
+
+    Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
+    """
+    from config.load import load
+
+    return load(config_file, [*flags, *([f"language={language}"] if language else [])])

@@ -1,32 +1,69 @@
-"""`afterword tune`: find voice, speed and volume by ear, and write them into the settings."""
+"""`afterword tune`: finds voice, speed and volume by ear, and writes them into the settings."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import click
 
-from audio.tts.engine import installed_voices
+from audio.output.loudspeaker import Loudspeaker
+from audio.output.wav_file import WavFilePlayer
+from audio.tts.engine import SpeechEngine, installed_voices
 from audio.tts.voices import Voices, resolve_voice
+from config import paths
 from config.edit import change_settings
-from config.errors import ConfigError
-from config.settings import FASTEST_WPM, SLOWEST_WPM, VoiceSettings
+from config.errors import ConfigError, OutputError
+from config.languages import LANGUAGES
+from config.settings import FASTEST_WPM, SLOWEST_WPM, Settings, VoiceSettings
+from daemon.cli.help import examples
+from daemon.cli.options import FILE, load_settings, settings_options
+from daemon.cli.voices import sample_text
 
 Play = Callable[[VoiceSettings], None]
 Ask = Callable[[str], str]
 
-VOICES = {  # those that differ most and can be understood
-    "en": ("en-us", "en", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3"),
-    "zh": ("cmn-latn-pinyin", "cmn-latn-pinyin+f2", "cmn-latn-pinyin+m3"),
-}
 RATE_STEP, FINE_RATE_STEP = 30, 10  # words per minute
 VOLUMES = (0.5, 0.7, 0.9, 1.0)
 
 
+@click.command(epilog=examples("afterword tune", "afterword tune --language zh"))
+@settings_options
+@click.option("--text", help="Speak this sentence in every sample.")
+@click.option(
+    "--out",
+    type=FILE,
+    help="Write each sample to a WAV file in this folder instead of playing it.",
+)
+def tune(
+    config_file: Path | None,
+    flags: tuple[str, ...],
+    language: str | None,
+    text: str | None,
+    out: Path | None,
+) -> None:
+    """Find voice, speed and volume by ear, and write them into your settings.
+
+    Plays one sentence several times and asks which is best. Comments and all else in your file
+    stay as they are. Answers may come from standard input.
+    """
+    settings = load_settings(config_file, flags, language).settings
+    names = candidates(settings.language)
+    with Samples(settings, text, out) as samples:
+        chosen = listen(names, settings.voice, samples.play, _ask)
+    values = changes(settings.voice, chosen)
+    offer_to_write(config_file or paths.config_file(), values, _ask)
+
+
+def _ask(question: str) -> str:
+    return str(click.prompt(question, default="", show_default=False, prompt_suffix=" "))
+
+
 @dataclass(frozen=True)
 class Question:
-    """One thing to find by ear: a field of the voice's settings, and its candidates' values."""
+    """A choice to make by ear: a field of the voice's settings, and the values to compare."""
 
     title: str
     field: str
@@ -34,13 +71,13 @@ class Question:
 
 
 class StoppedError(Exception):
-    """The user has heard enough."""
+    """The user ends the choosing."""
 
 
 def listen(names: Sequence[str], voice: VoiceSettings, play: Play, ask: Ask) -> VoiceSettings:
-    """Play and ask until all is chosen, or the user stops; what was chosen.
+    """Play and ask until everything is chosen or the user stops; the settings chosen so far.
 
-    `names` are the voices to hear beside the one in force.
+    `names` are the voices to compare with the one in force.
     """
     best = voice
     try:
@@ -54,18 +91,18 @@ def listen(names: Sequence[str], voice: VoiceSettings, play: Play, ask: Ask) -> 
 
 
 def candidates(language: str) -> list[str]:
-    """The voices of VOICES that this machine's speech engine has.
+    """The voices to compare for a language: those of the table that the speech engine has.
 
     Raises:
         SpeechError: there is no speech engine.
     """
     listed, variants = installed_voices()
     known = Voices(tuple(voice.id for voice in listed), tuple(variants))
-    return [name for name in VOICES[language] if is_known(name, known)]
+    return [name for name in LANGUAGES[language].tune_voices if is_known(name, known)]
 
 
 def is_known(name: str, known: Voices) -> bool:
-    """Whether the engine has this voice and variant."""
+    """True if the engine has this voice and variant."""
     try:
         resolve_voice(name, known)
     except ConfigError:
@@ -92,7 +129,7 @@ def _choose(question: Question, best: VoiceSettings, play: Play, ask: Ask) -> Vo
     """Play all candidates until one is chosen.
 
     Raises:
-        StoppedError: the user wants no more.
+        StoppedError: the user answers q.
     """
     choices = [replace(best, **{question.field: value}) for value in question.values]
     now = getattr(best, question.field)
@@ -108,7 +145,7 @@ def _choose(question: Question, best: VoiceSettings, play: Play, ask: Ask) -> Vo
 
 
 def _answer(ask: Ask, count: int) -> int | None:
-    """The number of the best one; 0 keeps what is, None plays all again."""
+    """The number of the best candidate; 0 for the one in force, None to play all again."""
     while True:
         answer = ask(f"Which is best? 1 to {count}, r again, q stop, Enter as now").strip().lower()
         if answer in ("q", "quit"):
@@ -121,7 +158,7 @@ def _answer(ask: Ask, count: int) -> int | None:
 
 
 def changes(before: VoiceSettings, after: VoiceSettings) -> Mapping[str, Any]:
-    """The dotted keys that differ, with their new values."""
+    """The settings that differ, by dotted key, with their new values."""
     return {
         f"voice.{name}": value
         for name, value in vars(after).items()
@@ -130,10 +167,10 @@ def changes(before: VoiceSettings, after: VoiceSettings) -> Mapping[str, Any]:
 
 
 def offer_to_write(path: Path, values: Mapping[str, Any], ask: Ask) -> None:
-    """Write the changes, if the user says so.
+    """Write the changes, if the user agrees.
 
     Raises:
-        ConfigError, OutputError: the file cannot be changed; it is as it was.
+        ConfigError, OutputError: the file cannot be changed, and is left as it was.
     """
     if not values:
         click.echo("\nNothing to change.")
@@ -143,4 +180,65 @@ def offer_to_write(path: Path, values: Mapping[str, Any], ask: Ask) -> None:
         click.echo("Nothing was written.")
         return
     change_settings(path, values)
-    click.echo("Written. A daemon that runs takes it up with `afterword reload`.")
+    click.echo("Saved. Run `afterword reload` to apply it.")
+
+
+class Samples:
+    """Speaks one sentence with many voices; the loudspeaker stays open between the samples."""
+
+    def __init__(self, settings: Settings, text: str | None, folder: Path | None) -> None:
+        """With `folder` the samples become numbered WAV files there instead of being played.
+
+        Raises:
+            OutputError: the folder cannot be made.
+        """
+        self._text = text
+        self._folder = folder
+        self._count = 0
+        self._player = Loudspeaker(settings.audio.output)
+        if folder:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(
+                    f"The folder {folder} cannot be made: {error.strerror}."
+                ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._player.close()
+
+    def play(self, voice: VoiceSettings) -> None:
+        """Speak the sentence with these settings; returns when it has been played.
+
+        Raises:
+            ConfigError: there is no such voice.
+            AudioDeviceError, OutputError, SpeechError: it cannot be played or written.
+        """
+        engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
+        with ExitStack() as stack:
+            stack.enter_context(closing(engine))
+            samples = engine.synthesize(self._text or sample_text(voice.name))
+            player: Loudspeaker | WavFilePlayer = self._player
+            if self._folder:
+                player = stack.enter_context(closing(WavFilePlayer(self._file(voice))))
+            player.open()
+            player.play(samples, _never)
+            player.wait(_never)
+
+    def _file(self, voice: VoiceSettings) -> Path:
+        assert self._folder is not None  # noqa: S101
+        self._count += 1
+        name = f"{voice.name.replace('/', '-')}-{voice.rate_wpm}-{round(100 * voice.volume)}"
+        return self._folder / f"{self._count:02}-{name}.wav"
+
+
+def _never() -> bool:
+    return False

@@ -1,11 +1,15 @@
-"""The command line of the Wyoming server."""
+"""`afterword wyoming`: the Wyoming server, if the package `wyoming` is installed."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
 
+from config.errors import MissingPackageError
+from daemon import components
 from daemon.cli.help import examples
-from daemon.cli.options import settings_options
+from daemon.cli.options import load_settings, settings_options
+from model.inference.loading import load_weights
 
 
 @click.command(
@@ -16,16 +20,25 @@ from daemon.cli.options import settings_options
     )
 )
 @settings_options
-@click.option("--uri", default="tcp://127.0.0.1:10300", show_default=True, help="Where to listen.")
-@click.option("--expose", is_flag=True, help="Let other machines connect; there is no password.")
+@click.option(
+    "--uri", default="tcp://127.0.0.1:10300", show_default=True, help="Listen on this address."
+)
+@click.option(
+    "--expose", is_flag=True, help="Accept connections from other machines; there is no password."
+)
 def wyoming(
     config_file: Path | None, flags: tuple[str, ...], language: str | None, uri: str, expose: bool
 ) -> None:
-    """Serve Home Assistant and other Wyoming peers: texts continued and spoken."""
-    from daemon.cli import run, wyoming_commands
-
-    settings = run.load_settings(config_file, flags, language).settings
-    wyoming_commands.serve(settings, uri, exposed=expose)
-
-
-COMMANDS = (wyoming,)
+    """Continue and speak texts for Home Assistant and other Wyoming clients."""
+    settings = load_settings(config_file, flags, language).settings
+    try:
+        from daemon.wyoming import server
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            'Wyoming needs its library; `pip install "afterword[wyoming]"` brings it.'
+        ) from error
+    place = server.check_uri(uri, exposed=expose)
+    generator, _ = load_weights(settings)
+    with closing(components.open_engine(settings)) as engine:
+        shared = server.Shared(generator, engine, server.describe(settings))
+        server.serve(place, shared, lambda line: click.echo(line, err=True))

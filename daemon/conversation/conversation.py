@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from audio.events import Event as RecognitionEvent
 from audio.events import Partial
-from audio.manners import Manners
 from audio.pcm import CHUNK_SECONDS, AudioChunk
-from audio.turn.patience import FinalSeedFilter
+from audio.turn.resumption import FinalSeedFilter
 from daemon.conversation.publisher import EventPublisher
 from daemon.conversation.responder import Responder
 from daemon.conversation.state_machine import (
@@ -51,17 +50,21 @@ class Conversation:
         responder: Responder,
         speech: SpeechOutput,
         publisher: EventPublisher,
-        manners: Manners,
+        follow_up_seconds: float,
         *,
         live: bool,
     ) -> None:
-        """`live`: True for a microphone, which is real-time; False for a file."""
+        """Join the components.
+
+        `follow_up_seconds` after a reply "go on" and "again" need no trigger phrase. `live`: True
+        for a microphone, which is real-time; False for a file.
+        """
         self.state = State()
         self._recognition = recognition
         self._responder = responder
         self._speech = speech
         self._publisher = publisher
-        self._manners = manners
+        self._follow_up_seconds = follow_up_seconds
         self._live = live
         self._recent: deque[AudioChunk] = deque(maxlen=round(RECENT_SECONDS / CHUNK_SECONDS))
         self._newest = (0.0, 0.0)  # the newest chunk: audio time of its end, monotonic of arrival
@@ -77,9 +80,9 @@ class Conversation:
         # Commands without a trigger phrase are recognised only while they mean something.
         is_follow_up = self._newest[0] < self._follow_up_until
         waits = is_follow_up and self.state.phase is Phase.LISTENING
-        self._recognition.mind_commands(self.state.replying or waits)
-        self._recognition.mind_own_sound(self._is_playing())
-        return self._note_speech(self._final(self._recognition.feed(chunk)))
+        commands, playing = self.state.replying or waits, self._is_playing()
+        events = self._recognition.feed(chunk, commands=commands, playing=playing)
+        return self._note_speech(self._final(events))
 
     def _is_playing(self) -> bool:
         """True while the loudspeaker may be in the microphone's sound."""
@@ -89,7 +92,7 @@ class Conversation:
 
     def _final(self, events: Sequence[RecognitionEvent]) -> Sequence[RecognitionEvent]:
         """A reply to a microphone can be cancelled; a file waits until the seed is final."""
-        return events if self._live else self._final_seeds.settle(events, self._newest[0])
+        return events if self._live else self._final_seeds.filter(events, self._newest[0])
 
     def finish(self) -> Sequence[RecognitionEvent]:
         """The sound has ended; the caller gives the last events to `on_recognised`."""
@@ -107,8 +110,7 @@ class Conversation:
         at = self._monotonic(getattr(event, "at_seconds", None)) or time.monotonic()
         playing = self._speech.words_between(at - ECHO_BEFORE_SECONDS, at + ECHO_AFTER_SECONDS)
         self.state = replace(self.state, playing_words=playing)
-        if meant := self._manners.interpret(event):
-            self.advance(meant)
+        self.advance(event)
 
     def on_reply(self, event: ReplyEvent) -> None:
         """Advance by an event of the responder.
@@ -135,12 +137,13 @@ class Conversation:
         """Use new components from now on; a reply in progress ends with the old ones."""
         if update.recognition is not None:
             for chunk in self._recent:
-                update.recognition.feed(chunk)
+                update.recognition.feed(chunk, commands=False, playing=False)
             update.recognition.cancel()
             self._recognition = update.recognition
         if update.generator is not None or update.reconfigure_speech is not None:
             self._responder.reconfigure(update.generator, update.reconfigure_speech)
-        self._manners = update.manners or self._manners
+        if update.follow_up_seconds is not None:
+            self._follow_up_seconds = update.follow_up_seconds
 
     def advance(self, event: RecognitionEvent | ReplyEvent | UserEvent) -> None:
         """Give an event to the state machine and carry out its orders."""
@@ -150,7 +153,7 @@ class Conversation:
             self._publisher.on_state(before, self.state.phase)
             if self.state.phase is Phase.LISTENING:
                 self._responder.discard()
-                self._follow_up_until = self._newest[0] + self._manners.follow_up_seconds
+                self._follow_up_until = self._newest[0] + self._follow_up_seconds
         for order in orders:
             self._carry_out(order)
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
+from audio.events import Event as RecognitionEvent
 from audio.events import (
-    Command,
     NoSpeech,
     Partial,
     Paused,
@@ -18,8 +18,8 @@ from audio.events import (
     Seed,
     Triggered,
     TriggerSuspected,
+    VoiceCommand,
 )
-from audio.events import Event as RecognitionEvent
 from audio.pcm import AudioChunk
 from daemon.control.status import Counts, last_turn
 from daemon.control.subscriber import Subscriber
@@ -84,7 +84,7 @@ class EventPublisher:
             case Partial(text=text):
                 log.debug("%s", event)
                 self._publish("partial", text=text)
-            case Command(kind=kind, at_seconds=at):
+            case VoiceCommand(kind=kind, at_seconds=at):
                 log.info('"%s" heard at %.1f s', kind, at)
             case TriggerSuspected() | Paused():
                 log.debug("%s", event)
@@ -95,7 +95,7 @@ class EventPublisher:
             observer.on_audio(chunk)
         wanting = [subscriber for subscriber in self._subscribers if subscriber.wants_levels]
         if wanting:
-            from audio.level import level_db
+            from audio.pcm import level_db
 
             self._push(wanting, "level", db=round(level_db(chunk.pcm), 1))
 

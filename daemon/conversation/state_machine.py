@@ -18,9 +18,10 @@ next one. An event that does not fit the state changes nothing.
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from audio.events import Command, NoSpeech, Paused, Resumed, Seed, Triggered, TriggerSuspected, Wish
 from audio.events import Event as RecognitionEvent
-from audio.spoken_words import joined, says
+from audio.events import NoSpeech, Paused, Resumed, Seed, Triggered, TriggerSuspected, VoiceCommand
+from audio.phrases import says
+from config.languages import join_sentences
 from daemon.timings import TurnTimings
 
 CONTEXT_CHARACTERS = 2000  # of a text that goes on; the model reads less
@@ -96,7 +97,7 @@ class Muted:
     """Emitted on the request `mute`: an active capture gets no more words."""
 
 
-UserEvent = SeedTyped | StopRequested | Muted | Wish
+UserEvent = SeedTyped | StopRequested | Muted
 
 
 @dataclass(frozen=True)
@@ -160,9 +161,7 @@ def step(state: State, event: RecognitionEvent | ReplyEvent | UserEvent) -> Next
             return _idle(state), _cancel_everything(state)
         case Muted():
             return _idle(state) if state.phase is Phase.CAPTURING else state, (CancelCapture(),)
-        case Wish(kind=kind) if state.phase is Phase.CAPTURING:
-            return _execute_command(state, kind)
-        case Sentence() | Ended() | StopRequested() | Wish():
+        case Sentence() | Ended() | StopRequested():
             return state, ()
         case _:
             return _on_recognised(state, event)
@@ -185,10 +184,14 @@ def _on_recognised(state: State, event: RecognitionEvent) -> Next:
             return replace(state, phase=Phase.CAPTURING), cancel
         case NoSpeech() if state.phase is Phase.CAPTURING:
             return _idle(state), (PlayCue("nothing"),)
-        case Command(kind="stop", phrase=phrase) if state.replying and not _is_echo(state, phrase):
+        case VoiceCommand() if not event.after_trigger and _is_echo(state, event.phrase):
+            return state, ()
+        case VoiceCommand(kind=kind, after_trigger=True) if state.phase is Phase.CAPTURING:
+            return _execute_command(state, kind)
+        case VoiceCommand(kind="stop", after_trigger=False) if state.replying:
             return _idle(state), _cancel_everything(state)
-        case Command(kind="go on" | "again" as kind, phrase=phrase) if (
-            state.phase is Phase.LISTENING and not _is_echo(state, phrase)
+        case VoiceCommand(kind="go on" | "again" as kind, after_trigger=False) if (
+            state.phase is Phase.LISTENING
         ):
             return _execute_command(state, kind)
         case _:
@@ -211,7 +214,7 @@ def _execute_command(state: State, kind: str) -> Next:
     """Carry out a voice command."""
     turn = state.turn + 1
     if kind == "go on" and state.seed:
-        context = joined([state.seed, *state.spoken])[-CONTEXT_CHARACTERS:]
+        context = join_sentences([state.seed, *state.spoken])[-CONTEXT_CHARACTERS:]
         return State(Phase.THINKING, turn, context), (StartReply(turn, context),)
     if kind == "again" and state.spoken:
         start = StartReply(turn, state.seed, sentences=state.spoken)
@@ -235,5 +238,5 @@ def _triggered(state: State, event: Triggered) -> Next:
 
 def _is_echo(state: State, phrase: str) -> bool:
     """True if the phrase may be the echo of the reply, which must not trigger."""
-    words = joined(state.spoken) if state.playing_words is None else state.playing_words
+    words = join_sentences(state.spoken) if state.playing_words is None else state.playing_words
     return says(words, phrase)

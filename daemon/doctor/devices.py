@@ -120,8 +120,7 @@ def _listen(kind: Kind, name: str, listen: bool) -> tuple[float | None, str]:
     if kind == "output" or not listen:
         return None, ""
     from audio.input.microphone import Microphone
-    from audio.input.resampler import RATE
-    from audio.level import level_db
+    from audio.pcm import SAMPLE_RATE, level_db
 
     pcm, empty = b"", 0
     try:
@@ -130,7 +129,7 @@ def _listen(kind: Kind, name: str, listen: bool) -> tuple[float | None, str]:
                 pcm += chunk.pcm
                 empty += not chunk.pcm
                 waited = empty * EMPTY_CHUNK_SECONDS
-                if len(pcm) >= LISTEN_SECONDS * 2 * RATE or waited > LISTEN_TIMEOUT_SECONDS:
+                if len(pcm) >= LISTEN_SECONDS * 2 * SAMPLE_RATE or waited > LISTEN_TIMEOUT_SECONDS:
                     break
     except AfterwordError as error:
         return None, str(error)

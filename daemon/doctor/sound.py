@@ -76,7 +76,7 @@ def bar(level_db: float, width: int = 10) -> str:
 
 def _record(settings: Settings) -> bytes:
     from audio.input.microphone import Microphone
-    from audio.input.resampler import RATE
+    from audio.pcm import SAMPLE_RATE
 
     pcm = b""
     with Microphone(settings.audio.input).open() as chunks:
@@ -84,7 +84,7 @@ def _record(settings: Settings) -> bytes:
         end = time.monotonic() + RECORD_TIMEOUT_SECONDS
         for chunk in chunks:
             pcm += chunk.pcm
-            if len(pcm) >= RECORD_SECONDS * 2 * RATE or time.monotonic() > end:
+            if len(pcm) >= RECORD_SECONDS * 2 * SAMPLE_RATE or time.monotonic() > end:
                 break
     return pcm
 

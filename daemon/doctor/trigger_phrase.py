@@ -13,9 +13,8 @@ import click
 
 from audio.evaluation import synthetic_speech, trigger_score
 from audio.evaluation.trigger_score import FalseAccepts, FalseRejects, Noise, Sound
-from audio.phrase_check import syllables, weakness
-from audio.phrases import Phrase, parse_phrases
-from audio.stt.vosk_engine import RATE
+from audio.pcm import SAMPLE_RATE
+from audio.phrases import Phrase, parse_phrases, phrase_weakness, syllables
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def _prepare(settings: Settings, text: str) -> "tuple[AudioRecognition, Phrase]"
 def as_text(phrase: Phrase) -> str:
     """Syllables and weakness of the phrase, in a line."""
     count = sum(map(syllables, phrase.words))
-    doubt = weakness(phrase)
+    doubt = phrase_weakness(phrase)
     verdict = f"weak: {doubt}" if doubt else "no weakness in its words"
     return f'"{phrase.text}": {count} syllables, {verdict}'
 
@@ -97,7 +96,7 @@ def false_accepts(found: FalseAccepts) -> str:
 
 
 def _recordings(sounds: Sequence[Sound]) -> str:
-    minutes = sum(map(len, sounds)) / RATE / 60
+    minutes = sum(map(len, sounds)) / SAMPLE_RATE / 60
     return f"{len(sounds)} recordings ({minutes:.1f} minutes)"
 
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from audio.events import Event as RecognitionEvent
-from audio.pcm import AudioChunk
-from audio.silence import DigitalSilence
+from audio.pcm import AudioChunk, DigitalSilence
 from config.errors import AudioDeviceError, ConfigError, DeviceError
 from daemon.conversation.conversation import Conversation
 from daemon.conversation.publisher import MUTED, OPEN, SILENT, EventPublisher
@@ -74,7 +73,7 @@ class MainLoop:
             self._responder,
             speech,
             self._publisher,
-            options.manners,
+            options.follow_up_seconds,
             live=source.live,
         )
         self._reloads = PendingReloads(

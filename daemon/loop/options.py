@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from audio.manners import Manners
 from daemon.control.status import ComponentStatus
 from daemon.loop.pending_reloads import BeginReload
 from daemon.ports import Observer
@@ -25,6 +24,7 @@ class LoopOptions:
         begin_reload: begins a reload; None where there is nothing to reload.
         restarts: how many times the daemon was started again after a crash.
         observers: receive events and audio.
+        follow_up_seconds: how long after a reply "go on" and "again" need no trigger phrase.
     """
 
     wait_for_microphone: bool = False
@@ -36,4 +36,4 @@ class LoopOptions:
     begin_reload: BeginReload | None = None
     restarts: int = 0
     observers: Sequence[Observer] = ()
-    manners: Manners = field(default_factory=Manners)
+    follow_up_seconds: float = 0.0

@@ -148,7 +148,7 @@ class Rebuild:
             observers=(
                 components.open_observers(settings) if self._differs(observer_settings) else None
             ),
-            manners=components.open_manners(settings),
+            follow_up_seconds=settings.conversation.follow_up_seconds,
         )
         return built, update
 
@@ -166,7 +166,7 @@ class Rebuild:
             return components.open_recognition(settings)
         if self._differs(recognition_settings):
             phrases = components.commands(settings)
-            return self._old.recognition.renewed(
+            return self._old.recognition.with_settings(
                 settings.trigger, settings.seed, settings.language, phrases
             )
         return None

@@ -41,7 +41,7 @@ class Listener:
             time.sleep(0.02)
 
     def stop(self) -> float:
-        """Stop; how many seconds that took."""
+        """Stop; the seconds that it took."""
         began = time.monotonic()
         self.microphone.stop()
         self._thread.join(timeout=10)

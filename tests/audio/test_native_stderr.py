@@ -1,4 +1,4 @@
-"""C libraries fall silent, Python does not."""
+"""Messages of C libraries are discarded, those of Python are not."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ os.write(2, b"wanted\\n")
 """
 
 
-def test_only_python_is_heard_until_somebody_looks_for_a_fault() -> None:
+def test_only_python_is_heard_unless_debugging() -> None:
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stderr == "ours\nwanted\n"

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from audio.level import SILENCE_DB, level_db
+from audio.pcm import SILENCE_DB, level_db
 
 
 def sine(amplitude: float) -> bytes:

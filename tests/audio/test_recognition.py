@@ -2,9 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import pytest
 
 from audio.events import Event, NoSpeech, Resumed, Seed, Triggered, TriggerSuspected
 from audio.input.file import WavFile
-from audio.near_words import near_phrases, parts
 from audio.pcm import AudioChunk
-from audio.phrases import Phrase, parse_phrases
+from audio.phrases import Phrase, confusable_phrases, parse_phrases, sub_phrases
 from audio.recognition import AudioRecognition, open_recognition
 from audio.stt.vosk_engine import Hypothesis, VoskEngine, Word
 from audio.trigger import detector as trigger_module
@@ -23,6 +21,7 @@ from audio.trigger.detector import TriggerDetector
 from audio.turn.capture import Capture
 from audio.turn.echo_level import EchoLevel
 from config.errors import ConfigError, HearingModelError
+from config.languages import LANGUAGES
 from config.load import load
 from config.settings import SeedSettings
 from tests.audio.conftest import RECORDINGS
@@ -182,7 +181,7 @@ def test_capitals_and_punctuation_do_not_matter_and_one_of_several_phrases_is_na
 def test_a_renewed_recogniser_still_knows_the_time(
     vosk_en: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trigger_module, "_RENEW_AFTER", 1.0)
+    monkeypatch.setattr(trigger_module, "_RENEW_SECONDS", 1.0)
     events = hear(make(vosk_en), np.concatenate([quiet(5), samples("pause.wav")]))
     (_, trigger) = of(Triggered, events)[0]
     assert isinstance(trigger, Triggered)
@@ -219,29 +218,26 @@ def test_another_rate_is_refused(vosk_en: Path) -> None:
         make(vosk_en).feed(AudioChunk(b"\0\0", 44100, 0.1))
 
 
-# Who goes on after all
+# A user who resumes speaking
 
 
 def loud(seconds: float) -> AudioChunk:
     return AudioChunk(b"\0\x40" * round(seconds * RATE), RATE, seconds)
 
 
-def taught(hearing: AudioRecognition, reply: AudioChunk) -> AudioRecognition:
-    """The hearing has heard a reply of its own."""
-    for sounding in (True, False):
-        hearing.mind_own_sound(sounding)
-        hearing.feed(reply)
-    return hearing
+def learn_echo(hearing: AudioRecognition, reply: AudioChunk) -> None:
+    for playing in (True, False):
+        hearing.feed(reply, playing=playing)
 
 
 def in_two(pause: float) -> np.ndarray:
-    """The old man went (a pause of a quiet room) down to the river."""
+    """The words "the old man went", a pause of room noise, "down to the river"."""
     whole, cut = samples("pause.wav"), round(3.97 * RATE)
     assert EXPECTED["pause.wav"] == ["the old man went down to the river"]
     return np.concatenate([whole[:cut], room(pause), whole[cut:], room(2.0)])
 
 
-def test_a_seed_whose_speaker_goes_on_is_taken_back(vosk_en: Path) -> None:
+def test_a_seed_is_taken_back_when_the_user_resumes(vosk_en: Path) -> None:
     events = hear(make(vosk_en, silence=0.2), in_two(1.8))
     kinds = [type(event) for _, event in events if isinstance(event, Seed | Resumed)]
     assert kinds == [Seed, Resumed, Seed]
@@ -264,39 +260,43 @@ def test_what_comes_long_after_a_seed_is_not_part_of_it(vosk_en: Path) -> None:
     assert len(seeds(events)) == 1
 
 
-def feed_and_at_seed(hearing: AudioRecognition, sound: np.ndarray, do: Callable[[], None]) -> Timed:
+def feed_with_reply(hearing: AudioRecognition, sound: np.ndarray, *, cancel: bool = False) -> Timed:
+    """A reply plays from the first seed on, or the seed is cancelled."""
     events: Timed = []
+    playing = False
     for chunk in chunks_of(sound):
-        heard = hearing.feed(chunk)
+        heard = hearing.feed(chunk, playing=playing)
         events += [(chunk.end_seconds, event) for event in heard]
         if any(isinstance(event, Seed) for event in heard):
-            do()
+            if cancel:
+                hearing.cancel()
+            playing = not cancel
     return events
 
 
 def test_a_cancelled_seed_does_not_go_on(vosk_en: Path) -> None:
     hearing = make(vosk_en, silence=0.2)
-    events = feed_and_at_seed(hearing, in_two(1.8), hearing.cancel)
+    events = feed_with_reply(hearing, in_two(1.8), cancel=True)
     assert (len(seeds(events)), of(Resumed, events)) == (1, [])
 
 
-def test_over_a_reply_only_who_is_louder_goes_on(vosk_en: Path) -> None:
+def test_over_a_reply_only_a_louder_user_resumes(vosk_en: Path) -> None:
     sound = in_two(1.8)
     quieter, louder = AudioChunk(bytes(2 * RATE), RATE, 1.0), loud(1.0)
     for reply, resumed in ((None, 0), (quieter, 1), (louder, 0)):
         hearing = make(vosk_en, silence=0.2)
         if reply is not None:
-            taught(hearing, reply)
-        events = feed_and_at_seed(hearing, sound, partial(hearing.mind_own_sound, True))
+            learn_echo(hearing, reply)
+        events = feed_with_reply(hearing, sound)
         assert len(of(Resumed, events)) == resumed, reply
 
 
-def test_where_a_mistake_could_not_be_mended_the_end_is_waited_for(vosk_en: Path) -> None:
-    own = EchoLevel()
-    own.note(loud(1.0).pcm, sounding=True)
-    own.note(b"", sounding=False)
+def test_the_end_is_waited_for_where_the_echo_masks_the_user(vosk_en: Path) -> None:
+    echo = EchoLevel()
+    echo.observe(loud(1.0).pcm, playing=True)
+    echo.observe(b"", playing=False)
     text = said("she went home after dark")
-    late, soon = captured(*text, own=own)[1], captured(*text)[1]
+    late, soon = captured(*text, echo=echo)[1], captured(*text)[1]
     assert 0.05 < late - soon < 0.25
 
 
@@ -330,12 +330,12 @@ def test_the_chinese_model_hears_a_chinese_phrase(vosk_zh: Path) -> None:
 
 def test_no_part_and_no_near_phrase_is_the_phrase() -> None:
     for phrase in (("hey", "computer"), ("a", "computer"), ("computer",), ("go", "go", "go")):
-        for entries in (parts(phrase), near_phrases(phrase)):
+        for entries in (sub_phrases(phrase), confusable_phrases(phrase)):
             assert " ".join(phrase) not in entries
             assert len(set(entries)) == len(entries)
-    assert parts(("hey", "computer")) == ["hey", "computer"]
-    assert parts(("captain", "nemo", "listen"))[1] == "captain nemo"
-    assert "the computer" in near_phrases(("hey", "computer"))
+    assert sub_phrases(("hey", "computer")) == ["hey", "computer"]
+    assert sub_phrases(("captain", "nemo", "listen"))[1] == "captain nemo"
+    assert "the computer" in confusable_phrases(("hey", "computer"))
 
 
 # Damaged models
@@ -388,7 +388,7 @@ class Script:
 
 
 class Sure:
-    """Stands in for the second opinion, which is that it was the phrase."""
+    """Stands in for the verifier's recogniser, which always hears the phrase."""
 
     def __init__(self, phrase: str) -> None:
         self.phrase = phrase
@@ -424,12 +424,12 @@ def words(text: str, start: float) -> list[Word]:
 
 
 def captured(
-    *steps: tuple[str, list[Word] | None], own: EchoLevel | None = None
+    *steps: tuple[str, list[Word] | None], echo: EchoLevel | None = None
 ) -> tuple[Seed | NoSpeech, float]:
     settings = SeedSettings(silence_seconds=0.8, timeout_seconds=6.0, max_seconds=20.0)
     script = Script(*steps)
     voice = ScriptedVoice(script)
-    capture = Capture(script, voice, settings, " ", own or EchoLevel())  # type: ignore[arg-type]
+    capture = Capture(script, voice, settings, LANGUAGES["en"], echo or EchoLevel())  # type: ignore[arg-type]
     for _ in range(400):
         for event in capture.accept(bytes(RATE // 10 * 2)):
             if isinstance(event, Seed | NoSpeech):
@@ -467,7 +467,7 @@ def test_few_words_and_unfinished_ones_are_waited_for_longer() -> None:
     assert captured(*said("she went home after the"))[1] - whole == pytest.approx(0.75, abs=0.1)
 
 
-def test_a_speaker_who_pauses_is_given_longer() -> None:
+def test_a_user_who_pauses_is_given_longer() -> None:
     def seconds(pause: int) -> float:
         steps = [*said("she went home after dark"), *([("", None)] * pause)]
         return (
@@ -488,7 +488,7 @@ def test_a_phrase_may_span_two_utterances_but_not_a_long_gap() -> None:
         script = Script(("", words("hey", 0.0)), ("", words("computer", second_at)))
         phrase = Phrase("hey computer", ("hey", "computer"))
         listener = TriggerDetector(script, [phrase], ScriptedVoice(script))  # type: ignore[arg-type]
-        found = [listener.accept(bytes(RATE // 5))[1] for _ in range(3)]
+        found = [listener.process(bytes(RATE // 5))[1] for _ in range(3)]
         return [hit.end for hit in found if hit is not None]
 
     assert hits(0.6) == pytest.approx([0.7])

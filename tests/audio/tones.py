@@ -1,4 +1,4 @@
-"""A tone, and how to know it again."""
+"""A test tone, and its pitch."""
 
 from collections.abc import Iterable
 

@@ -58,16 +58,8 @@ class Recognition:
     script: dict[int, list[Event]]
     fed: int = 0
     cancelled: int = 0
-    minding: bool = False
-    sounding: bool = False
 
-    def mind_commands(self, on: bool) -> None:
-        self.minding = on
-
-    def mind_own_sound(self, on: bool) -> None:
-        self.sounding = on
-
-    def feed(self, chunk: AudioChunk) -> Sequence[Event]:
+    def feed(self, chunk: AudioChunk, *, commands: bool, playing: bool) -> Sequence[Event]:
         self.fed += 1
         return self.script.get(self.fed, [])
 

@@ -44,7 +44,7 @@ def main(state: str) -> None:
     options = LoopOptions(wait_for_microphone=True, muted=state == "muted")
     with single_instance_lock(socket_path()):
         loop = MainLoop(source, recognition, generator, speech, options=options)
-        run._obey_signals(loop)
+        run.install_signal_handlers(loop)
         with closing(ControlServer(socket_path(), loop.inbox.ask)):
             loop.run()
 

@@ -59,7 +59,7 @@ def test_a_model_damaged_while_in_use_works_until_the_next_start(fetched: Path) 
         path = fetched / file.path
         path.write_bytes(os.urandom(100))  # as if a fetch replaced it in place
     assert seeds(recognition) == [FOX]
-    assert seeds(recognition.renewed(settings.trigger, settings.seed, "en")) == [FOX]
+    assert seeds(recognition.with_settings(settings.trigger, settings.seed, "en")) == [FOX]
     shutil.rmtree(fetched)
     assert seeds(recognition) == [FOX]
     with pytest.raises(HearingModelError, match="afterword models fetch en"):

@@ -7,7 +7,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from audio.stt.vosk_engine import RATE, VoskEngine
+from audio.pcm import SAMPLE_RATE
+from audio.stt.vosk_engine import VoskEngine
 from audio.tts.engine import SpeechEngine
 from config.load import load
 from tests.support.program import afterword
@@ -42,9 +43,9 @@ def test_the_voice_reads_characters(vosk_zh: Path) -> None:
     line = "春眠不觉晓，处处闻啼鸟。"
     voice = load(flags=["language=zh"]).settings.voice
     engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
-    sound = soxr.resample(engine.synthesize(line).astype(float), engine.rate, RATE)
+    sound = soxr.resample(engine.synthesize(line).astype(float), engine.rate, SAMPLE_RATE)
     engine.close()
-    quiet = np.zeros(RATE // 2)
+    quiet = np.zeros(SAMPLE_RATE // 2)
     recognizer = VoskEngine(vosk_zh).open_vocabulary()
     heard = recognizer.accept(np.concatenate([quiet, sound, quiet]).astype("<i2").tobytes()) or []
     characters = "".join(word.text for word in [*heard, *recognizer.finish()])

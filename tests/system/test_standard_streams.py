@@ -11,8 +11,8 @@ import soundfile as sf
 
 from config import errors
 from config.load import load
-from daemon import components
 from daemon.cli import say as saying
+from model.inference import loading
 from tests.daemon.fakes import Generator
 from tests.support.program import ROOT, SECONDS
 
@@ -75,10 +75,10 @@ def test_mistakes_have_exit_codes(
 def test_a_model_that_says_nothing_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(components, "open_generator", lambda _: Generator([]))
+    monkeypatch.setattr(loading, "load_weights", lambda _: (Generator([]), None))
     settings = load(environment={}).settings
     with pytest.raises(errors.GenerationError, match="nothing to say"):
-        saying.say(settings, "fox", None, speech=False, quiet=False)
+        saying.continue_seed(settings, "fox", None, speech=False, quiet=False)
     assert capsys.readouterr().out == ""
 
 

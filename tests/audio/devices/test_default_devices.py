@@ -1,4 +1,4 @@
-"""The user changes the default devices while we listen and speak: the sound server moves us."""
+"""The user changes the default devices: the sound server moves open streams to the new ones."""
 
 import time
 from pathlib import Path

@@ -15,10 +15,8 @@ from audio.evaluation.trigger_score import (
     read_folder,
 )
 from audio.events import Event
-from audio.pcm import AudioChunk
-from audio.phrase_check import syllables, weakness
-from audio.phrases import Phrase
-from audio.stt.vosk_engine import RATE
+from audio.pcm import SAMPLE_RATE, AudioChunk
+from audio.phrases import Phrase, phrase_weakness, syllables
 from config.errors import InputError
 from tests.audio.conftest import RECORDINGS
 from tests.audio.test_recognition import make, quiet, samples
@@ -30,8 +28,8 @@ def phrase(text: str) -> Phrase:
 
 def test_good_phrases_are_not_doubted() -> None:
     for text in ("hey computer", "tell me a story", "captain nemo listen", "hello terminator"):
-        assert weakness(phrase(text)) is None
-    assert weakness(Phrase("你好电脑", ("你好", "电脑"))) is None
+        assert phrase_weakness(phrase(text)) is None
+    assert phrase_weakness(Phrase("你好电脑", ("你好", "电脑"))) is None
 
 
 @pytest.mark.parametrize(
@@ -44,7 +42,7 @@ def test_good_phrases_are_not_doubted() -> None:
     ],
 )
 def test_weak_phrases_are_told_why(text: str, why: str) -> None:
-    assert why in (weakness(phrase(text)) or "")
+    assert why in (phrase_weakness(phrase(text)) or "")
 
 
 def test_syllables_of_words_with_silent_letters() -> None:
@@ -71,25 +69,25 @@ def test_noise_is_so_much_quieter_than_the_recording() -> None:
             return []
 
     draw = np.random.default_rng(1)
-    clip = np.concatenate([quiet(1), draw.normal(0, 4000, RATE).astype(np.int16), quiet(1)])
-    noise = Noise(draw.normal(0, 500, 2 * RATE).astype(np.int16), 10)
+    clip = np.concatenate([quiet(1), draw.normal(0, 4000, SAMPLE_RATE).astype(np.int16), quiet(1)])
+    noise = Noise(draw.normal(0, 500, 2 * SAMPLE_RATE).astype(np.int16), 10)
     clean, noisy = Microphone(), Microphone()
     count_false_rejects(clean, [clip])  # type: ignore[arg-type]
     count_false_rejects(noisy, [clip], noise)  # type: ignore[arg-type]
     added = np.frombuffer(noisy.pcm, "<i2").astype(float) - np.frombuffer(clean.pcm, "<i2")
     ratio = np.sqrt(np.mean(clip.astype(float) ** 2) / np.mean(added**2))
     assert 20 * np.log10(ratio) == pytest.approx(10, abs=0.1)
-    assert np.abs(added[-RATE:]).mean() > 100  # it goes on in the pause
+    assert np.abs(added[-SAMPLE_RATE:]).mean() > 100  # it goes on in the pause
 
 
 def test_babble_is_of_all_sounds_and_long_enough() -> None:
     tones = [
-        (3000 * np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE)).astype(np.int16)
+        (3000 * np.sin(2 * np.pi * hertz * np.arange(SAMPLE_RATE) / SAMPLE_RATE)).astype(np.int16)
         for hertz in (200, 300, 400, 500, 600, 700)
     ]
     sound = babble(tones)
-    assert len(sound) == 30 * RATE
-    strong = np.abs(np.fft.rfft(sound[:RATE])) > 1e5
+    assert len(sound) == 30 * SAMPLE_RATE
+    strong = np.abs(np.fft.rfft(sound[:SAMPLE_RATE])) > 1e5
     assert np.flatnonzero(strong).tolist() == [200, 300, 400, 500, 600, 700]
 
 
@@ -99,7 +97,7 @@ def test_a_folder_is_read_with_those_below_it(tmp_path: Path) -> None:
     (below / "one.wav").symlink_to(RECORDINGS / "pause.wav")
     (tmp_path / "two.WAV").symlink_to(RECORDINGS / "stereo-44100.wav")
     (tmp_path / "notes.txt").write_text("no sound")
-    assert [len(sound) / RATE for sound in read_folder(tmp_path)] == pytest.approx(
+    assert [len(sound) / SAMPLE_RATE for sound in read_folder(tmp_path)] == pytest.approx(
         [6.4, 5.6], abs=2
     )
     with pytest.raises(InputError, match="holds no recordings"):
@@ -108,10 +106,10 @@ def test_a_folder_is_read_with_those_below_it(tmp_path: Path) -> None:
 
 def test_what_is_heard_and_what_is_not_is_counted(vosk_en: Path) -> None:
     hearing = make(vosk_en, cooldown=0.0)
-    said, other = samples("pause.wav")[: round(1.6 * RATE)], samples("no-trigger.wav")
+    said, other = samples("pause.wav")[: round(1.6 * SAMPLE_RATE)], samples("no-trigger.wav")
     heard = count_false_rejects(hearing, [said, other])
     assert (heard.clips, heard.missed) == (2, 1)
     assert 0.1 < heard.delays[0] <= 0.5
     mistaken = count_false_accepts(hearing, [said, other, said])
     assert mistaken.count == 2
-    assert mistaken.hours == pytest.approx((2 * len(said) + len(other)) / RATE / 3600)
+    assert mistaken.hours == pytest.approx((2 * len(said) + len(other)) / SAMPLE_RATE / 3600)

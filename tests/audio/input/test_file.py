@@ -1,4 +1,4 @@
-"""Files of every kind."""
+"""Sound files of every rate, width and format, and damaged ones."""
 
 from pathlib import Path
 

@@ -44,7 +44,7 @@ sys.stdout.buffer.write(sound)
 
 @pytest.fixture(params=[44_100, 48_000])
 def interface(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """What must be set so that ALSA offers it."""
+    """The environment variables with which ALSA offers it."""
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         pytest.skip(f"no virtual sound interface: {', '.join(missing)} not installed")
     server = f"jackd --no-realtime --no-mlock -d dummy -r {request.param} -p 1024".split()

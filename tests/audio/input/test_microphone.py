@@ -96,7 +96,7 @@ def test_opening_does_not_wait_for_a_server_that_hangs(
     raise AssertionError("it never opened")
 
 
-def test_blocks_that_nobody_takes_are_counted(
+def test_blocks_that_are_not_taken_are_counted(
     sound_server: SoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Microphone, "QUEUE_BLOCKS", 2)

@@ -1,12 +1,13 @@
-"""The recogniser is spared a quiet room, and misses nothing of what breaks its silence."""
+"""The energy gate closes in a quiet room, and no phrase after the silence is lost."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from audio.pcm import SAMPLE_RATE
 from audio.phrases import parse_phrases
-from audio.stt.vosk_engine import RATE, VoskEngine
+from audio.stt.vosk_engine import VoskEngine
 from audio.trigger.detector import TriggerDetector
 from audio.trigger.energy_gate import EnergyGate
 from audio.vad import VoiceDetector
@@ -16,7 +17,7 @@ CHUNK = 1280
 
 
 def noise(seconds: float, level: float) -> np.ndarray:
-    return np.random.default_rng(1).normal(0, level, round(seconds * RATE))
+    return np.random.default_rng(1).normal(0, level, round(seconds * SAMPLE_RATE))
 
 
 def opened(sound: np.ndarray) -> list[bool]:
@@ -36,10 +37,10 @@ def test_it_is_open_while_it_does_not_know_the_room() -> None:
 
 def test_it_opens_at_once_for_what_is_louder_and_stays_open_for_a_while() -> None:
     sound = noise(12, 100)
-    sound[8 * RATE : 9 * RATE] *= 2
+    sound[8 * SAMPLE_RATE : 9 * SAMPLE_RATE] *= 2
     heard = opened(sound)
-    assert not heard[8 * RATE // CHUNK - 1]
-    assert all(heard[8 * RATE // CHUNK : 10 * RATE // CHUNK])
+    assert not heard[8 * SAMPLE_RATE // CHUNK - 1]
+    assert all(heard[8 * SAMPLE_RATE // CHUNK : 10 * SAMPLE_RATE // CHUNK])
     assert not heard[-1]
 
 
@@ -50,13 +51,13 @@ def test_a_phrase_after_a_long_silence_is_heard_where_it_was_said(
     engine = VoskEngine(vosk_en, 0.2)
     phrases = parse_phrases(["hey computer"], engine.knows, engine.vocabulary)
     listener = TriggerDetector(engine, phrases, VoiceDetector())
-    spoken = samples("trigger-then-silence.wav")[: round(2.5 * RATE)]  # it ends at 1.5 s
+    spoken = samples("trigger-then-silence.wav")[: round(2.5 * SAMPLE_RATE)]  # it ends at 1.5 s
     sound = noise(22.5, level)
-    sound[10 * RATE : round(12.5 * RATE)] += spoken
-    sound[20 * RATE : round(22.5 * RATE)] += spoken
+    sound[10 * SAMPLE_RATE : round(12.5 * SAMPLE_RATE)] += spoken
+    sound[20 * SAMPLE_RATE : round(22.5 * SAMPLE_RATE)] += spoken
     pcm = sound.astype("<i2")
     chunks = (pcm[at : at + CHUNK].tobytes() for at in range(0, len(pcm), CHUNK))
-    hits = [hit for chunk in chunks if (hit := listener.accept(chunk)[1])]
+    hits = [hit for chunk in chunks if (hit := listener.process(chunk)[1])]
     assert [hit.end for hit in hits] == [
         pytest.approx(11.5, abs=0.15),
         pytest.approx(21.5, abs=0.15),

@@ -1,4 +1,4 @@
-"""What passes for a phrase, in real sound; and the words it has to win against."""
+"""Phrases pass the likelihood-ratio test in real sound, other words fail; and its fillers."""
 
 import struct
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from audio.input.file import WavFile
+from audio.pcm import AudioRingBuffer
 from audio.phrases import Phrase
-from audio.recent_sound import AudioRingBuffer
 from audio.stt.vosk_engine import VoskEngine
 from audio.stt.vosk_words import all_words, most_frequent
-from audio.trigger.likelihood_ratio import LikelihoodRatio, earliest
+from audio.trigger.likelihood_ratio import LikelihoodRatio, earliest_start
 from tests.audio.conftest import RECORDINGS
 
 HEY_COMPUTER = Phrase("hey computer", ("hey", "computer"))
@@ -27,7 +27,7 @@ def sound_of(file: Path) -> AudioRingBuffer:
 def passes(
     test: LikelihoodRatio, phrase: Phrase, sound: AudioRingBuffer, start: float, end: float
 ) -> bool:
-    around = sound.since(earliest(phrase, start, end) - 0.5, end + 0.5)
+    around = sound.since(earliest_start(phrase, start, end) - 0.5, end + 0.5)
     return test.passes(phrase, sound, start, end, test.begin(phrase, around))
 
 

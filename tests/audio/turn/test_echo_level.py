@@ -1,4 +1,4 @@
-"""Whether somebody is louder than the loudspeaker."""
+"""The echo of replies is measured, and a louder user is noticed."""
 
 import numpy as np
 
@@ -6,82 +6,82 @@ from audio.turn.echo_level import EchoLevel
 
 
 def noise(level: float) -> bytes:
-    """A tenth of a second of this root mean square."""
+    """0.1 s of noise with this RMS level."""
     return np.random.default_rng(1).normal(0, level, 1600).astype("<i2").tobytes()
 
 
 def after_replies(*levels: float) -> EchoLevel:
-    own = EchoLevel()
+    echo = EchoLevel()
     for level in levels:
         for _ in range(10):
-            own.note(noise(level), sounding=True)
-        own.note(noise(9000), sounding=False)  # what the user says in between is not ours
-    return own
+            echo.observe(noise(level), playing=True)
+        echo.observe(noise(9000), playing=False)  # what the user says in between is not ours
+    return echo
 
 
-def test_nobody_is_louder_than_what_is_not_known() -> None:
-    own = EchoLevel()
-    assert not own.is_below(noise(9000))
-    own.note(noise(10), sounding=True)  # the first reply has not come to its end
-    assert not own.is_below(noise(9000))
-    assert not own.would_drown(-90)
+def test_no_user_is_louder_than_an_unknown_echo() -> None:
+    echo = EchoLevel()
+    assert not echo.user_is_louder(noise(9000))
+    echo.observe(noise(10), playing=True)  # the first reply has not come to its end
+    assert not echo.user_is_louder(noise(9000))
+    assert not echo.masks(-90)
 
 
 def test_a_voice_is_noticed_from_twice_the_level_on() -> None:
-    own = after_replies(1000)
-    assert [own.is_below(noise(level)) for level in (500, 1000, 1800, 2200)] == [
+    echo = after_replies(1000)
+    assert [echo.user_is_louder(noise(level)) for level in (500, 1000, 1800, 2200)] == [
         *(False, False, False),
         True,
     ]
-    assert own.would_drown(-25)  # 1000 is -30 dB
-    assert not own.would_drown(-23)
+    assert echo.masks(-25)  # 1000 is -30 dB
+    assert not echo.masks(-23)
 
 
 def test_a_moment_that_is_louder_is_not_taken_for_the_reply() -> None:
-    own = EchoLevel()
+    echo = EchoLevel()
     for level in [1000] * 30 + [9000]:
-        own.note(noise(level), sounding=True)
-    own.note(b"", sounding=False)
-    assert own.is_below(noise(2500))
+        echo.observe(noise(level), playing=True)
+    echo.observe(b"", playing=False)
+    assert echo.user_is_louder(noise(2500))
 
 
 def test_one_reply_that_was_talked_over_does_not_count() -> None:
-    assert after_replies(100, 9000, 100).is_below(noise(1000))
-    assert after_replies(100, 9000).is_below(noise(1000))
-    assert not after_replies(100, 100, 100, 2000, 2000).is_below(noise(1000))
+    assert after_replies(100, 9000, 100).user_is_louder(noise(1000))
+    assert after_replies(100, 9000).user_is_louder(noise(1000))
+    assert not after_replies(100, 100, 100, 2000, 2000).user_is_louder(noise(1000))
 
 
 def test_what_sounds_under_a_user_is_forgotten() -> None:
-    own = after_replies(100)
-    own.note(noise(9000), sounding=True)
-    own.forget()
+    echo = after_replies(100)
+    echo.observe(noise(9000), playing=True)
+    echo.discard_current()
     for _ in range(3):
-        own.note(noise(9000), sounding=True)
-        own.forget()
-        own.note(b"", sounding=False)
-    assert own.is_below(noise(1000))
+        echo.observe(noise(9000), playing=True)
+        echo.discard_current()
+        echo.observe(b"", playing=False)
+    assert echo.user_is_louder(noise(1000))
 
 
 def test_a_phrase_over_a_reply_is_its_users_where_it_is_louder() -> None:
-    own = after_replies(1000)
+    echo = after_replies(1000)
     for _ in range(30):
-        own.note(noise(1000), sounding=True)
-    assert not own.is_below_phrase(noise(1800) * 5, 0.5)
-    assert own.is_below_phrase(noise(2200) * 5, 0.5)
-    assert not own.is_below_phrase(b"", 0.5)
-    assert not EchoLevel().is_below_phrase(noise(9000) * 5, 0.5)
+        echo.observe(noise(1000), playing=True)
+    assert not echo.phrase_is_louder(noise(1800) * 5, 0.5)
+    assert echo.phrase_is_louder(noise(2200) * 5, 0.5)
+    assert not echo.phrase_is_louder(b"", 0.5)
+    assert not EchoLevel().phrase_is_louder(noise(9000) * 5, 0.5)
 
 
 def test_a_loudspeaker_that_was_turned_up_says_no_phrase_of_a_user() -> None:
-    own = after_replies(1000, 1000, 1000)
-    for level in [3000] * 30 + [2500] * 16:  # its own phrase is the last half second
-        own.note(noise(level), sounding=True)
-    assert own.is_below(noise(2500))
-    assert not own.is_below_phrase(noise(2500) * 5, 0.5)
+    echo = after_replies(1000, 1000, 1000)
+    for level in [3000] * 30 + [2500] * 16:  # its echo phrase is the last half second
+        echo.observe(noise(level), playing=True)
+    assert echo.user_is_louder(noise(2500))
+    assert not echo.phrase_is_louder(noise(2500) * 5, 0.5)
 
 
 def test_what_a_user_says_over_a_reply_does_not_hide_it() -> None:
-    own = after_replies(1000)
+    echo = after_replies(1000)
     for level in [1000] * 30 + [5000] * 16:
-        own.note(noise(level), sounding=True)
-    assert own.is_below_phrase(noise(5000) * 5, 0.5)
+        echo.observe(noise(level), playing=True)
+    assert echo.phrase_is_louder(noise(5000) * 5, 0.5)

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from daemon.cli.help import sections
+from daemon.cli.help import LazyCommands, SectionedGroup, sections, summary
 from daemon.cli.main import cli
 from tests.support.program import ROOT, afterword
 
@@ -32,6 +33,27 @@ def test_every_command_has_a_sentence(command: str) -> None:
     assert first.rstrip().endswith("."), first
 
 
+@pytest.mark.parametrize("section", [title for title, _ in sections(cli)])
+def test_the_summaries_are_the_first_sentences_of_the_commands(section: str) -> None:
+    summaries = dict(sections(cli))[section]
+    assert {name: summary(cli.commands[name]) for name in summaries} == summaries
+
+
+def test_a_command_in_no_section_is_listed_last() -> None:
+    group = SectionedGroup(commands=LazyCommands({"run": "daemon.cli.run"}))
+    group.command("paint", help="Paint a word. And more.")(lambda: None)
+    group.command("secret", hidden=True)(lambda: None)
+    assert list(sections(group))[-1] == ("More", {"paint": "Paint a word"})
+
+
+def test_a_mistyped_command_is_told_with_near_ones() -> None:
+    done = afterword("modles")
+    assert done.code == 2
+    assert "No such command 'modles'" in done.err
+    if hasattr(click.exceptions, "NoSuchCommand"):  # since click 8.4
+        assert "models" in done.err
+
+
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An `afterword` on the path, as an installation has it."""
@@ -47,7 +69,10 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "wanted"),
     [
         (["do"], {"doctor"}),
+        (["m"], {"models", "mute"}),
+        (["--ver"], {"--version"}),
         (["models", "f"], {"fetch"}),
+        (["service", ""], {"install", "status", "uninstall"}),
         (["doctor", "--js"], {"--json"}),
         (["completion", ""], {"bash", "zsh", "fish"}),
     ],

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import help
+from daemon.cli.help import translate
 from daemon.cli.main import cli
-from daemon.cli.translation import translate
 from tests.support.program import afterword
 
 LOCALE = Path(__file__).resolve().parents[3] / "daemon" / "locale"
-MUTED = "Close the microphone; it stays so over restarts"
+MUTED = "Close the microphone; it stays closed after a restart"
 CHINESE = "关上麦克风，重启后仍关着"
 
 

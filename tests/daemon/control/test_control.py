@@ -406,7 +406,7 @@ def test_commands_print_what_people_and_programs_read(daemon: MainLoop) -> None:
 
 def test_commands_import_little() -> None:
     heavy = {"pydantic", "numpy", "yaml", "daemon.loop.main_loop", "daemon.cli.run", "logging"}
-    modules = "daemon.cli.main, daemon.control.client, daemon.control.status"
+    modules = "daemon.cli.main, daemon.cli.control, daemon.control.client, daemon.control.status"
     program = f"import sys, {modules}\nprint({heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "set()"

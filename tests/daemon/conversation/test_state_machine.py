@@ -1,7 +1,6 @@
 import pytest
 
 from audio.events import (
-    Command,
     Event,
     NoSpeech,
     Partial,
@@ -10,6 +9,7 @@ from audio.events import (
     Seed,
     Triggered,
     TriggerSuspected,
+    VoiceCommand,
 )
 from daemon.conversation.state_machine import (
     CancelCapture,
@@ -28,7 +28,6 @@ from daemon.conversation.state_machine import (
     State,
     StopRequested,
     UserEvent,
-    Wish,
     step,
 )
 
@@ -49,6 +48,15 @@ def walk(events: list[Event | ReplyEvent], state: State | None = None) -> tuple[
         state, orders = step(state, event)
         given += orders
     return state, given
+
+
+def command(kind: str, phrase: str = "") -> VoiceCommand:
+    """Said without a trigger."""
+    return VoiceCommand(kind, phrase or kind, False, 1.0)
+
+
+def after_trigger(kind: str) -> VoiceCommand:
+    return VoiceCommand(kind, kind, True, 1.0)
 
 
 def told(orders: list[Order] | tuple[Order, ...]) -> tuple[Order, ...]:
@@ -113,20 +121,30 @@ def test_one_exchange() -> None:
         (SPEAKING, Muted(), Phase.SPEAKING, (CancelCapture(),)),
         (SPEAKING, TriggerSuspected("hey computer"), Phase.SPEAKING, (PauseReply(),)),
         (LISTENING, TriggerSuspected("hey computer"), Phase.LISTENING, ()),
-        (THINKING, Command("stop", "stop", 1.0), Phase.LISTENING, SILENCED),
-        (SPEAKING, Command("stop", "stop", 1.0), Phase.LISTENING, SILENCED),
-        (SPEAKING, Command("stop", "came", 1.0), Phase.SPEAKING, ()),
-        (SPEAKING, Command("go on", "go on", 1.0), Phase.SPEAKING, ()),
-        (LISTENING, Command("stop", "stop", 1.0), Phase.LISTENING, ()),
-        (AFTER, Command("go on", "go on", 1.0), Phase.THINKING, (MORE,)),
-        (AFTER, Command("again", "again", 1.0), Phase.THINKING, (AGAIN,)),
-        (AFTER, Command("again", "it slept", 1.0), Phase.LISTENING, ()),
-        (LISTENING, Command("again", "again", 1.0), Phase.LISTENING, (CancelCapture(),)),
-        (ASKED, Wish("go on"), Phase.THINKING, (MORE,)),
-        (ASKED, Wish("again"), Phase.THINKING, (AGAIN,)),
-        (ASKED, Wish("never mind"), Phase.LISTENING, (CancelCapture(),)),
-        (CAPTURING, Wish("go on"), Phase.LISTENING, (CancelCapture(),)),
-        (SPEAKING, Wish("again"), Phase.SPEAKING, ()),
+        (THINKING, command("stop"), Phase.LISTENING, SILENCED),
+        (SPEAKING, command("stop"), Phase.LISTENING, SILENCED),
+        (SPEAKING, command("stop", "came"), Phase.SPEAKING, ()),
+        (SPEAKING, command("go on"), Phase.SPEAKING, ()),
+        (LISTENING, command("stop"), Phase.LISTENING, ()),
+        (AFTER, command("go on"), Phase.THINKING, (MORE,)),
+        (AFTER, command("again"), Phase.THINKING, (AGAIN,)),
+        (AFTER, command("again", "it slept"), Phase.LISTENING, ()),
+        (
+            LISTENING,
+            command("again"),
+            Phase.LISTENING,
+            (CancelCapture(),),
+        ),
+        (ASKED, after_trigger("go on"), Phase.THINKING, (MORE,)),
+        (ASKED, after_trigger("again"), Phase.THINKING, (AGAIN,)),
+        (
+            ASKED,
+            after_trigger("never mind"),
+            Phase.LISTENING,
+            (CancelCapture(),),
+        ),
+        (CAPTURING, after_trigger("go on"), Phase.LISTENING, (CancelCapture(),)),
+        (SPEAKING, after_trigger("again"), Phase.SPEAKING, ()),
     ],
 )
 def test_the_table(
@@ -143,7 +161,7 @@ def test_the_table(
         (SPEAKING, TRIGGER, "trigger"),
         (CAPTURING, Seed("a fox", 2.0), "captured"),
         (CAPTURING, NoSpeech("silence"), "nothing"),
-        (CAPTURING, Wish("never mind"), "nothing"),
+        (CAPTURING, after_trigger("never mind"), "nothing"),
         (SPEAKING, Ended(3, ValueError("no")), "error"),
     ],
 )
@@ -170,8 +188,8 @@ def test_a_seed_that_was_not_all_is_answered_when_it_is_whole() -> None:
 
 
 def test_going_on_twice_carries_the_whole_text_on() -> None:
-    state, orders = walk([Command("go on", "go on", 1.0), Sentence(4, "It woke."), Ended(4)], AFTER)
-    state, orders = walk([Command("go on", "go on", 9.0)], state)
+    state, orders = walk([command("go on"), Sentence(4, "It woke."), Ended(4)], AFTER)
+    state, orders = walk([command("go on")], state)
     assert orders == [StartReply(5, "a fox came. It slept. It woke.")]
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from audio.events import Event, NoSpeech, Seed, Triggered
+from audio.events import Event, NoSpeech, Resumed, Seed, Triggered, VoiceCommand
 from config.errors import GenerationError
 from daemon.loop.main_loop import MainLoop, Summary
 from daemon.observers.console import Console
@@ -37,6 +37,18 @@ def test_a_capture_at_the_end_of_the_file_is_answered() -> None:
     hearing = Recognition({3: [TRIGGER], 0: [Seed("a fox", 0.24)]})
     MainLoop(Source(3), hearing, Generator(), speaker).run()
     assert speaker.spoken == ["One.", "Two."]
+
+
+def test_a_command_in_a_file_is_obeyed_unless_the_user_resumes() -> None:
+    again: Event = VoiceCommand("again", "say it again", True, 0.2)
+    at_end = {0: [TRIGGER, again]}
+    resumed = {4: [Resumed()], 5: [Seed("a crow", 0.4)]}
+    for more, seeds in (({}, ["a fox"]), (resumed, ["a fox", "a crow"])):
+        generator, speaker = Generator(), SpeechOutput()
+        hearing = Recognition({1: exchange("a fox"), 3: [TRIGGER, again], **more, **at_end})
+        MainLoop(Source(6), hearing, generator, speaker).run()
+        assert generator.seeds == seeds
+        assert speaker.spoken == ["One.", "Two."] * 3
 
 
 def test_nothing_after_the_trigger_is_no_reply() -> None:

@@ -302,7 +302,7 @@ def test_a_reload_logs_the_renamed_keys_and_takes_them(caplog: pytest.LogCapture
     ) as reloader:
         reloader.start(take)
         assert reloader.begin_reload().done.result(20)["changed"] == ["commands.again"]
-    (*_, phrases) = hearing.renewed.call_args.args
+    (*_, phrases) = hearing.with_settings.call_args.args
     assert phrases["again"] == ["once more"]
     notice = "conversation.again_phrases is deprecated; rename it to commands.again."
     assert [r.getMessage() for r in caplog.records if "deprecated" in r.getMessage()] == [
