@@ -98,7 +98,7 @@ def test_the_watchdog_is_fed_by_the_loop_and_only_while_it_turns(systemd: System
     freed = threading.Event()
 
     class Sticky(Recognition):
-        def feed(self, chunk: object) -> list[object]:  # type: ignore[override]
+        def feed(self, chunk: object, **_: object) -> list[object]:  # type: ignore[override]
             if stuck.is_set():
                 freed.wait(10)
             return []
