@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from config.errors import GenerationError
 
-_MESSAGES = ("can't allocate memory", "out of memory")  # torch's, on a CPU and on a GPU
+# torch's messages: an allocation on the CPU, a mapping of a file, an allocation on a GPU.
+_MESSAGES = ("can't allocate memory", "Cannot allocate memory", "out of memory")
 
 
 def keep_freed_memory() -> None:

@@ -1,4 +1,4 @@
-"""What every test gets: a home of its own. What a test may ask for: a sound server of its own."""
+"""Fixtures of all tests: a temporary home for each, Vosk models, sound servers; the mark `slow`."""
 
 import os
 import shutil
@@ -22,10 +22,35 @@ XDG_FOLDERS = {
     "XDG_RUNTIME_DIR": "run",
 }
 
+# What `scripts/test --fast` leaves out, beside tests that carry the mark `slow` themselves.
+SLOW_FIXTURES = frozenset({"vosk_en", "vosk_zh", "sound_server", "pipewire_server"})
+SLOW_PATHS = (
+    "tests/system/",
+    "tests/faults/",
+    "tests/fuzz/",
+    "tests/test_package.py",
+    "tests/audio/devices/test_default_devices.py",  # a sound server, chosen by a parameter
+    "tests/audio/input/test_interface.py",  # JACK
+    "tests/audio/tts/test_engine.py",
+    "tests/model/bench/",
+    "tests/model/train/",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as `slow` every test below `SLOW_PATHS` and every user of `SLOW_FIXTURES`."""
+    for name in SLOW_PATHS:
+        if not (config.rootpath / name).exists():
+            raise pytest.UsageError(f"tests/conftest.py: SLOW_PATHS names {name}, which is missing")
+    for item in items:
+        path = item.path.relative_to(config.rootpath).as_posix()
+        if path.startswith(SLOW_PATHS) or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def real_data_folder() -> Path:
-    """The data folder of whoever runs the tests (fetched Vosk models lie there); read only."""
+    """The data folder of the user who runs the tests, with the Vosk models; read only."""
     return data_folder()
 
 
@@ -37,7 +62,7 @@ def home(
 ) -> Path:
     """A new, empty home for each test and its child processes; no settings from outside.
 
-    `real_data_folder` is asked for here so that it looks before the environment changes.
+    `real_data_folder` is requested here so that it is read before the environment changes.
     """
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(folder))
@@ -50,8 +75,8 @@ def home(
     return folder
 
 
-def _look_for_devices_again() -> None:
-    """PortAudio lists the devices once, when it is initialised."""
+def _rescan_devices() -> None:
+    """Initialise PortAudio again, because it lists the devices only then."""
     if sounddevice := sys.modules.get("sounddevice"):
         sounddevice._terminate()
         sounddevice._initialize()
@@ -63,7 +88,7 @@ def _serving(server: SoundServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
         monkeypatch.setenv(variable, value)
     try:
         server.start()
-        _look_for_devices_again()
+        _rescan_devices()
         yield server
     finally:
         server.stop()
@@ -76,7 +101,7 @@ def _short_folder() -> Path:
 
 @pytest.fixture
 def sound_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
-    """A running PulseAudio that this process and its children use."""
+    """A running PulseAudio, used by this process and its children."""
     if missing := missing_programs():
         pytest.skip(f"no virtual sound devices: {', '.join(missing)} not installed")
     with _serving(SoundServer(_short_folder()), monkeypatch) as server:
@@ -85,7 +110,7 @@ def sound_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundS
 
 @pytest.fixture
 def pipewire_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
-    """A running PipeWire that this process and its children use."""
+    """A running PipeWire, used by this process and its children."""
     if missing := pipewire.missing():
         pytest.skip(f"no PipeWire: {', '.join(missing)} not installed")
     with _serving(pipewire.pipewire(_short_folder()), monkeypatch) as server:
@@ -101,13 +126,13 @@ def _fetched(variable: str, folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def vosk_en(real_data_folder: Path) -> Path:
-    """The English Vosk model of whoever runs the tests."""
+    """The folder of the user's English Vosk model."""
     folder = real_data_folder / "vosk" / "vosk-model-small-en-us-0.15"
     return _fetched("AFTERWORD_TEST_VOSK_EN", folder)
 
 
 @pytest.fixture(scope="session")
 def vosk_zh(real_data_folder: Path) -> Path:
-    """The Mandarin one."""
+    """The folder of the user's Mandarin Vosk model."""
     folder = real_data_folder / "vosk" / "vosk-model-small-cn-0.22"
     return _fetched("AFTERWORD_TEST_VOSK_ZH", folder)

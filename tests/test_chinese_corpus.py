@@ -1,4 +1,4 @@
-"""scripts/make-chinese-corpus on a small package of the same shape as the real one."""
+"""scripts/make-chinese-corpus on a small package with the layout of chinese-poetry."""
 
 import json
 import lzma
@@ -54,7 +54,7 @@ def test_regular_keeps_equal_lines_of_common_characters(package: Path) -> None:
     ]
 
 
-def test_a_folder_without_poems_is_refused_and_nothing_left(tmp_path: Path) -> None:
+def test_a_folder_without_poems_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), str(tmp_path / "out.xz"), "--package", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""What is installed is pinned, listed with licence and purpose, and the list is up to date."""
+"""Every dependency is pinned, locked by hash, and listed with licence and purpose."""
 
 import re
 import tomllib
@@ -24,7 +24,7 @@ def pinned() -> dict[str, str]:
 
 
 def locked(name: str) -> dict[str, str]:
-    """What one of the files that setup installs from holds; each package with its hashes."""
+    """The packages and versions of a file in requirements/; each must have its hashes."""
     text = (ROOT / "requirements" / name).read_text("utf-8")
     found = {}
     for block in re.split(r"^(?=\w)", text, flags=re.M)[1:]:
@@ -40,11 +40,11 @@ def names(requirements: list[str]) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in requirements} - {"afterword"}
 
 
-def test_the_list_is_what_is_pinned() -> None:
+def test_the_list_matches_the_pinned_packages() -> None:
     assert {name: row[0] for name, row in listed().items()} == pinned()
 
 
-def test_what_is_pinned_is_locked_by_hash() -> None:
+def test_pinned_packages_are_locked_by_hash() -> None:
     run, test, torch = (locked(f"{name}.txt") for name in ("run", "test", "torch"))
     assert not run.keys() & test.keys()
     assert {**run, **test, "torch": torch["torch"]} == pinned(), "run scripts/lock"
@@ -55,11 +55,11 @@ def test_what_is_pinned_is_locked_by_hash() -> None:
         assert names(extras[extra]) <= run.keys() | test.keys()
 
 
-def test_each_has_a_licence_and_what_we_ask_for_ourselves_a_purpose() -> None:
+def test_each_has_a_licence_and_direct_dependencies_a_purpose() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    ours = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    direct = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
     for name, (_, licence, why) in listed().items():
         assert licence not in ("see its files", "not installed here"), name
-        if name in ours:
+        if name in direct:
             assert why != "needed by others", name
-    assert ours <= listed().keys()
+    assert direct <= listed().keys()

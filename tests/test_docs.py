@@ -1,4 +1,4 @@
-"""The references are what the code says, and the man page is one."""
+"""The references and the man page match the code, and links between documents resolve."""
 
 import re
 import shutil
@@ -54,7 +54,7 @@ def test_the_man_page_renders_without_a_warning() -> None:
     assert 'afterword say "Once upon a time there was a fox"' in done.stdout
 
 
-def test_the_wheel_brings_the_man_page() -> None:
+def test_the_wheel_holds_the_man_page() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     data = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
     assert data[MAN_PAGE] == "share/man/man1/afterword.1"
@@ -67,7 +67,7 @@ def documents() -> list[Path]:
     )
 
 
-def test_links_between_the_documents_lead_somewhere() -> None:
+def test_links_between_the_documents_resolve() -> None:
     for file in documents():
         text = file.read_text("utf-8")
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", text):

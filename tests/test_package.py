@@ -1,4 +1,4 @@
-"""The wheel and the source distribution hold all that Afterword needs, and nothing else."""
+"""The wheel and the source distribution hold the files that Afterword needs, and no others."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ import soundfile as sf
 
 from tests.support.program import ROOT, SECONDS
 
-pytestmark = pytest.mark.timeout(900)  # it installs, on a busy machine too
+pytestmark = pytest.mark.timeout(900)  # installs into a new environment
 PACKAGES = ("audio", "config", "daemon", "model")
 RECORDING = ROOT / "tests" / "recordings" / "one-breath.wav"
 
@@ -40,9 +40,9 @@ def build(kind: str, source: Path, out: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The unpacked source distribution, made of what git knows."""
+    """The unpacked source distribution, made of the files in git."""
     if not (ROOT / ".git").exists():
-        pytest.skip("this is no checkout of git, which knows what belongs to it")
+        pytest.skip("not a git checkout")
     copy = tmp_path_factory.mktemp("copy")
     listed = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
     for name in filter(None, listed):
@@ -78,8 +78,10 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     assert "licenses/LICENSE" in others
 
 
-def test_a_conversation_from_anywhere(wheel: Path, vosk_en: Path, tmp_path: Path) -> None:
-    """Installed where nothing else is; the packages it depends on are those of the tests."""
+def test_the_installed_wheel_answers_from_any_folder(
+    wheel: Path, vosk_en: Path, tmp_path: Path
+) -> None:
+    """Installed into an empty environment; dependencies are those of the tests."""
     folder = tmp_path / "venv"
     venv.create(folder)
     python = folder / "bin" / "python"

@@ -75,15 +75,26 @@ class DebugRecordings:
         chunks = [chunk for chunk in self._chunks if chunk.end_seconds > begin]
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            name = time.strftime("%Y%m%d-%H%M%S", time.localtime())
-            path = self._folder / f"{name}-{time.time_ns() // 1_000_000 % 1000:03}.wav"
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as file, wave.open(file) as wav:
+            with os.fdopen(_create(self._folder), "wb") as file, wave.open(file) as wav:
                 wav.setparams((1, 2, chunks[0].rate, 0, "NONE", ""))
                 wav.writeframes(b"".join(chunk.pcm for chunk in chunks))
         except OSError as error:
             log.warning("A capture cannot be kept in %s: %s.", self._folder, error.strerror)
         expire(self._folder, self._keep, self._expire_seconds)
+
+
+def _create(folder: Path) -> int:
+    """Create a WAV file named after the time, to the millisecond; its descriptor, for writing.
+
+    The next free millisecond is taken, so that no recording is overwritten and names sort by age.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    while True:
+        second = time.strftime("%Y%m%d-%H%M%S", time.localtime(milliseconds // 1000))
+        path = folder / f"{second}-{milliseconds % 1000:03}.wav"
+        with contextlib.suppress(FileExistsError):
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        milliseconds += 1
 
 
 def expire(folder: Path, keep: int, expire_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Faults of the running daemon: signals in every state, clients, clocks, odd replies."""
+"""Faults of the running daemon: signals in every state, clients, clocks, endless replies."""
 
 import contextlib
 import os
@@ -32,9 +32,9 @@ STATES = [
 
 
 @contextlib.contextmanager
-def made_daemon(state: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A daemon in a process of its own, in this state."""
-    command = [sys.executable, "-m", "tests.faults.made_daemon", state]
+def daemon_in(state: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A daemon in a child process, in this state."""
+    command = [sys.executable, "-m", "tests.faults.daemon_in_state", state]
     settings = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     process = subprocess.Popen(command, env=settings, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
@@ -62,8 +62,8 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_sigterm_in_every_state(state: str) -> None:
-    with made_daemon(state) as process:
+def test_sigterm_ends_it_in_every_state(state: str) -> None:
+    with daemon_in(state) as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert process.stderr
@@ -71,7 +71,7 @@ def test_sigterm_in_every_state(state: str) -> None:
     assert not protocol.socket_path().exists()
 
 
-def test_sigterm_while_loading() -> None:
+def test_sigterm_while_loading_ends_it_silently() -> None:
     command = [sys.executable, "-m", "daemon", "say", "a fox", "--no-speech"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -83,14 +83,14 @@ def test_sigterm_while_loading() -> None:
     assert (process.returncode, error) == (128 + signal.SIGTERM, "")
 
 
-def test_a_client_that_never_reads_costs_the_others_nothing() -> None:
-    with made_daemon("listening") as process, contextlib.ExitStack() as stack:
+def test_a_client_that_never_reads_does_not_delay_the_others() -> None:
+    with daemon_in("listening") as process, contextlib.ExitStack() as stack:
         for command in ("status", "follow", "watch"):
-            deaf = stack.enter_context(socket.socket(socket.AF_UNIX))
-            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-            deaf.connect(str(protocol.socket_path()))
-            deaf.sendall(protocol.request_line(command, {}))
-        for _ in range(150):  # more than the buffers of a socket and of a follower hold
+            client_socket = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            client_socket.connect(str(protocol.socket_path()))
+            client_socket.sendall(protocol.request_line(command, {}))
+        for _ in range(150):  # more than the buffers of a socket and of a subscriber hold
             client.ask("say", seed="word " * 390)
         assert client.ask("status")["replies"] == 150
         client.ask("stop")
@@ -113,7 +113,7 @@ time.time_ns = lambda: int(time.time() * 1e9)
 def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(JUMPS)
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    with made_daemon("speaking", PYTHONPATH=path) as process:
+    with daemon_in("speaking", PYTHONPATH=path) as process:
         client.ask("hush")
         wait_until(lambda: state_of_daemon(process) == "listening")
         uptime = client.ask("status")["uptime_seconds"]
@@ -123,20 +123,20 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
         wait_until(lambda: state_of_daemon(process) == "speaking")
         client.ask("stop")
         assert process.wait(10) == 0
-    assert (tmp_path / "jumped").exists()  # else nothing has been tried
+    assert (tmp_path / "jumped").exists()  # sitecustomize.py was in use
 
 
 def test_no_decision_is_made_by_the_wall_clock() -> None:
-    """What is told to people may carry a date; what waits or measures may not."""
+    """Dates are for users to read; code that waits or measures takes the monotonic clock."""
     found = {
         str(file.relative_to(ROOT))
         for package in ("audio", "config", "daemon", "model")
         for file in (ROOT / package).rglob("*.py")
         if any(call in file.read_text() for call in ("time.time()", "time_ns()", "datetime"))
     }
-    dates_for_people = {"daemon/conversation/publisher.py", "daemon/observers/recordings.py"}
-    reads_those_dates = {"daemon/bench/interruption.py"}  # a bench, no part of the daemon
-    assert found <= dates_for_people | reads_those_dates
+    dates_for_users = {"daemon/conversation/publisher.py", "daemon/observers/recordings.py"}
+    reads_event_dates = {"daemon/bench/interruption.py"}  # a bench, not part of the daemon
+    assert found == dates_for_users | reads_event_dates
 
 
 def microphone() -> Source:
@@ -144,19 +144,19 @@ def microphone() -> Source:
 
 
 @contextlib.contextmanager
-def running(service: MainLoop) -> Iterator[None]:
-    loop = threading.Thread(target=service.run)
-    loop.start()
+def running(loop: MainLoop) -> Iterator[None]:
+    thread = threading.Thread(target=loop.run)
+    thread.start()
     try:
         yield
     finally:
-        service.stop()
-        loop.join(10)
-    assert not loop.is_alive()
+        loop.stop()
+        thread.join(10)
+    assert not thread.is_alive()
 
 
-class Endless(Generator):
-    """Never comes to an end."""
+class EndlessGenerator(Generator):
+    """Yields sentences until it is cancelled."""
 
     def continue_text(self, seed: str, cancelled: Callable[[], bool]) -> Iterator[str]:
         self.seeds.append(seed)
@@ -165,22 +165,20 @@ class Endless(Generator):
 
 
 def test_an_endless_reply_can_be_hushed_and_interrupted() -> None:
-    generator, speaker = Endless(), SpeechOutput(0.001)
-    service = MainLoop(microphone(), Recognition({3: EXCHANGE}), generator, speaker)
-    with running(service):
-        wait_until(lambda: len(speaker.spoken) > 20)
-        service.inbox.ask(protocol.Request("hush", {}))
-        wait_until(
-            lambda: service.inbox.ask(protocol.Request("status", {}))["state"] == "listening"
-        )
-        spoken = len(speaker.spoken)
-        service.inbox.ask(protocol.Request("say", {"seed": "the crow"}))
-        wait_until(lambda: len(speaker.spoken) > spoken + 20)
+    generator, speech = EndlessGenerator(), SpeechOutput(0.001)
+    loop = MainLoop(microphone(), Recognition({3: EXCHANGE}), generator, speech)
+    with running(loop):
+        wait_until(lambda: len(speech.spoken) > 20)
+        loop.inbox.ask(protocol.Request("hush", {}))
+        wait_until(lambda: loop.inbox.ask(protocol.Request("status", {}))["state"] == "listening")
+        spoken = len(speech.spoken)
+        loop.inbox.ask(protocol.Request("say", {"seed": "the crow"}))
+        wait_until(lambda: len(speech.spoken) > spoken + 20)
     assert generator.seeds == ["a fox", "the crow"]
 
 
-def test_an_empty_reply_is_told_and_the_next_is_served(caplog: pytest.LogCaptureFixture) -> None:
-    generator, speaker = Generator([]), SpeechOutput()
-    service = MainLoop(Source(60), Recognition({3: EXCHANGE, 9: EXCHANGE}), generator, speaker)
-    assert service.run().replies == 2
+def test_an_empty_reply_is_logged_and_the_next_is_served(caplog: pytest.LogCaptureFixture) -> None:
+    generator, speech = Generator([]), SpeechOutput()
+    loop = MainLoop(Source(60), Recognition({3: EXCHANGE, 9: EXCHANGE}), generator, speech)
+    assert loop.run().replies == 2
     assert caplog.text.count("The model had nothing to say to that.") == 2

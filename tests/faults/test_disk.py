@@ -1,4 +1,4 @@
-"""Full disks and folders that may not be written: what is told, and that nothing is lost."""
+"""Full disks and missing permissions: each gives one clear error, and nothing is lost."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ SIZE = 1024 * 1024
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A disk of a megabyte."""
+    """A mounted disk of one megabyte."""
     folder = Path(tempfile.mkdtemp(prefix="disk-"))
     command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},nr_inodes=99", "tmpfs", str(folder)]
     try:
@@ -44,7 +44,7 @@ def small_disk() -> Iterator[Path]:
 
 
 def fill(folder: Path, leave: int = 0) -> None:
-    """Leave so many bytes, in whole pages."""
+    """Fill the disk but for `leave` bytes, in whole pages."""
     (folder / "filler").write_bytes(b"")
     with (folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -53,13 +53,13 @@ def fill(folder: Path, leave: int = 0) -> None:
 
 
 def fill_with_names(folder: Path) -> None:
-    """Leave no room for one more file, be it empty; a socket is one."""
+    """Use up the disk's inodes: not even an empty file or a socket can be made."""
     with contextlib.suppress(OSError):
         for number in range(1000):
             (folder / f"filler-{number}").touch()
 
 
-def told_in_one_sentence(done: Outcome, *parts: str) -> None:
+def is_one_output_error(done: Outcome, *parts: str) -> None:
     assert done.code == OutputError.exit_code, done.err
     last = done.err.strip().splitlines()[-1]
     assert "Traceback" not in done.err
@@ -135,10 +135,10 @@ def test_the_history_stops_whole_and_goes_on_when_there_is_room(
     assert len(list(read(small_disk / "history.jsonl"))) == kept + 1
 
 
-def test_a_full_disk_under_the_control_socket(
+def test_a_full_disk_under_the_control_socket_is_an_error(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a traceback nor a daemon that cannot be reached: it says so and ends."""
+    """A daemon that could not be controlled does not start."""
     from daemon.control.lock import single_instance_lock
     from daemon.control.server import ControlServer
 
@@ -164,7 +164,7 @@ def test_muting_on_a_full_disk_mutes_and_says_that_it_will_not_last(
     assert not mute.is_muted()
 
 
-# As root all is allowed; without these two capabilities root is a user like any other.
+# Root ignores permissions; without these capabilities it is a user like any other.
 AS_USER = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
 
 
@@ -177,7 +177,7 @@ def as_user() -> tuple[str, ...]:
     return AS_USER
 
 
-def test_a_settings_file_that_may_not_be_read(as_user: tuple[str, ...]) -> None:
+def test_a_settings_file_without_read_permission_is_refused(as_user: tuple[str, ...]) -> None:
     config_file().parent.mkdir(parents=True)
     config_file().write_text("language: zh\n")
     config_file().chmod(0)
@@ -186,7 +186,9 @@ def test_a_settings_file_that_may_not_be_read(as_user: tuple[str, ...]) -> None:
     assert done.err.strip() == (f"afterword: {config_file()}: cannot be read (Permission denied).")
 
 
-def test_weights_that_may_not_be_read(as_user: tuple[str, ...], tmp_path: Path) -> None:
+def test_weights_without_read_permission_are_refused(
+    as_user: tuple[str, ...], tmp_path: Path
+) -> None:
     path = tmp_path / "en.safetensors"
     save_weights(path, small_weights())
     path.chmod(0)
@@ -196,7 +198,7 @@ def test_weights_that_may_not_be_read(as_user: tuple[str, ...], tmp_path: Path) 
 
 
 @pytest.mark.parametrize("mode", [0o500, 0o000])
-def test_folders_that_may_not_be_written(
+def test_folders_without_write_permission_are_named(
     mode: int, as_user: tuple[str, ...], tmp_path: Path
 ) -> None:
     folder = tmp_path / "mine"
@@ -209,11 +211,13 @@ def test_folders_that_may_not_be_written(
         ("model.train", ("--corpus", corpus, "--out", folder / "training", "--steps", "1")),
     ):
         done = afterword(*arguments, before=as_user, module=module)
-        told_in_one_sentence(done, str(folder))
+        is_one_output_error(done, str(folder))
     assert folder.stat().st_mode & 0o777 == mode
 
 
-def test_a_recording_that_may_not_be_read(as_user: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_recording_without_read_permission_is_refused(
+    as_user: tuple[str, ...], tmp_path: Path
+) -> None:
     path = tmp_path / "seed.wav"
     path.write_bytes(b"RIFF")
     path.chmod(0)
@@ -236,7 +240,9 @@ for action in (lambda: mute.remember(True), lambda: lock(socket_path()).__enter_
 """
 
 
-def test_state_and_runtime_folders_that_may_not_be_written(as_user: tuple[str, ...]) -> None:
+def test_state_and_runtime_folders_without_write_permission_are_named(
+    as_user: tuple[str, ...],
+) -> None:
     for folder in (state_folder().parent, runtime_folder().parent):
         folder.chmod(0o500)
     command = [*as_user, sys.executable, "-c", PROGRAM]

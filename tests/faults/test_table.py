@@ -1,4 +1,4 @@
-"""The table of faults names a test for each row, and each is there."""
+"""Each row of the tables in docs/lab/faults.md names tests, and these exist."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ def rows() -> list[tuple[str, ...]]:
 
 
 def functions(file: str) -> set[str]:
-    """The tests of a file: names of functions, and `Class::method`."""
+    """The functions of a file: `name`, and `Class::name` for methods."""
     names = set()
     for node in ast.parse((ROOT / file).read_text("utf-8")).body:
         if isinstance(node, ast.FunctionDef):

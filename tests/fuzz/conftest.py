@@ -1,6 +1,6 @@
-"""How much to try: a few inputs each, or as many as AFTERWORD_TEST_FUZZ says (10000 at full size).
+"""Settings of the fuzz tests: 60 inputs each, or AFTERWORD_TEST_FUZZ (10000 at full size).
 
-Every test here must leave no descriptor, thread or child behind, and at full size no memory.
+A test fails if it leaves descriptors or threads behind, at full size also if memory grows.
 """
 
 import gc
@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 INPUTS = int(os.environ.get("AFTERWORD_TEST_FUZZ", "60"))
-FULL = 5000
-LARGEST_GROWTH_MB = 150  # hypothesis itself remembers its inputs: 73 MB of 10,000 token lists
+FULL = 5000  # inputs from which on memory counts, and inputs are random
+LARGEST_GROWTH_MB = 150  # hypothesis itself keeps its inputs: 73 MB of 10,000 token lists
 
 settings.register_profile(
     "afterword",
     max_examples=INPUTS,
-    deadline=None,  # the machine may be busy; pytest-timeout finds what hangs
+    deadline=None,  # the machine may be busy; pytest-timeout ends a test that hangs
     database=None,
     derandomize=INPUTS < FULL,
     suppress_health_check=list(HealthCheck),
@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def leaves_nothing_behind(home: Path) -> Iterator[None]:
+def no_leaks(home: Path) -> Iterator[None]:
     before = _held()
     yield
     gc.collect()

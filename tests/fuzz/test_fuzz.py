@@ -1,4 +1,4 @@
-"""Whatever comes in, nothing crashes, hangs or leaks: an error of ours, or a result."""
+"""Fuzzing: every input gives a result or an `AfterwordError`; nothing crashes, hangs or leaks."""
 
 import contextlib
 import json
@@ -75,7 +75,9 @@ _FILES = st.one_of(
 
 
 @given(_FILES)
-def test_settings_files(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_settings_file_loads_or_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.yaml"
     path.write_bytes(content)
     problem = ""
@@ -87,7 +89,7 @@ def test_settings_files(tmp_path_factory: pytest.TempPathFactory, content: bytes
 
 
 @given(st.sampled_from(known_keys()), _SCALARS)
-def test_settings_from_flags(key: str, text: str) -> None:
+def test_any_flag_is_taken_or_refused(key: str, text: str) -> None:
     with contextlib.suppress(ConfigError):
         load(flags=[f"{key}={text}"], environment={})
 
@@ -111,7 +113,7 @@ _REQUESTS = st.one_of(
 
 
 @given(_REQUESTS)
-def test_requests_and_answers(line: bytes) -> None:
+def test_any_request_is_read_or_refused(line: bytes) -> None:
     with contextlib.suppress(RefusedError):
         request = protocol.read_request(line)
         assert request.command in protocol.COMMANDS
@@ -121,7 +123,7 @@ def test_requests_and_answers(line: bytes) -> None:
         protocol.read_answer(line)
 
 
-def test_requests_through_the_socket() -> None:
+def test_any_request_through_the_socket_is_answered() -> None:
     path = protocol.socket_path()
     with (
         single_instance_lock(path),
@@ -156,7 +158,9 @@ _WAVS = [_wav(16_000, 1, 2), _wav(44_100, 2, 2), _wav(8_000, 1, 1), _wav(48_000,
 
 
 @given(st.one_of(*(damaged(wav) for wav in _WAVS), st.binary(max_size=100)))
-def test_wav_files(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_wav_file_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.wav"
     path.write_bytes(content)
     seconds, problem = 0.0, ""
@@ -185,7 +189,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _without_checksum(path: Path) -> bytes:
-    """What reaches the code behind the checksum: as files from before there was one."""
+    """The file without its checksum, as before checksums existed; reaches the code behind it."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
@@ -193,7 +197,7 @@ def _without_checksum(path: Path) -> bytes:
         return save({name: file.get_tensor(name) for name in file.keys()}, metadata)  # noqa: SIM118
 
 
-def test_weights_files(files: Path) -> None:
+def test_any_weights_file_loads_or_is_refused(files: Path) -> None:
     whole = _without_checksum(files / "whole.safetensors")
     (length,) = struct.unpack("<Q", whole[:8])
     header, rest = whole[8 : 8 + length], whole[8 + length :]
@@ -209,7 +213,7 @@ def test_weights_files(files: Path) -> None:
     read()
 
 
-def test_trainer_states(files: Path) -> None:
+def test_any_trainer_state_loads_or_is_refused(files: Path) -> None:
     whole, path = (files / "last.pt").read_bytes(), files / "fuzz.pt"
 
     @given(damaged(whole) | st.binary(max_size=100))
@@ -229,7 +233,7 @@ _TEXTS = st.text(max_size=40).map(_VOCABULARY.encode)
 
 
 @given(st.one_of(_IDS, _TEXTS))
-def test_tokens_to_text(ids: list[int]) -> None:
+def test_no_letter_is_lost_from_tokens_to_sentences(ids: list[int]) -> None:
     decoder, splitter = TextDecoder(_VOCABULARY.pieces), SentenceSplitter()
     text, sentences = "", []
     for token in ids:

@@ -1,4 +1,4 @@
-"""Runs the real program, `python -m daemon`, the way a user would: in a process of its own."""
+"""Runs the real program, `python -m daemon`, in a child process, as a user would."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120
+SECONDS = 120  # until a program counts as hanging, on a busy machine
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Outcome:
 
     @property
     def seeds(self) -> list[str]:
-        """What the program understood."""
+        """The seeds that the program printed."""
         return re.findall(r"^You: +(.*)$", self.out, re.M)
 
     @property
     def replies(self) -> list[str]:
-        """What the program answered."""
+        """The replies that the program printed."""
         return re.findall(r"^Afterword: +(.*)$", self.out, re.M)
 
 
@@ -42,10 +42,10 @@ def afterword(
     module: str = "daemon",
     program: str | None = None,
 ) -> Outcome:
-    """Run to the end; `before` is a command that runs ours, `program` one that stands for it."""
-    ours = [program] if program else [sys.executable, "-m", module]
+    """Run to the end; `before` is a command that runs Afterword, `program` replaces it."""
+    command = [program] if program else [sys.executable, "-m", module]
     done = subprocess.run(
-        [*before, *ours, *map(str, arguments)],
+        [*before, *command, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -57,7 +57,7 @@ def afterword(
 
 @dataclass
 class Running:
-    """A program that runs beside the test; `log` is its standard error so far."""
+    """A running program; `log` is its standard error so far."""
 
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Running:
         return "".join(self.lines)
 
     def wait_for(self, text: str) -> None:
-        """Return when the log has a line with this text, later than the last one waited for."""
+        """Return when the log has this text in a line after the last one waited for."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             for number in range(self._seen, len(self.lines)):
@@ -82,7 +82,7 @@ class Running:
         raise AssertionError(f"no {text!r} in: {self.log}")
 
     def sentences(self) -> str:
-        """What it said, of the log at debug level."""
+        """The sentences of its replies, from the log at debug level."""
         return " ".join(re.findall(r"sentence: (.*)", self.log))
 
     def read(self) -> None:
@@ -93,7 +93,7 @@ class Running:
 
 @contextmanager
 def started(*arguments: str, before: tuple[str, ...] = ()) -> Iterator[Running]:
-    """The program, running until the end of the block at the latest; `before` runs it."""
+    """Run the program until the end of the block; `before` is a command that runs it."""
     process = subprocess.Popen(
         [*before, sys.executable, "-m", "daemon", *arguments],
         stdin=subprocess.DEVNULL,

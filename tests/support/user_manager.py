@@ -1,8 +1,7 @@
-"""A real systemd with a user's session, in a throw-away container made of this very machine.
+"""A real systemd with a user's session, in a temporary container.
 
-Its root is an overlay of ours with what changes in memory; nothing it does reaches the machine. The
-user has a sound server of their own, with the same virtual devices as
-tests/support/sound_server.py.
+Its root is an overlay over that of this machine; changes go to memory and never reach the machine.
+The user has a sound server with the virtual devices of tests/support/sound_server.py.
 """
 
 import os
@@ -32,13 +31,13 @@ set-default-source mic
 
 
 class UnavailableError(Exception):
-    """Not possible on this machine; the message says why."""
+    """The container cannot run on this machine; the message says why."""
 
 
 def missing(*needed: Path) -> str:
-    """Why there can be no container here, as far as can be told without trying; else nothing.
+    """The reason why no container can run here, without trying; empty if there is none.
 
-    `needed`: folders of ours that the service must see.
+    `needed`: folders that the service reads.
     """
     if os.geteuid() != 0:
         return "only root can boot a container"
@@ -53,10 +52,10 @@ def missing(*needed: Path) -> str:
 
 
 class UserManager:
-    """The container; `boot` it, and always `close` it."""
+    """The container: call `boot`, and `close` in every case."""
 
     def __init__(self, readable: Sequence[Path]) -> None:
-        """`readable`: folders of ours that the user in the container needs to read."""
+        """`readable`: folders that the user in the container reads, beside those of Python."""
         self._folder = Path(tempfile.mkdtemp(prefix="container-", dir="/var/tmp"))
         self._root = self._folder / "m"
         self._readable = [ROOT, Path(sys.base_prefix), Path(sys.prefix), *readable]
@@ -65,10 +64,10 @@ class UserManager:
         self._user_number = ""
 
     def boot(self) -> None:
-        """Bring up systemd, and in it the user's session.
+        """Start systemd, and in it the user's session.
 
         Raises:
-            UnavailableError: this machine does not let us.
+            UnavailableError: this machine does not allow it.
         """
         self._mount()
         options = ["--register=no", "--keep-unit", "--private-network", "--console=pipe"]
@@ -91,7 +90,7 @@ class UserManager:
         self.write(".config/pulse/daemon.conf", "exit-idle-time = -1\n")
 
     def close(self) -> None:
-        """Switch it off and forget all of it."""
+        """Stop the container and delete its files."""
         if self._machine:
             if self._leader:
                 subprocess.run(["kill", "-KILL", self._leader])
@@ -106,7 +105,7 @@ class UserManager:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def root(self, *command: str, check: bool = True, text: str | None = None) -> str:
-        """Run a command in the container as root; what it printed."""
+        """Run a command in the container as root; returns its standard output."""
         inside = ["nsenter", "-t", self._leader, "-a", *command]
         done = subprocess.run(inside, capture_output=True, text=True, timeout=100, input=text)
         if check and done.returncode != 0:
@@ -114,7 +113,7 @@ class UserManager:
         return done.stdout
 
     def command(self, *command: str) -> list[str]:
-        """What runs a command in the container as the user."""
+        """The command line that runs a command in the container as the user."""
         run = f"/run/user/{self._user_number}"
         environment = [f"HOME=/home/{USER}", f"USER={USER}", "PATH=/usr/bin:/bin"]
         environment += [f"XDG_RUNTIME_DIR={run}", f"DBUS_SESSION_BUS_ADDRESS=unix:path={run}/bus"]
@@ -126,13 +125,13 @@ class UserManager:
         return subprocess.run(self.command(*command), capture_output=True, text=True, timeout=100)
 
     def systemctl(self, *arguments: str) -> str:
-        """What the user's systemctl prints; it must succeed."""
+        """Run the user's systemctl, which must succeed; returns its output."""
         done = self.user("systemctl", "--user", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
     def write(self, name: str, content: str) -> None:
-        """A file in the user's home."""
+        """Write a file in the user's home."""
         path = f"/home/{USER}/{name}"
         self.root("runuser", "-u", USER, "--", "mkdir", "-p", str(Path(path).parent))
         self.root("runuser", "-u", USER, "--", "tee", path, text=content)
@@ -145,11 +144,11 @@ class UserManager:
         self._mount_one("-t", "overlay", "overlay", "-o", layers, str(self._root))
         (self._root / "etc/machine-id").unlink(missing_ok=True)
         (self._root / "etc/machine-id").touch()
-        for name in _OTHER_SERVERS:  # they would take PulseAudio's place
+        for name in _OTHER_SERVERS:  # they would replace PulseAudio
             masked = self._root / "etc/systemd/user" / name
             masked.unlink(missing_ok=True)
             masked.symlink_to("/dev/null")
-        for path in self._readable:  # a Python or a model below /root is nobody else's to read
+        for path in self._readable:  # only root may read a Python or a model below /root
             for parent in (path, *path.parents):
                 self._open(self._root / parent.relative_to("/"))
         for path in self._readable[3:]:

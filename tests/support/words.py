@@ -1,4 +1,4 @@
-"""Words of a text, words in a recording, and how many of the one are missing in the other."""
+"""The words of a text, those recognised in a recording, and the share that is missing."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def words(text: str) -> list[str]:
 
 
 def heard(recording: Path, model_folder: Path) -> list[str]:
-    """What Vosk hears in a recording, open vocabulary."""
+    """The words that Vosk recognises in a recording, with its open vocabulary."""
     import vosk
 
     vosk.SetLogLevel(-1)
@@ -32,6 +32,6 @@ def heard(recording: Path, model_folder: Path) -> list[str]:
 
 
 def share_missing(text: str, spoken: list[str]) -> float:
-    """The part of the text's words, 0 to 1, that were not heard; order does not matter."""
+    """The share of the text's words, 0 to 1, that are not in `spoken`; order does not matter."""
     wanted = Counter(words(text))
     return (wanted - Counter(spoken)).total() / wanted.total()

@@ -1,4 +1,4 @@
-"""Chinese as it is spoken and read: a recording of a real person, and what the voice is handed."""
+"""Chinese on real parts: a recording of a real reader, and the voice recognised again."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,9 @@ RECORDINGS = Path(__file__).parents[1] / "recordings"
 POEM = re.compile(r"([\u4e00-\u9fff]+[，、：；。！？]\s*)+")
 
 
-def test_a_real_reader_is_heard_and_answered_with_a_poem(tmp_path: Path, vosk_zh: Path) -> None:
+def test_a_real_reader_is_recognised_and_answered_with_a_poem(
+    tmp_path: Path, vosk_zh: Path
+) -> None:
     """The sentence's first word serves as the trigger, the rest is the seed."""
     out = tmp_path / "poem.wav"
     done = afterword(

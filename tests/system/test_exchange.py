@@ -1,4 +1,4 @@
-"""The main job on real parts: a recording in, Vosk, the Transformer, the voice, a recording out."""
+"""An exchange on real parts: recording, Vosk, Transformer, voice, and a recording of the reply."""
 
 import os
 import re
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio.tts.engine import COMMAND
 from tests.support.program import Outcome, afterword, started
 from tests.support.sound_server import SoundServer
 from tests.support.words import heard, share_missing, words
@@ -19,10 +20,10 @@ from tests.support.words import heard, share_missing, words
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 FOX = "once upon a time there was a little fox"
 CHILDREN = "in the morning the children went to the park"
-# Most of the words printed must be heard again. The small recogniser loses a quarter of what the
-# synthetic voice says, up to four tenths of a reply (of twelve replies measured, eight voices).
+# Share of the printed words that recognition of the reply may miss. The small Vosk model misses a
+# quarter of the synthetic voice's, up to four tenths of a reply (twelve replies, eight voices).
 LOST = 0.5
-# The same words each time: a name that the recogniser does not know must not fail the test.
+# A fixed reply: a name that is not in Vosk's vocabulary must not fail the test.
 FIXED = ("--set", "model.random_seed=1")
 
 
@@ -57,7 +58,9 @@ def test_two_exchanges_in_one_file_are_both_answered(tmp_path: Path, vosk_en: Pa
     ("recording", "seed"),
     [("stereo-44100.wav", FOX), ("clipped.wav", FOX), ("pause.wav", None)],
 )
-def test_other_recordings(recording: str, seed: str | None, tmp_path: Path, vosk_en: Path) -> None:
+def test_stereo_clipped_and_hesitant_recordings_are_answered(
+    recording: str, seed: str | None, tmp_path: Path, vosk_en: Path
+) -> None:
     done = exchange(recording, tmp_path / "reply.wav", vosk_en, "--set", "model.max_sentences=1")
     assert done.code == 0, done.err
     assert done.seeds == [seed or "the old man went down to the river"]
@@ -73,7 +76,7 @@ def test_other_recordings(recording: str, seed: str | None, tmp_path: Path, vosk
         ("trigger-then-silence.wav", "but no words after it"),
     ],
 )
-def test_without_a_seed_it_says_so_and_is_content(
+def test_a_recording_without_a_seed_is_no_error(
     recording: str, sentence: str, tmp_path: Path, vosk_en: Path
 ) -> None:
     done = exchange(recording, tmp_path / "reply.wav", vosk_en)
@@ -106,10 +109,10 @@ def test_say_speaks_what_it_prints(tmp_path: Path, vosk_en: Path) -> None:
     assert share_missing(done.out, heard(out, vosk_en)) < LOST
 
 
-def test_a_microphone_and_a_loudspeaker(
+def test_a_seed_from_the_microphone_is_answered_on_the_loudspeaker(
     sound_server: SoundServer, tmp_path: Path, vosk_en: Path
 ) -> None:
-    """The recording is played into a virtual microphone, the reply caught from the speaker."""
+    """The recording is played into a virtual microphone, the reply recorded at the loudspeaker."""
     reply = tmp_path / "reply.wav"
     setting = ("--set", f"hearing.model={vosk_en}")
     with started("run", *setting, *FIXED, "--set", "log.level=debug") as daemon:
@@ -137,6 +140,7 @@ def test_a_signal_in_mid_speech_ends_it_within_a_second(
             sound_server.play_into_microphone(RECORDINGS / "one-breath.wav")
             daemon.wait_for("thinking -> speaking")
             time.sleep(1.0)
+            assert speech_workers(), "the speech engine has another name"
             begin = time.monotonic()
             daemon.process.send_signal(number)
             assert daemon.process.wait(5) == 0
@@ -145,13 +149,14 @@ def test_a_signal_in_mid_speech_ends_it_within_a_second(
             assert took < 1.0
             assert len(recording.sounding(begin - 1.0)), "it was not speaking"
             assert np.max(recording.sounding(begin - 1.0)) < begin + 1.0
-    assert not children_named("audio.tts.worker"), "the speech child outlived the daemon"
+    assert not speech_workers(), "the speech engine's process outlived the daemon"
 
 
-def children_named(name: str) -> list[str]:
-    found = subprocess.run(["pgrep", "-f", f"audio.{name}"], capture_output=True, text=True)
-    mine = os.environ["HOME"]
-    return [pid for pid in found.stdout.split() if mine in environment_of(pid)]
+def speech_workers() -> set[str]:
+    """The process numbers of the speech engines with the home of this test."""
+    found = subprocess.run(["pgrep", "-f", COMMAND[-1]], capture_output=True, text=True)
+    home = f"HOME={os.environ['HOME']}"
+    return {pid for pid in found.stdout.split() if home in environment_of(pid).split("\0")}
 
 
 def environment_of(pid: str) -> str:

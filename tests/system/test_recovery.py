@@ -1,7 +1,6 @@
-"""The daemon outlives everything that can happen to its microphone and its loudspeaker.
+"""The daemon recovers from every outage of its microphone and its loudspeaker.
 
-AFTERWORD_RECOVERIES=20 makes it as many rounds in a row instead of one of each kind, and pytest -s
-shows the figures.
+AFTERWORD_RECOVERIES=20 runs 20 rounds instead of one of each kind; pytest -s prints the figures.
 """
 
 import os
@@ -22,15 +21,15 @@ MIC = ("module-remap-source", "source_name=mic", "master=mic_in.monitor")
 
 
 @dataclass
-class Held:
-    """What a process holds."""
+class Resources:
+    """Threads, open descriptors and resident memory of a process."""
 
     threads: int
     descriptors: int
     memory_mb: float
 
     @classmethod
-    def by(cls, pid: int) -> "Held":
+    def of(cls, pid: int) -> "Resources":
         status = Path(f"/proc/{pid}/status").read_text()
         memory = re.search(r"VmRSS:\s+(\d+)", status)
         assert memory
@@ -56,7 +55,7 @@ def suspend(server: SoundServer) -> Callable[[], None]:
     return lambda: (server.pactl("suspend-source", "mic", "0"), None)[1]
 
 
-# PipeWire does not let a microphone be suspended that somebody listens to.
+# PipeWire does not suspend a microphone that is in use.
 OUTAGES = {"sound_server": (kill, unload, suspend), "pipewire_server": (kill, unload)}
 
 
@@ -77,13 +76,13 @@ def daemon(server: SoundServer, vosk_en: Path) -> Iterator[Running]:
 
 
 def exchange(server: SoundServer, daemon: Running) -> None:
-    """A phrase is spoken, acknowledged by a tone, and answered aloud."""
+    """Play a trigger and a seed; a cue and a reply must sound."""
     with server.recording() as loudspeaker:
         began = time.monotonic()
         with server.playing_into_microphone(RECORDINGS / "pause.wav"):
             daemon.wait_for("trigger heard")
             time.sleep(0.5)
-            assert len(loudspeaker.sounding(began)) > 0, f"no tone: {daemon.log}"
+            assert len(loudspeaker.sounding(began)) > 0, f"no cue: {daemon.log}"
             cue = time.monotonic()
             daemon.wait_for("seed of")
         deadline = time.monotonic() + 60
@@ -92,7 +91,7 @@ def exchange(server: SoundServer, daemon: Running) -> None:
             time.sleep(0.1)
 
 
-def test_it_listens_again_after_whatever_happens(
+def test_it_listens_again_after_every_outage(
     request: pytest.FixtureRequest, server: SoundServer, daemon: Running
 ) -> None:
     exchange(server, daemon)
@@ -109,18 +108,18 @@ def test_it_listens_again_after_whatever_happens(
         took = time.monotonic() - began
         exchange(server, daemon)
         time.sleep(1)
-        held.append(Held.by(daemon.process.pid))
+        held.append(Resources.of(daemon.process.pid))
         print(f"{outage.__name__}: listening after {took:.2f} s; {held[-1]}", flush=True)
     assert daemon.log.count("Waiting for it.") == len(held)
-    assert "Expression" not in daemon.log  # PortAudio's own words
+    assert "Expression" not in daemon.log  # messages of PortAudio
     assert "ALSA" not in daemon.log
-    # Each look at the sound server takes a thread and four descriptors for a moment.
+    # Each poll of the sound server takes a thread and four descriptors for a moment.
     assert min(each.threads for each in held[1:]) <= held[0].threads
     assert min(each.descriptors for each in held[1:]) <= held[0].descriptors
     assert held[-1].memory_mb < held[0].memory_mb + 20
 
 
-def test_a_microphone_that_comes_after_the_start_is_heard(
+def test_a_microphone_connected_after_the_start_is_used(
     sound_server: SoundServer, vosk_en: Path
 ) -> None:
     sound_server.kill()

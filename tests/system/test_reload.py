@@ -1,4 +1,4 @@
-"""Settings and weights are renewed in a daemon that runs, on real parts."""
+"""Reloads of settings and weights in a running daemon, on real parts."""
 
 import json
 import os
@@ -22,9 +22,9 @@ from model.checkpoints.weights_file import publish_weights
 from tests.model.made import small_weights
 from tests.support.program import ROOT, Running, afterword, started
 from tests.support.sound_server import SoundServer
-from tests.system.test_exchange import FOX, RECORDINGS, children_named
+from tests.system.test_exchange import FOX, RECORDINGS, speech_workers
 
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def config(home: Path, vosk_en: Path) -> Path:
 
 
 def write(path: Path, vosk: Path, **sections: object) -> None:
-    """A settings file with these sections, a line each, below the Vosk model."""
+    """Write a settings file with these sections, a line each, over the defaults of these tests."""
     lines = {
         "hearing": {"model": str(vosk)},
         "log": {"level": "debug"},
@@ -59,13 +59,13 @@ def status() -> Any:
 
 
 def wait_until(key: str, wanted: object) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while (found := status()[key]) != wanted:
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
 
 
-def test_what_changed_is_applied_after_the_running_turn(
+def test_changed_settings_are_applied_after_the_turn_in_progress(
     config: Path, vosk_en: Path, sound_server: SoundServer
 ) -> None:
     model = {"random_seed": 1, "max_sentences": 3}
@@ -74,7 +74,8 @@ def test_what_changed_is_applied_after_the_running_turn(
         daemon.wait_for('Say "good morning"')
         client.ask("say", seed="the old sailor")
         daemon.wait_for("thinking -> speaking")
-        children = set(children_named("audio.tts.worker"))
+        workers = speech_workers()
+        assert len(workers) == 1
         voice, model = {"name": "en-gb-scotland"}, {"max_sentences": 1, "random_seed": 1}
         history = {"enabled": True}
         write(config, vosk_en, audio={"input": "pulse"}, voice=voice, model=model, history=history)
@@ -83,10 +84,10 @@ def test_what_changed_is_applied_after_the_running_turn(
         assert set(answer["changed"]) == {*changed.split(), "history.enabled"}
         assert "later" not in answer
         assert status()["state"] == "speaking"
-        assert children < set(children_named("audio.tts.worker"))  # the new one waits beside it
+        assert workers < speech_workers()  # the new one waits beside it
         daemon.wait_for("speaking -> listening")
         first = status()["last_turn"]
-        assert first["sentences"] > 1  # as many as the old settings want
+        assert first["sentences"] > 1  # by the old settings
         assert first["outcome"] == "completed"
 
         sound_server.play_into_microphone(RECORDINGS / "one-breath.wav")  # "hey computer"
@@ -98,9 +99,9 @@ def test_what_changed_is_applied_after_the_running_turn(
         assert (found["phrases"], found["devices"]["input"]) == (["hey computer"], "pulse")
         assert FOX in afterword("history").out
         assert found["restarts"] == {"daemon": 0, "speech": 0, "microphone": 0}
-        left = set(children_named("audio.tts.worker"))
+        left = speech_workers()
         assert len(left) == 1
-        assert not left & children
+        assert not left & workers
 
 
 BAD = [
@@ -115,7 +116,7 @@ BAD = [
 ]
 
 
-def test_a_bad_file_is_told_with_its_line_and_changes_nothing(
+def test_an_invalid_file_is_refused_with_its_line_and_changes_nothing(
     daemon: Running, config: Path, vosk_en: Path
 ) -> None:
     before = status()
@@ -132,7 +133,7 @@ def test_a_bad_file_is_told_with_its_line_and_changes_nothing(
     now = status()
     for key in ("pid", "language", "phrases", "devices", "models", "weights", "voice"):
         assert now[key] == before[key]
-    assert len(children_named("audio.tts.worker")) == 1
+    assert len(speech_workers()) == 1
 
     done = afterword("reload", "--wait")
     assert (done.code, done.out) == (RefusedError.exit_code, "")
@@ -144,7 +145,7 @@ def test_a_bad_file_is_told_with_its_line_and_changes_nothing(
     assert afterword("reload", "--wait").out == "No setting has changed.\n"
 
 
-def test_a_hang_up_while_it_loads_reloads_and_one_of_its_terminal_ends_it(
+def test_sighup_while_loading_reloads_and_a_closed_terminal_ends_it(
     config: Path, sound_server: SoundServer
 ) -> None:
     with started("run") as daemon:
@@ -173,7 +174,9 @@ def test_a_hang_up_while_it_loads_reloads_and_one_of_its_terminal_ends_it(
         assert process.wait(20) == 0
 
 
-def test_another_language(daemon: Running, config: Path, vosk_en: Path, vosk_zh: Path) -> None:
+def test_a_reload_changes_the_language(
+    daemon: Running, config: Path, vosk_en: Path, vosk_zh: Path
+) -> None:
     write(config, vosk_zh, language="zh")
     answer = client.ask("reload")  # at once; a Vosk model takes half a second
     assert {"language", "hearing.model"} <= set(answer["changed"])
@@ -192,12 +195,12 @@ def test_another_language(daemon: Running, config: Path, vosk_en: Path, vosk_zh:
 def publish(training: str, language: str = "en", seed: int = 1) -> Path:
     path = own_weights("en")
     weights = small_weights(language, seed)
-    publish_weights(path, replace(weights, training=training, provenance=f"told by {training}"))
+    publish_weights(path, replace(weights, training=training, provenance=f"made by {training}"))
     return path
 
 
-def test_new_weights_are_taken_between_turns_and_given_back(daemon: Running) -> None:
-    """As a training writes them, with a daemon beside it."""
+def test_new_weights_are_loaded_between_turns_and_can_be_undone(daemon: Running) -> None:
+    """The weights are written as by a training run beside the daemon."""
     path = publish("first")
     daemon.wait_for("The weights in use are now en-")
     assert status()["models"]["weights"] == str(path)
@@ -206,7 +209,7 @@ def test_new_weights_are_taken_between_turns_and_given_back(daemon: Running) -> 
     daemon.wait_for("The weights in use are now en-")
     listed = afterword("weights").out.splitlines()
     assert [line[0] for line in listed] == ["*", " ", " "]
-    assert ["told by second" in listed[0], "told by first" in listed[1]] == [True, True]
+    assert ["made by second" in listed[0], "made by first" in listed[1]] == [True, True]
     assert listed[2].startswith("  shipped")
 
     publish("third", "zh")
@@ -216,20 +219,22 @@ def test_new_weights_are_taken_between_turns_and_given_back(daemon: Running) -> 
     assert (done.code, done.err) == (0, "")
     assert "The running daemon has looked at it." in done.out
     assert status()["refused"] is None
-    assert "told by second" in afterword("weights").out.splitlines()[0]
+    assert "made by second" in afterword("weights").out.splitlines()[0]
 
-    path.write_bytes(path.read_bytes()[:5000])  # as no writer of ours does it
+    path.write_bytes(
+        path.read_bytes()[:5000]
+    )  # as if written in place, which the project never does
     daemon.wait_for("is no complete weights file")
     client.ask("say", seed="a fox")
     daemon.wait_for("-> listening")
-    assert daemon.log.count("is no complete weights file") == 1  # it does not try again
+    assert daemon.log.count("is no complete weights file") == 1  # not loaded again
 
-    done = afterword("say", "a fox", "--no-speech")  # what starts now takes the ones before
+    done = afterword("say", "a fox", "--no-speech")  # a new process takes the previous weights
     assert done.code == 0, done.err
     assert "is no complete weights file" in done.err
 
 
-def test_a_name_that_is_none_and_weights_of_the_settings_own(tmp_path: Path) -> None:
+def test_unknown_weights_are_refused_and_weights_of_the_settings_kept(tmp_path: Path) -> None:
     publish("first")
     wrong = afterword("weights", "use", "en-7")
     assert (wrong.code, 'No weights are called "en-7"' in wrong.err) == (65, True)

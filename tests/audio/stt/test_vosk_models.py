@@ -59,7 +59,7 @@ def site() -> Iterator[Site]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     state.address = f"http://127.0.0.1:{server.server_port}/{NAME}.zip"
     yield state
     server.shutdown()

@@ -44,6 +44,7 @@ def seconds(path: Path) -> float:
         return wav.getnframes() / wav.getframerate()
 
 
+@pytest.mark.slow
 def test_a_sample_goes_to_a_file(tmp_path: Path) -> None:
     out = tmp_path / "sample.wav"
     done = afterword("voices", "--sample", "en-gb-scotland", "--out", out)
@@ -83,6 +84,7 @@ def answering(answers: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_answers_from_standard_input_end_in_the_settings(home: Path, tmp_path: Path) -> None:
     file = home / ".config" / "afterword" / "config.yaml"
     file.parent.mkdir(parents=True)
@@ -102,6 +104,7 @@ def test_answers_from_standard_input_end_in_the_settings(home: Path, tmp_path: P
     assert lengths[0] > 1.2 * lengths[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", ["2\nq\nn\n", "2\n"])
 def test_without_a_yes_nothing_is_written(answers: str, home: Path, tmp_path: Path) -> None:
     done = answering(answers, tmp_path)

@@ -180,6 +180,7 @@ def test_a_seed_of_invalid_length_is_refused(seed: str, daemon: MainLoop) -> Non
 
 
 def test_stop_ends_the_daemon(daemon: MainLoop) -> None:
+    assert "responder" in [thread.name for thread in threading.enumerate()]
     client.ask("stop")
     deadline = time.monotonic() + 2
     while any(thread.name == "responder" for thread in threading.enumerate()):

@@ -38,6 +38,7 @@ def speech() -> SpeechOutput:
 @pytest.fixture
 def responder(generator: Generator, speech: SpeechOutput, inbox: Inbox) -> Iterator[Responder]:
     responder = Responder(generator, speech, inbox.put)
+    assert "responder" in [thread.name for thread in threading.enumerate()]
     yield responder
     responder.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "responder"]

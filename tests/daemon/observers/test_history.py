@@ -147,6 +147,20 @@ def test_a_recording_begins_shortly_before_the_phrase(tmp_path: Path) -> None:
     assert int.from_bytes(sound[-2:], "little") == 2951
 
 
+def test_recordings_within_one_millisecond_are_all_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 1_800_000_000_999_500_000)
+    recordings = DebugRecordings(tmp_path, 5, 3600)
+    for number in range(1, 4):
+        recordings.on_event({"event": "triggered", "audio_seconds": 2.0 + number})
+        recordings.on_event({"event": "seed"})
+        recordings.on_audio(AudioChunk(bytes([number, 0]), 16_000, 2.5 + number))
+    files = sorted(tmp_path.glob("*.wav"))
+    assert [path.read_bytes()[-2] for path in files] == [1, 2, 3]  # the names sort by age
+    assert [path.stem[-3:] for path in files] == ["999", "000", "001"]
+
+
 def test_recordings_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.observers.recordings.EXPIRY_INTERVAL_SECONDS", 0.0)
     for name, age in (("20200101-000000-000.wav", 7200), ("20200101-000001-000.wav", 10)):

@@ -131,7 +131,9 @@ def test_a_dead_responder_stops_the_watchdog(systemd: Systemd) -> None:
     loop._responder._jobs.put(None)
     time.sleep(0.1)
     thread = running(loop)
-    assert "WATCHDOG=1" not in systemd.received(1.0)
+    received = systemd.received(1.0)
+    assert "STATUS=listening" in received
+    assert "WATCHDOG=1" not in received
     loop.stop()
     thread.join(5)
 

@@ -296,6 +296,7 @@ def program(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
+@pytest.mark.slow
 def test_a_conversation_with_the_real_program() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

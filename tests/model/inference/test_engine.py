@@ -97,6 +97,7 @@ def nats(engine: InferenceEngine, ids: list[int]) -> float:
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not EVALUATION.exists(), reason="needs the shared evaluation stories")
 def test_int8_costs_less_than_a_hundredth_of_a_bit_per_byte():
     weights = load_weights(find_weights("en", None))

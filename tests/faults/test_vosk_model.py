@@ -1,4 +1,4 @@
-"""Faults of the Vosk model: damaged at the start, and while it is in use."""
+"""Faults of the Vosk model: files damaged before the start and while it is in use."""
 
 import os
 import shutil
@@ -18,20 +18,20 @@ from tests.system.test_exchange import FOX, RECORDINGS
 
 @pytest.fixture
 def fetched(vosk_en: Path) -> Path:
-    """A copy of the model, where fetched models lie."""
+    """A copy of the model in the folder of fetched models."""
     folder = vosk_models.catalogue()["en"].folder
     shutil.copytree(vosk_en, folder)
     return folder
 
 
-def heard(hearing: AudioRecognition) -> list[str]:
+def seeds(recognition: AudioRecognition) -> list[str]:
     with wave.open(str(RECORDINGS / "one-breath.wav")) as wav:
         sound = wav.readframes(wav.getnframes())
     events = []
     for end in range(2560, len(sound), 2560):
         chunk = AudioChunk(sound[end - 2560 : end], 16_000, end / 32_000)
-        events += hearing.feed(chunk)
-    events += hearing.finish()
+        events += recognition.feed(chunk)
+    events += recognition.finish()
     return [event.text for event in events if isinstance(event, Seed)]
 
 
@@ -52,15 +52,15 @@ def test_one_flipped_bit_in_any_file_is_found_at_the_start(fetched: Path) -> Non
             content.write(bytes([byte]))
 
 
-def test_damaged_while_it_runs_it_goes_on_until_the_next_start(fetched: Path) -> None:
+def test_a_model_damaged_while_in_use_works_until_the_next_start(fetched: Path) -> None:
     settings = load(None, ()).settings
-    hearing = open_recognition(fetched, settings.trigger, settings.seed, "en")
+    recognition = open_recognition(fetched, settings.trigger, settings.seed, "en")
     for file in vosk_models.catalogue()["en"].files:
         path = fetched / file.path
-        path.write_bytes(os.urandom(100))  # as a fetch that replaces it in place
-    assert heard(hearing) == [FOX]
-    assert heard(hearing.with_settings(settings.trigger, settings.seed, "en")) == [FOX]
+        path.write_bytes(os.urandom(100))  # as if a fetch replaced it in place
+    assert seeds(recognition) == [FOX]
+    assert seeds(recognition.with_settings(settings.trigger, settings.seed, "en")) == [FOX]
     shutil.rmtree(fetched)
-    assert heard(hearing) == [FOX]
+    assert seeds(recognition) == [FOX]
     with pytest.raises(HearingModelError, match="afterword models fetch en"):
         vosk_models.find("en")

@@ -1,4 +1,4 @@
-"""Afterword in scripts: text and sound at its standard streams, exit codes, quiet."""
+"""Afterword in scripts: text and sound on its standard streams, exit codes, `--quiet`."""
 
 import io
 import os
@@ -28,7 +28,7 @@ def say(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[byte
     )
 
 
-def test_text_in_and_sound_out() -> None:
+def test_text_from_stdin_becomes_sound_on_stdout() -> None:
     done = say("-", "--out", "-", *SHORT, given=b"the old\nsailor\n")
     assert done.returncode == 0, done.stderr
     samples, rate = sf.read(io.BytesIO(done.stdout))
@@ -39,13 +39,13 @@ def test_text_in_and_sound_out() -> None:
     assert len(done.stderr.decode().split()) > 2  # the text
 
 
-def test_quiet_says_nothing_in_print() -> None:
+def test_quiet_prints_nothing() -> None:
     done = say("the old sailor", "--out", "-", "--quiet", *SHORT)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(b"RIFF")
 
 
-def test_text_in_and_text_out() -> None:
+def test_text_from_stdin_becomes_text_on_stdout() -> None:
     first = say("-", "--no-speech", *SHORT, given=b"\xef\xbb\xbfthe old sailor")
     second = say("the old sailor", "--no-speech", *SHORT)
     assert (first.returncode, first.stderr) == (0, b"")
@@ -87,7 +87,7 @@ def test_a_failure_writes_no_sound() -> None:
     assert (done.returncode, done.stdout) == (errors.ConfigError.exit_code, b"")
 
 
-def test_a_reader_that_leaves_causes_no_traceback() -> None:
+def test_a_closed_pipe_causes_no_traceback() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for more in (["--no-speech"], ["--out", "-"]):
         process = subprocess.Popen(
@@ -109,13 +109,13 @@ def test_a_reader_that_leaves_causes_no_traceback() -> None:
 def test_no_sound_is_written_onto_a_terminal() -> None:
     import pty
 
-    ours, theirs = pty.openpty()
+    leader, terminal = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [*COMMAND, "a fox", "--out", "-"]
     done = subprocess.run(
-        command, stdout=theirs, stderr=subprocess.PIPE, timeout=SECONDS, env=environment
+        command, stdout=terminal, stderr=subprocess.PIPE, timeout=SECONDS, env=environment
     )
-    os.close(theirs)
-    os.close(ours)
+    os.close(terminal)
+    os.close(leader)
     assert done.returncode == 2
     assert b"onto the terminal" in done.stderr

@@ -1,6 +1,6 @@
-"""A daemon with real signals, loop and control socket, and small parts: `python FILE STATE`.
+"""A daemon with real signals, loop and control socket, and fake components: `python FILE STATE`.
 
-It goes into the wanted state by itself and stays there until it is told to stop.
+It enters this state without a user and stays there until it is stopped.
 """
 
 import sys
@@ -26,8 +26,8 @@ SCRIPTS: dict[str, dict[int, list[Event]]] = {
 }
 
 
-class Thinker(Generator):
-    """Never comes to a first word, as a model whose processor hangs."""
+class HangingGenerator(Generator):
+    """Never yields a sentence, as a model whose processor hangs."""
 
     def continue_text(self, seed: str, cancelled: object) -> Iterator[str]:  # type: ignore[override]
         time.sleep(600)
@@ -39,14 +39,14 @@ def main(state: str) -> None:
     source = Source(10_000_000, live=True, seconds_each=0.01)
     if state == "waiting for the microphone: none":
         source.errors = [AudioDeviceError("none")] * 1000
-    generator = Thinker() if state == "thinking" else Generator()
-    hearing, speaker = Recognition(SCRIPTS.get(state, {})), SpeechOutput(600.0)
+    generator = HangingGenerator() if state == "thinking" else Generator()
+    recognition, speech = Recognition(SCRIPTS.get(state, {})), SpeechOutput(600.0)
     options = LoopOptions(wait_for_microphone=True, muted=state == "muted")
     with single_instance_lock(socket_path()):
-        service = MainLoop(source, hearing, generator, speaker, options=options)
-        run.install_signal_handlers(service)
-        with closing(ControlServer(socket_path(), service.inbox.ask)):
-            service.run()
+        loop = MainLoop(source, recognition, generator, speech, options=options)
+        run.install_signal_handlers(loop)
+        with closing(ControlServer(socket_path(), loop.inbox.ask)):
+            loop.run()
 
 
 if __name__ == "__main__":
