@@ -33,9 +33,9 @@ class SpokenCommand:
 
 
 class CommandDetector:
-    """Detects phrases that need no trigger, by a small grammar of its own.
+    """Detects phrases that need no trigger, with a small grammar.
 
-    Made anew each time that commands begin to mean something.
+    The recognition makes one whenever commands begin to mean something.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Samples: TypeAlias = "npt.NDArray[np.int16]"
-"""Mono 16-bit samples, for annotations; this file does without numpy at run time."""
+"""Mono 16-bit samples, for annotations; numpy is not imported with this module."""
 
 SAMPLE_RATE = 16_000  # samples per second: what the recognisers and the voice detector want
 CHUNK_SECONDS = 0.032  # length of a chunk: one frame of the voice detector, which then never waits

@@ -68,7 +68,7 @@ def open_recognition(
         seed: when a capture ends.
         language: its code, such as "en".
         commands: phrases that are commands as a whole seed; all but "never mind" also without a
-            trigger, while `feed` is asked for them.
+            trigger, while `feed` is asked for them and no capture is active.
 
     Raises:
         HearingModelError: the model is missing, incomplete or damaged.

@@ -26,7 +26,8 @@ class Language:
         settings_file: the packaged layer over default.yaml; None where the defaults fit.
         word_space: separator between two words of recognised speech.
         voice_prefixes: language tags of espeak-ng's voices that speak it begin with one of these.
-        few_words: a seed of fewer words is likely to go on (endpointing).
+        few_words: with fewer words a user is still making the seed up (endpointing); Chinese words
+            hold more.
         unfinished_words: words that end no sentence (endpointing).
         tune_voices: distinct and intelligible voices, offered by `afterword tune`.
         evaluation_voices: voices that say a trigger phrase for `afterword doctor --phrase`.

@@ -21,14 +21,14 @@ _VOLUME = 0.8
 
 
 @dataclass(frozen=True)
-class OwnRecordings:
+class SyntheticRecordings:
     """Sounds of the phrase, and sounds without it."""
 
     positives: tuple[Sound, ...]
     negatives: tuple[Sound, ...]
 
 
-def make(phrase: str, words: tuple[str, ...], language: str) -> OwnRecordings:
+def make_recordings(phrase: str, words: tuple[str, ...], language: str) -> SyntheticRecordings:
     """Let each voice say the phrase at each speed, other sentences and confusable phrases once.
 
     Raises:
@@ -46,7 +46,7 @@ def make(phrase: str, words: tuple[str, ...], language: str) -> OwnRecordings:
         for speed in _SPEEDS_WPM:
             positives += _spoken(voice, speed, [phrase])
         negatives += _spoken(voice, _SPEEDS_WPM[1], sentences)
-    return OwnRecordings(tuple(positives), tuple(negatives))
+    return SyntheticRecordings(tuple(positives), tuple(negatives))
 
 
 def _spoken(voice: str, speed: int, texts: Iterable[str]) -> Iterator[Sound]:

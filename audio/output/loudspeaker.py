@@ -60,7 +60,7 @@ class Loudspeaker:
                 return
             dead, self._stream = self._stream, None
         close_stream(dead)
-        import_sounddevice()  # may take seconds
+        import_sounddevice()  # here, outside lock and time limit, for it may take seconds
         stream = self._opener.open(lambda: self._closed)
         with self._lock:
             if not self._closed:

@@ -91,7 +91,7 @@ class PathRecognizer:
 
 
 class BackgroundRecognizer:
-    """A PathRecognizer in a thread of its own, which hears sound in order, without waiting.
+    """A PathRecognizer in a background thread, which hears sound in order; the caller never waits.
 
     The engine releases the interpreter's lock. The thread ends with `finish` or `drop`.
     """

@@ -21,7 +21,8 @@ _PAUSE_SECONDS = 0.09  # without voice after a phrase: decide now; the engine wa
 _WARM_UP_SECONDS = 1.0  # of sound for the voice detector before its first answer
 _BUFFER_SECONDS = 30  # an utterance, and with it the verdict on a phrase in it, may last 20
 _LEAD_IN_SECONDS = 1.0  # before a voice that the recogniser hears with it
-_BLOCK_BYTES = 2 * round(3 * CHUNK_SECONDS * SAMPLE_RATE)  # heard at once where there is time
+# Heard at once while no phrase is suspected, which takes less processor time.
+_BLOCK_BYTES = 2 * round(3 * CHUNK_SECONDS * SAMPLE_RATE)
 _FRAME_SECONDS = 0.03  # the model's grid, which must not move against the sound
 _BEGINNING_GAP_SECONDS = 0.3  # without a word before a phrase that begins what is said
 
@@ -84,7 +85,7 @@ class TriggerDetector:
         self._must_begin = must_begin
         self._suspect_mid_utterance = suspect_mid_utterance
         self._refractory_seconds = refractory_seconds
-        self._last_detection = float("-inf")  # its end
+        self._last_detection = float("-inf")  # end of the last detection, in seconds
         self._voice = voice
         self._sound = AudioRingBuffer(_BUFFER_SECONDS)
         self._gate = EnergyGate()
@@ -95,7 +96,7 @@ class TriggerDetector:
         self._recognizer = self._engine.grammar(self._grammar)
         self._verifier.drop()
         self._origin = self._heard_until = self._sound.seconds
-        self._has_words = False  # in the current utterance, so far
+        self._has_words = False  # in the current utterance, or at least noise
         self._previous: list[Word] = []  # of the utterance before
         self._suspected = False  # a phrase in this utterance
         self._awaiting_pause = False  # after a phrase

@@ -11,11 +11,11 @@ _GAIN_NATS = 9.75  # for each of them, both gains together, by which the phrase 
 _MIN_GAIN_NATS = 4.0  # in the loudest noise
 _GAIN_NATS_PER_DB = 0.325  # less for each dB by which noise is nearer to the voice than ...
 _CLEAR_DB = 39.0  # ... this
-SPEECH_PERCENTILE = 0.8  # of the levels in a phrase: how loud the voice is
-NOISE_PERCENTILE = 0.05  # of the levels around a phrase: the noise, for noise has gaps, too
+_SPEECH_PERCENTILE = 0.8  # of the levels in a phrase: how loud the voice is
+_NOISE_PERCENTILE = 0.05  # of the levels around a phrase: the noise, for noise has gaps, too
 _MIN_GAIN_SHARE = 0.38  # of the needed gain that each of the two gains must have
 _SURE_SHARE = 0.8  # of it in context alone: the other gain was then never too small
-_WORD_SECONDS = 0.78  # a phrase that took longer for each counted word must win by more
+_SLOW_WORD_SECONDS = 0.78  # a phrase that took longer for each counted word must win by more
 _MARGIN_SECONDS = 0.1  # before and after the phrase that are heard with it alone
 _NOISE_BEFORE_SECONDS, _NOISE_AFTER_SECONDS = 1.5, 1.0  # around a phrase: there noise is measured
 _MAX_WORD_SECONDS = 1.0  # silence before a phrase is sometimes taken for a part of it
@@ -63,8 +63,8 @@ def _needed_gain(sound: AudioRingBuffer, start: float, end: float) -> float:
     noise = levels_db(around, SAMPLE_RATE)
     snr_db = 0.0
     if speech:
-        snr_db = level_percentile_db(speech, SPEECH_PERCENTILE)
-        snr_db -= level_percentile_db(noise, NOISE_PERCENTILE)
+        snr_db = level_percentile_db(speech, _SPEECH_PERCENTILE)
+        snr_db -= level_percentile_db(noise, _NOISE_PERCENTILE)
     gain = _GAIN_NATS - _GAIN_NATS_PER_DB * (_CLEAR_DB - snr_db)
     return min(_GAIN_NATS, max(_MIN_GAIN_NATS, gain))
 
@@ -114,7 +114,7 @@ class LikelihoodRatio:
         start = earliest_start(phrase, start, end)
         words = min(len(phrase.words), _MAX_COUNTED_WORDS)
         needed = words * _needed_gain(sound, start, end)
-        together = needed * max(1.0, (end - start) / (_WORD_SECONDS * words))
+        together = needed * max(1.0, (end - start) / (_SLOW_WORD_SECONDS * words))
         in_context = context.gain()
         if in_context >= _SURE_SHARE * together:  # for the user waits
             return True

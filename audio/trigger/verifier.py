@@ -12,7 +12,7 @@ _CONTEXT_SECONDS = 0.5  # before and after a phrase that are heard with it
 _MIN_LEAD_IN_SECONDS = 0.2  # of them, before a phrase that began earlier than was expected
 _PHRASE_WEIGHT = 4  # of a phrase, as compared with one of the other words
 _WORD_SECONDS = 0.5  # said of each word when a partial result holds the phrase; mostly less
-_PREPARED_SECONDS = 1.5  # of sound that the background recognisers hear from then on
+_PREPARED_SECONDS = 1.5  # of sound heard in the background; a later decision is not urgent
 
 
 @dataclass(frozen=True)

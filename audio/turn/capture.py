@@ -86,7 +86,7 @@ class Capture:
 
     @property
     def may_resume(self) -> bool:
-        """True if it has ended in silence, before its longest time."""
+        """True if it has ended in silence, before `max_seconds`."""
         return self._quiet >= PAUSE_SECONDS and self.seconds < self._settings.max_seconds
 
     def resume(self, pcm: bytes) -> None:

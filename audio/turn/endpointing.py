@@ -21,8 +21,8 @@ MASKED_EXTRA_SECONDS = 0.12  # more of both where a premature end could not be m
 HESITANT_PAUSE_SECONDS = 0.5  # a pause of the user from which on the delay grows ...
 PAUSE_FACTOR = 1.5  # ... to this multiple of it ...
 PAUSE_MARGIN_SECONDS = 0.1  # ... and this much more
-MASKED_HESITANT_PAUSE_SECONDS = 0.3  # the first two where the echo masks the user
-MASKED_PAUSE_FACTOR = 2.0
+# HESITANT_PAUSE_SECONDS and PAUSE_FACTOR where the echo masks the user.
+MASKED_HESITANT_PAUSE_SECONDS, MASKED_PAUSE_FACTOR = 0.3, 2.0
 
 
 def endpoint_delay(
@@ -43,8 +43,8 @@ def endpoint_delay(
         longest_pause: between them, in seconds.
         min_delay: after a whole sentence without a pause, in seconds.
         language: of the words.
-        echo_masks_user: whether a user who resumes over the reply would not be noticed; both
-            limits are then 0.12 s longer.
+        echo_masks_user: a user who resumes over the reply would not be noticed: both limits are
+            0.12 s longer, and shorter pauses lengthen the delay, and by more.
     """
     hesitant_pause, factor = HESITANT_PAUSE_SECONDS, PAUSE_FACTOR
     if echo_masks_user:

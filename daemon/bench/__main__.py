@@ -21,6 +21,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from audio.pcm import SAMPLE_RATE
 from config.errors import AfterwordError, AudioDeviceError, ControlError
 from daemon.bench import interruption, soak, speech
 from daemon.bench.usage import processor_seconds, require_psutil, resident_mb
@@ -169,12 +170,10 @@ def _write_speech(wavs: Sequence[Path], talk: Path, noise: Path, seconds: float)
     """Write an exchange to each of the WAV files, and `seconds` of talk and of noise."""
     for number, wav in enumerate(wavs):
         voice = speech.VOICES[number % len(speech.VOICES)]
-        speech.write_wav(wav, speech.speak(voice, [f"hey computer, {speech.SEEDS[number]}"])[0])
-    length = int(seconds * speech.RATE)
-    once = np.concatenate(speech.speak(voice, speech.TALK))
-    speech.write_wav(talk, np.resize(once, length))
-    hiss = speech.noise(length, NOISE_LEVEL, np.random.default_rng(1))
-    speech.write_wav(noise, hiss.astype(np.int16))
+        speech.write_speech(wav, voice, [f"hey computer, {speech.SEEDS[number]}"])
+    speech.write_speech(talk, voice, speech.TALK, seconds=seconds)
+    hiss = speech.noise(int(seconds * SAMPLE_RATE), NOISE_LEVEL, np.random.default_rng(1))
+    speech.write_wav(noise, hiss.astype(np.int16), SAMPLE_RATE)
 
 
 def _exchange(server: SoundServer, wav: Path) -> Exchange | None:

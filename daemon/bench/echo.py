@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from audio.events import TriggerSuspected
 from audio.output.word_timeline import PlayedText, words_between
-from audio.pcm import AudioChunk, Samples
+from audio.pcm import SAMPLE_RATE, AudioChunk, Samples
 from config.errors import AfterwordError
 from config.settings import Settings
 from daemon import components
 from daemon.bench import resumption
-from daemon.bench.speech import CHUNK, RATE, ROOM_LEVEL, USERS, noise, speak, synthesize
+from daemon.bench.speech import CHUNK, ROOM_LEVEL, USERS, noise, speak, synthesize
 from daemon.conversation.conversation import (
     ECHO_AFTER_SECONDS,
     ECHO_BEFORE_SECONDS,
@@ -97,11 +97,11 @@ def measure(
         AfterwordError: a component does not start.
     """
     phrase = settings.trigger.phrases[0]
-    hearing = components.open_recognition(settings)
+    recognition = components.open_recognition(settings)
     users = [speak(voice, [phrase])[0] for voice in USERS]
     with closing(components.open_engine(settings)) as engine:
         for decibels in levels:
-            yield _level(hearing, engine, phrase, users, decibels, replies, random_seed)
+            yield _level(recognition, engine, phrase, users, decibels, replies, random_seed)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class _Reply:
 
 
 def _level(
-    hearing: "AudioRecognition",
+    recognition: "AudioRecognition",
     engine: "SpeechEngine",
     phrase: str,
     users: Sequence[Samples],
@@ -124,17 +124,19 @@ def _level(
     for number in range(replies):
         reply = _reply(engine, phrase, random)
         echo = reply.sound * 10 ** (decibels / 20)
-        user, said_until = np.zeros(len(echo) + int(REPLY_PAUSE_SECONDS * RATE)), None
+        user, said_until = np.zeros(len(echo) + int(REPLY_PAUSE_SECONDS * SAMPLE_RATE)), None
         if number % 2:
             phrase_sound = users[number % len(users)]
-            longest = len(echo) - int((LEAD_SECONDS + TAIL_SECONDS) * RATE) - len(phrase_sound)
-            at = int(LEAD_SECONDS * RATE) + int(random.integers(0, max(1, longest)))
+            longest = (
+                len(echo) - int((LEAD_SECONDS + TAIL_SECONDS) * SAMPLE_RATE) - len(phrase_sound)
+            )
+            at = int(LEAD_SECONDS * SAMPLE_RATE) + int(random.integers(0, max(1, longest)))
             user[at : at + len(phrase_sound)] += phrase_sound
-            said_until = (at + len(phrase_sound)) / RATE
+            said_until = (at + len(phrase_sound)) / SAMPLE_RATE
             asked += 1
         user += noise(len(user), ROOM_LEVEL, random)
-        interrupted, holds, dropped = _serve(hearing, reply, echo, user, clock)
-        clock += len(user) / RATE
+        interrupted, holds, dropped = _serve(recognition, reply, echo, user, clock)
+        clock += len(user) / SAMPLE_RATE
         real = said_until is not None and [
             at for at in interrupted if -EARLY_SECONDS <= at - said_until <= LATE_SECONDS
         ]
@@ -152,7 +154,7 @@ def _level(
 
 
 def _serve(
-    hearing: "AudioRecognition",
+    recognition: "AudioRecognition",
     reply: _Reply,
     echo: npt.NDArray[np.float32],
     user: npt.NDArray[np.float64],
@@ -169,15 +171,15 @@ def _serve(
     played, silent_until = 0, 0.0
     for at in range(0, len(user) - CHUNK, CHUNK):
         block = user[at : at + CHUNK].copy()
-        now = (at + CHUNK) / RATE
+        now = (at + CHUNK) / SAMPLE_RATE
         playing = played < len(echo) and silent_until < float("inf")
         if now > silent_until:
             part = echo[played : played + CHUNK]
             block[: len(part)] += part
             played += CHUNK
         pcm = np.clip(block, -32_768, 32_767).astype(np.int16).tobytes()
-        chunk = AudioChunk(pcm, RATE, clock + now)
-        for event in hearing.feed(chunk, commands=True, playing=playing):
+        chunk = AudioChunk(pcm, SAMPLE_RATE, clock + now)
+        for event in recognition.feed(chunk, commands=True, playing=playing):
             heard_at = getattr(event, "at_seconds", clock + now) - clock
             earliest = heard_at - ECHO_BEFORE_SECONDS - len(held) * REPLY_PAUSE_SECONDS
             sounding = words_between(reply.said, earliest, heard_at + ECHO_AFTER_SECONDS)
@@ -186,16 +188,16 @@ def _serve(
             if CancelReply() in orders:
                 cancelled.append(now)
                 silent_until = float("inf")
-                hearing.cancel()
+                recognition.cancel()
             elif isinstance(event, TriggerSuspected) and PauseReply() in orders:
                 held.append(now)
                 silent_until = max(silent_until, now + REPLY_PAUSE_SECONDS)
             elif CancelCapture() in orders:
                 dropped.append(now)
-                hearing.cancel()
+                recognition.cancel()
             state = after if after.replying else state
-    hearing.feed(AudioChunk(bytes(2 * CHUNK), RATE, clock + len(user) / RATE))
-    hearing.cancel()
+    recognition.feed(AudioChunk(bytes(2 * CHUNK), SAMPLE_RATE, clock + len(user) / SAMPLE_RATE))
+    recognition.cancel()
     return cancelled, held, dropped
 
 
@@ -204,14 +206,14 @@ def _reply(engine: "SpeechEngine", phrase: str, random: Any) -> _Reply:
     sentences = [FILLERS[index] for index in random.permutation(len(FILLERS))[:3]]
     own = FRAMES[random.integers(len(FRAMES))].format(phrase=phrase)
     sentences.insert(int(random.integers(4)), own)
-    sounds = [np.zeros(int(LEAD_SECONDS * RATE), np.int16)]
+    sounds = [np.zeros(int(LEAD_SECONDS * SAMPLE_RATE), np.int16)]
     said = []
     for sentence in sentences:
-        begin = sum(map(len, sounds)) / RATE
+        begin = sum(map(len, sounds)) / SAMPLE_RATE
         sounds += [synthesize(engine, sentence)]
-        said.append(PlayedText(sentence, begin, begin + len(sounds[-1]) / RATE))
-        sounds += [np.zeros(int(PAUSE_SECONDS * RATE), np.int16)]
-    sounds.append(np.zeros(int(TAIL_SECONDS * RATE), np.int16))
+        said.append(PlayedText(sentence, begin, begin + len(sounds[-1]) / SAMPLE_RATE))
+        sounds += [np.zeros(int(PAUSE_SECONDS * SAMPLE_RATE), np.int16)]
+    sounds.append(np.zeros(int(TAIL_SECONDS * SAMPLE_RATE), np.int16))
     return _Reply(tuple(said), np.concatenate(sounds).astype(np.float32))
 
 

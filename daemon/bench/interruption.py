@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import AfterwordError
-from daemon.bench.speech import VOICES, speak, write_wav
+from daemon.bench.speech import write_speech
 from daemon.bench.virtual_audio import SoundServer
 from daemon.control import client
 
 TRIGGER = "hey computer"
+VOICES = ("en-us+f3", "en-us", "en-gb-scotland")
 STOPS = ("stop", "be quiet")
 SEED = "once upon a time there was a little fox who lived in a big forest"
 REPLY_SECONDS = 20.0  # at most, until a reply begins or a phrase is recognised
@@ -100,7 +101,7 @@ def phrase_wav(server: SoundServer, text: str, number: int) -> Path:
     voice = VOICES[number % len(VOICES)]
     path = server.folder / f"{text} {voice}.wav"
     if not path.exists():
-        write_wav(path, speak(voice, [text], volume=0.9)[0])
+        write_speech(path, voice, [text], volume=0.9)
     return path
 
 

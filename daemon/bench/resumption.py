@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from audio.events import Resumed, Seed
-from audio.pcm import AudioChunk, Samples
+from audio.pcm import SAMPLE_RATE, AudioChunk, Samples
 from audio.recognition import AudioRecognition
 from config.settings import Settings
 from daemon import components
-from daemon.bench.speech import CHUNK, RATE, ROOM_LEVEL, USERS, noise, speak, synthesize
+from daemon.bench.speech import CHUNK, ROOM_LEVEL, USERS, noise, speak, synthesize
 
 Sound = npt.NDArray[np.float64]
 
@@ -62,13 +62,13 @@ def measure(settings: Settings, levels: Sequence[float], count: int) -> Iterator
         AfterwordError: a component does not start.
     """
     trigger = replace(settings.trigger, cooldown_seconds=0.0)
-    hearing = components.open_recognition(replace(settings, trigger=trigger))
+    recognition = components.open_recognition(replace(settings, trigger=trigger))
     with closing(components.open_engine(settings)) as engine:
         replies = [synthesize(engine, text) for text in REPLIES]
     users = [_user(voice, settings.trigger.phrases[0], seed) for voice in USERS for seed in SEEDS]
     for decibels in levels:
         echoes = [reply.astype(np.float64) * 10 ** (decibels / 20) for reply in replies]
-        yield _level(hearing, users, echoes, decibels, count)
+        yield _level(recognition, users, echoes, decibels, count)
 
 
 def _user(voice: str, phrase: str, seed: tuple[str, str]) -> tuple[Samples, Samples]:
@@ -77,7 +77,7 @@ def _user(voice: str, phrase: str, seed: tuple[str, str]) -> tuple[Samples, Samp
 
 
 def _level(
-    hearing: AudioRecognition,
+    recognition: AudioRecognition,
     users: Sequence[tuple[Samples, Samples]],
     echoes: Sequence[Sound],
     decibels: float,
@@ -86,12 +86,14 @@ def _level(
     early = heard = finished = mistaken = 0
     for number in [-2, *range(count)]:  # the first teaches the echo level
         first, second = users[number % len(users)]
-        pause = np.zeros(round(PAUSES_SECONDS[number % len(PAUSES_SECONDS)] * RATE))
+        pause = np.zeros(round(PAUSES_SECONDS[number % len(PAUSES_SECONDS)] * SAMPLE_RATE))
         goes_on = number % 2 == 1
         more = [pause, second] if goes_on else []
-        sound = np.concatenate([np.zeros(RATE), first, *more, np.zeros(round(REST_SECONDS * RATE))])
-        in_pause = (len(first) + len(pause)) / RATE + 1.0
-        decided, resumed = _serve(hearing, sound, echoes[number % len(echoes)], number)
+        sound = np.concatenate(
+            [np.zeros(SAMPLE_RATE), first, *more, np.zeros(round(REST_SECONDS * SAMPLE_RATE))]
+        )
+        in_pause = (len(first) + len(pause)) / SAMPLE_RATE + 1.0
+        decided, resumed = _serve(recognition, sound, echoes[number % len(echoes)], number)
         if number < 0 or decided is None:
             continue
         if not goes_on:
@@ -104,7 +106,7 @@ def _level(
 
 
 def _serve(
-    hearing: AudioRecognition, sound: Sound, echo: Sound, seed: int
+    recognition: AudioRecognition, sound: Sound, echo: Sound, seed: int
 ) -> tuple[float | None, bool]:
     """The time of the first seed's end of turn, in seconds, and whether the user resumed."""
     random = np.random.default_rng(seed + 2)
@@ -117,13 +119,13 @@ def _serve(
         block[: len(played)] += played
         playing = begins <= at < begins + len(echo)
         pcm = np.clip(block, -32_768, 32_767).astype("<i2").tobytes()
-        chunk = AudioChunk(pcm, RATE, (at + CHUNK) / RATE)
-        for event in hearing.feed(chunk, playing=playing):
+        chunk = AudioChunk(pcm, SAMPLE_RATE, (at + CHUNK) / SAMPLE_RATE)
+        for event in recognition.feed(chunk, playing=playing):
             if isinstance(event, Seed) and decided is None:
-                decided = (at + CHUNK) / RATE
-                begins = at + CHUNK + round(REPLY_DELAY_SECONDS * RATE)
+                decided = (at + CHUNK) / SAMPLE_RATE
+                begins = at + CHUNK + round(REPLY_DELAY_SECONDS * SAMPLE_RATE)
             if isinstance(event, Resumed):
                 resumed, begins = True, len(sound)
-    hearing.feed(AudioChunk(bytes(2 * CHUNK), RATE, 0.0))
-    hearing.cancel()
+    recognition.feed(AudioChunk(bytes(2 * CHUNK), SAMPLE_RATE, 0.0))
+    recognition.cancel()
     return decided, resumed

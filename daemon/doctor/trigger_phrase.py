@@ -44,7 +44,7 @@ def judge(
     clips = trigger_score.read_folder(positives) if positives else []
     others = [sound for folder in negatives for sound in trigger_score.read_folder(folder)]
     if not clips or not others:
-        own = synthetic_speech.make(text, phrase.words, settings.language)
+        own = synthetic_speech.make_recordings(text, phrase.words, settings.language)
         clips, others = clips or list(own.positives), others or list(own.negatives)
     yield (
         f"plays {_recordings(clips)} of it {_source(positives)}"
