@@ -24,6 +24,9 @@ from config.errors import AudioDeviceError
 
 log = logging.getLogger(__name__)
 
+# Pauses of the main loop between attempts to open a missing microphone; the last one is repeated.
+RETRY_SECONDS = (0.25, 0.5, 1.0, 1.5)
+
 
 class Microphone:
     """A microphone, by number or name; None is the default one. It may be opened again."""

@@ -5,7 +5,7 @@
                  asks for a longer delay      └ from min_delay to max_delay
 
 After PAUSE_SECONDS of the silence, a reply to the words so far is prepared (preemptive generation).
-All numbers were found on recorded sentences (docs/hearing.md).
+All numbers were found on recorded sentences (docs/lab/hearing.md).
 """
 
 from collections.abc import Sequence

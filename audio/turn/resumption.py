@@ -12,7 +12,7 @@ from audio.turn.capture import RESUMED_VOICE_SECONDS, Capture
 from audio.turn.echo_level import EchoLevel
 from audio.vad import VoiceDetector
 
-RESUMPTION_SECONDS = 1.5  # after a seed; the pauses of 50 readers were no longer (docs/hearing.md)
+RESUMPTION_SECONDS = 1.5  # after a seed; 50 readers paused no longer (docs/lab/hearing.md)
 _ONSET_BYTES = 2 * round(0.2 * SAMPLE_RATE)  # of sound before the VAD notices a voice
 
 

@@ -161,7 +161,7 @@ class EventPublisher:
         was_missing, missing = (it not in ("", OPEN, SILENT, MUTED) for it in (before, now))
         if missing:  # the reason may change while we wait; that is for the curious
             log.log(logging.DEBUG if was_missing else logging.WARNING, "%s Waiting for it.", now)
-        elif was_missing:
+        elif was_missing and now != MUTED:
             log.warning("The microphone is there.")
         if now == SILENT and not self._warned_of_silence:
             log.warning("The microphone gives digital silence: it is muted in the mixer, or dead.")

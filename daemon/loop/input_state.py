@@ -1,10 +1,8 @@
 """The audio source in use, and the state of the microphone."""
 
+from audio.input.microphone import RETRY_SECONDS
 from daemon.conversation.publisher import MUTED, OPEN, SILENT
 from daemon.ports import AudioSource
-
-# Between attempts to open a microphone that is missing; the last one is repeated.
-RETRY_SECONDS = (0.25, 0.5, 1.0, 1.5)
 
 
 class InputState:

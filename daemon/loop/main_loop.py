@@ -254,7 +254,5 @@ class MainLoop:
     def _rebuild_on_cpu(self) -> None:
         """The device of the model has failed: the next replies are computed on the CPU."""
         if self._options.begin_reload is not None:
-            log.warning(
-                "The model is being loaded on the CPU; it stays there until the next start."
-            )
+            log.warning("The model is being loaded on the CPU until model.device changes.")
             self._reloads.begin(on_cpu=True)

@@ -1,8 +1,6 @@
 """Builds the components that changed settings or new weights need, beside those in use.
 
-A component is rebuilt when the settings that it is made from differ. Each function `…_settings`
-gives these settings for one component; a key that no function mentions would never be applied, and
-tests/daemon/reload/test_rebuild.py finds it.
+A component is rebuilt when the settings that it is made from differ: see daemon/reload/settings.py.
 """
 
 import contextlib
@@ -16,6 +14,20 @@ from config.settings import Settings
 from daemon import components
 from daemon.components import Components
 from daemon.ports import ComponentUpdate
+from daemon.reload.settings import (
+    MadeFrom,
+    cue_settings,
+    engine_settings,
+    generator_settings,
+    log_settings,
+    loudspeaker_settings,
+    observer_settings,
+    recognition_settings,
+    recognizer_settings,
+    source_settings,
+    speech_settings,
+    weights_settings,
+)
 from daemon.systemd import journal
 from model.checkpoints.store import WeightsInfo, find_weights
 from model.inference import loading
@@ -23,75 +35,6 @@ from model.inference import loading
 if TYPE_CHECKING:  # imported where they are used; all together take seconds
     from audio.recognition import AudioRecognition
     from model.inference.generator import TextGenerator
-
-MadeFrom = Callable[[Settings], object]
-
-
-def source_settings(settings: Settings) -> object:
-    """The microphone."""
-    return settings.audio.input
-
-
-def recognizer_settings(settings: Settings) -> object:
-    """The Vosk model; where it stays, new grammars on it are enough."""
-    return settings.language, settings.hearing
-
-
-def recognition_settings(settings: Settings) -> object:
-    """Trigger phrases, commands, and the end of a seed."""
-    return recognizer_settings(settings), settings.trigger, settings.seed, settings.commands
-
-
-def weights_settings(settings: Settings) -> object:
-    """The Transformer; where it stays, other sampling options are enough."""
-    chosen = settings.model
-    return settings.language, chosen.weights, chosen.device, chosen.threads
-
-
-def generator_settings(settings: Settings) -> object:
-    """The Transformer and its sampling options."""
-    return settings.language, settings.model
-
-
-def engine_settings(settings: Settings) -> object:
-    """The speech engine."""
-    return replace(settings.voice, pause_seconds=0.0)
-
-
-def loudspeaker_settings(settings: Settings) -> object:
-    """The loudspeaker."""
-    return settings.audio.output
-
-
-def speech_settings(settings: Settings) -> object:
-    """The speech output: engine, loudspeaker, pauses and cues."""
-    return settings.voice, settings.audio.output, settings.cues
-
-
-def observer_settings(settings: Settings) -> object:
-    """History and debug recordings."""
-    return settings.history, settings.captures
-
-
-def conversation_settings(settings: Settings) -> object:
-    """The conversation, which needs no new component."""
-    return settings.conversation
-
-
-def log_settings(settings: Settings) -> object:
-    """The level of the log."""
-    return settings.log
-
-
-ALL_COMPONENTS: tuple[MadeFrom, ...] = (
-    source_settings,
-    recognition_settings,
-    generator_settings,
-    speech_settings,
-    observer_settings,
-    conversation_settings,
-    log_settings,
-)
 
 
 class Rebuild:
@@ -125,8 +68,7 @@ class Rebuild:
             recognition = self._recognition()
         with self._naming_the_setting(weights_settings):
             generator, info = self._generator(weights, device)
-        with self._naming_the_setting(speech_settings):
-            reconfigure_speech = self._speech()
+        reconfigure_speech = self._speech()
         old, settings = self._old, self._settings
         built = Components(
             source or old.source,
@@ -194,11 +136,16 @@ class Rebuild:
             return None
         sink = None
         if self._differs(loudspeaker_settings) and self._old.out is None:
-            find_device("output", settings.audio.output)
+            with self._naming_the_setting(loudspeaker_settings):
+                find_device("output", settings.audio.output)
             sink = Loudspeaker(settings.audio.output)
-        pause, cues = settings.voice.pause_seconds, components.open_cues(settings)
-        # The engine is a child process: nothing may fail after it has been started.
-        engine = components.open_engine(settings) if self._differs(engine_settings) else None
+        with self._naming_the_setting(cue_settings):
+            cues = components.open_cues(settings)
+        engine = None
+        if self._differs(engine_settings):  # a child process: nothing may fail after its start
+            with self._naming_the_setting(engine_settings):
+                engine = components.open_engine(settings)
+        pause = settings.voice.pause_seconds
         return lambda: speech.reconfigure(engine, sink, pause, cues)
 
     @contextlib.contextmanager

@@ -16,7 +16,8 @@ from daemon.components import Components
 from daemon.loop.pending_reloads import ReloadRequest, Result
 from daemon.memory import trim_heap
 from daemon.ports import ComponentUpdate, UpdateRejected
-from daemon.reload.rebuild import Rebuild, weights_settings
+from daemon.reload.rebuild import Rebuild
+from daemon.reload.settings import weights_settings
 from model.checkpoints.store import Stamp, stamp_of
 
 log = logging.getLogger(__name__)

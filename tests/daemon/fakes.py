@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from audio.events import Event
 from audio.pcm import AudioChunk
+from daemon.loop.pending_reloads import ReloadRequest
 
 QUIET = b"\1\0" * 1280  # a dead microphone would give zeros
 
@@ -146,3 +147,14 @@ class SpeechOutput:
 
 class Screen(io.StringIO):
     """Standard output as a text."""
+
+
+class Reloads:
+    """A BeginReload that remembers its reloads; the test ends each."""
+
+    def __init__(self) -> None:
+        self.begun: list[ReloadRequest] = []
+
+    def __call__(self, *, on_cpu: bool = False) -> ReloadRequest:
+        self.begun.append(ReloadRequest(on_cpu))
+        return self.begun[-1]

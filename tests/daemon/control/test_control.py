@@ -1,4 +1,4 @@
-"""The control socket in front of a real loop whose parts are fakes."""
+"""The control socket in front of a real main loop with fake components."""
 
 import json
 import os
@@ -37,18 +37,18 @@ EXCHANGE: list[Event] = [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]
 
 
 @contextmanager
-def serving(service: MainLoop) -> Iterator[None]:
-    """The loop in a thread of its own, behind the socket."""
-    loop = threading.Thread(target=service.run)
+def serving(loop: MainLoop) -> Iterator[None]:
+    """The loop in a thread, behind the socket."""
+    thread = threading.Thread(target=loop.run)
     path = protocol.socket_path()
-    with single_instance_lock(path), closing(ControlServer(path, service.inbox.ask)):
-        loop.start()
+    with single_instance_lock(path), closing(ControlServer(path, loop.inbox.ask)):
+        thread.start()
         try:
             yield
         finally:
-            service.stop()
-            loop.join(5)
-    assert not loop.is_alive()
+            loop.stop()
+            thread.join(5)
+    assert not thread.is_alive()
 
 
 def options(muted: bool = False) -> LoopOptions:
@@ -65,16 +65,16 @@ def source() -> Source:
 
 
 @pytest.fixture
-def speaker() -> SpeechOutput:
+def speech() -> SpeechOutput:
     return SpeechOutput(0.05)
 
 
 @pytest.fixture
-def daemon(source: Source, speaker: SpeechOutput) -> Iterator[MainLoop]:
-    hearing = Recognition({100: EXCHANGE})
-    service = MainLoop(source, hearing, Generator(), speaker, options=options())
-    with serving(service):
-        yield service
+def daemon(source: Source, speech: SpeechOutput) -> Iterator[MainLoop]:
+    recognition = Recognition({100: EXCHANGE})
+    loop = MainLoop(source, recognition, Generator(), speech, options=options())
+    with serving(loop):
+        yield loop
 
 
 def wait_until(wanted: str, key: str = "state") -> None:
@@ -85,7 +85,7 @@ def wait_until(wanted: str, key: str = "state") -> None:
 
 
 def send(data: bytes, *, end: bool = False) -> dict[str, object]:
-    """Bytes as no client of ours sends them; the answer."""
+    """Send these bytes and return the answer."""
     with socket.socket(socket.AF_UNIX) as raw:
         raw.settimeout(10)
         raw.connect(str(protocol.socket_path()))
@@ -94,13 +94,13 @@ def send(data: bytes, *, end: bool = False) -> dict[str, object]:
             if end:
                 raw.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # it answered before all was sent
+            pass  # the server answered before all was sent
         answer = json.loads(raw.makefile("rb").readline())
         assert isinstance(answer, dict)
         return answer
 
 
-def test_status_tells_what_happened(daemon: MainLoop, speaker: SpeechOutput) -> None:
+def test_status_counts_triggers_and_replies(daemon: MainLoop, speech: SpeechOutput) -> None:
     wait_until("speaking")
     wait_until("listening")
     found = client.ask("status")
@@ -125,17 +125,17 @@ def test_another_user_is_refused(daemon: MainLoop, monkeypatch: pytest.MonkeyPat
         client.ask("stop")
 
 
-def test_muted_means_closed_and_outlasts_a_restart(source: Source, speaker: SpeechOutput) -> None:
-    with serving(MainLoop(source, Recognition({}), Generator(), speaker, options=options())):
+def test_a_muted_microphone_is_closed_and_stays_muted_after_a_restart(
+    source: Source, speech: SpeechOutput
+) -> None:
+    with serving(MainLoop(source, Recognition({}), Generator(), speech, options=options())):
         wait_until("open", "microphone")
         assert (source.closed, mute.is_muted()) == (False, False)
         client.ask("mute")
         wait_until("muted")
         assert (source.closed, mute.is_muted()) == (True, True)
     second = microphone()
-    later = MainLoop(
-        second, Recognition({}), Generator(), speaker, options=options(mute.is_muted())
-    )
+    later = MainLoop(second, Recognition({}), Generator(), speech, options=options(mute.is_muted()))
     with serving(later):
         wait_until("muted")
         assert second.opened == 0
@@ -145,20 +145,20 @@ def test_muted_means_closed_and_outlasts_a_restart(source: Source, speaker: Spee
     assert not mute.is_muted()
 
 
-def test_mute_drops_what_was_being_said(source: Source, speaker: SpeechOutput) -> None:
-    hearing = Recognition({1: EXCHANGE[:1]})
-    with serving(MainLoop(source, hearing, Generator(), speaker, options=options())):
+def test_mute_cancels_a_capture(source: Source, speech: SpeechOutput) -> None:
+    recognition = Recognition({1: EXCHANGE[:1]})
+    with serving(MainLoop(source, recognition, Generator(), speech, options=options())):
         wait_until("capturing")
         client.ask("mute")
         wait_until("muted")
         client.ask("unmute")
         wait_until("listening")
-    assert hearing.cancelled == 1
+    assert recognition.cancelled == 1
 
 
 def test_say_and_hush(source: Source) -> None:
-    generator, speaker = Generator(), SpeechOutput(30.0)
-    with serving(MainLoop(source, Recognition({}), generator, speaker, options=options())):
+    generator, speech = Generator(), SpeechOutput(30.0)
+    with serving(MainLoop(source, Recognition({}), generator, speech, options=options())):
         assert client.ask("say", seed=" the sailor ") == {"turn": 1}
         wait_until("speaking")
         assert client.ask("say", seed="the crow") == {"turn": 2}
@@ -168,18 +168,18 @@ def test_say_and_hush(source: Source) -> None:
         last = client.ask("status")["last_turn"]
         assert isinstance(last, dict)
         assert (last["number"], last["outcome"]) == (2, "cancelled")
-        client.ask("hush")  # nothing to stop is no mistake
+        client.ask("hush")  # nothing to stop is no error
     assert generator.seeds == ["the sailor", "the crow"]
-    assert speaker.spoken == []
+    assert speech.spoken == []
 
 
 @pytest.mark.parametrize("seed", ["", "  ", "x" * 2001])
-def test_a_seed_that_is_none(seed: str, daemon: MainLoop) -> None:
+def test_a_seed_of_invalid_length_is_refused(seed: str, daemon: MainLoop) -> None:
     with pytest.raises(RefusedError, match="between 1 and 2000 characters"):
         client.ask("say", seed=seed)
 
 
-def test_stop(daemon: MainLoop) -> None:
+def test_stop_ends_the_daemon(daemon: MainLoop) -> None:
     assert "responder" in [thread.name for thread in threading.enumerate()]
     client.ask("stop")
     deadline = time.monotonic() + 2
@@ -188,7 +188,7 @@ def test_stop(daemon: MainLoop) -> None:
         time.sleep(0.01)
 
 
-def test_follow_shows_an_exchange_with_its_words(daemon: MainLoop) -> None:
+def test_follow_sends_an_exchange_with_its_words(daemon: MainLoop) -> None:
     events = []
     for line in client.follow():
         events.append(json.loads(line))
@@ -211,7 +211,7 @@ def test_follow_shows_an_exchange_with_its_words(daemon: MainLoop) -> None:
     ]
 
 
-def test_watch_tells_the_level_of_the_microphone_too(daemon: MainLoop) -> None:
+def test_watch_also_sends_the_level_of_the_microphone(daemon: MainLoop) -> None:
     kinds = set()
     for line in client.follow("watch"):
         event = json.loads(line)
@@ -223,14 +223,14 @@ def test_watch_tells_the_level_of_the_microphone_too(daemon: MainLoop) -> None:
     assert kinds >= {"level", "seed", "sentence", "sounding", "ended"}
 
 
-def test_a_follower_that_never_reads_is_let_go(
+def test_a_subscriber_that_never_reads_is_disconnected(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control_module, "CLIENT_SECONDS", 0.2)
-    service = MainLoop(source, Recognition({}), Generator(["word " * 2000]), SpeechOutput())
-    with serving(service), socket.socket(socket.AF_UNIX) as lazy:
-        lazy.connect(str(protocol.socket_path()))
-        lazy.sendall(protocol.request_line("follow", {}))
+    loop = MainLoop(source, Recognition({}), Generator(["word " * 2000]), SpeechOutput())
+    with serving(loop), socket.socket(socket.AF_UNIX) as unread:
+        unread.connect(str(protocol.socket_path()))
+        unread.sendall(protocol.request_line("follow", {}))
         time.sleep(0.2)
         begin = time.monotonic()
         for _ in range(60):
@@ -238,7 +238,7 @@ def test_a_follower_that_never_reads_is_let_go(
             wait_until("listening")
         assert time.monotonic() - begin < 20
         time.sleep(0.5)
-        assert service._publisher._subscribers == []
+        assert loop._publisher._subscribers == []
 
 
 @pytest.mark.parametrize(
@@ -261,14 +261,14 @@ def test_a_follower_that_never_reads_is_let_go(
         (b"x" * 20_000, "at most 16384 bytes"),
     ],
 )
-def test_what_is_no_request_is_refused(line: bytes, message: str, daemon: MainLoop) -> None:
+def test_invalid_requests_are_refused(line: bytes, message: str, daemon: MainLoop) -> None:
     answer = send(line)
     assert (answer["ok"], answer["error"]) == (False, "refused")
     assert message in str(answer["message"])
     assert client.ask("status")["pid"] == os.getpid()
 
 
-def test_a_request_without_its_newline(daemon: MainLoop) -> None:
+def test_a_request_may_end_without_a_newline(daemon: MainLoop) -> None:
     assert send(b'{"version": 1, "command": "status"}', end=True)["ok"] is True
 
 
@@ -289,14 +289,14 @@ def test_clients_are_bounded_in_time_and_number(
         one.close()
 
 
-def test_a_stuck_loop_is_told(daemon: MainLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stuck_loop_is_reported(daemon: MainLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.loop.inbox.ANSWER_SECONDS", 0.1)
     monkeypatch.setattr(RequestHandler, "_carry_out", lambda *_: time.sleep(0.5) or {})
     with pytest.raises(ControlError, match="too busy"):
         client.ask("status")
 
 
-def test_a_fault_of_ours_is_told_but_not_described(
+def test_a_programming_error_is_reported_without_its_message(
     daemon: MainLoop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(RequestHandler, "_status", lambda _: {}["secret"])
@@ -305,14 +305,16 @@ def test_a_fault_of_ours_is_told_but_not_described(
     assert "secret" in caplog.text
 
 
-def test_a_second_daemon_is_refused_and_told_who_runs(daemon: MainLoop) -> None:
+def test_a_second_daemon_is_refused_and_the_running_process_is_named(daemon: MainLoop) -> None:
     done = afterword("run")
     assert done.code == RefusedError.exit_code
     assert f"process {os.getpid()} holds {protocol.socket_path()}" in done.err
     assert client.ask("status")["pid"] == os.getpid()
 
 
-def test_what_a_dead_daemon_left_is_taken_over(source: Source, speaker: SpeechOutput) -> None:
+def test_the_socket_and_lock_of_a_dead_daemon_are_taken_over(
+    source: Source, speech: SpeechOutput
+) -> None:
     path = protocol.socket_path()
     program = (
         "import os, sys\nfrom pathlib import Path\n"
@@ -321,16 +323,16 @@ def test_what_a_dead_daemon_left_is_taken_over(source: Source, speaker: SpeechOu
         "path = Path(sys.argv[1])\nwith single_instance_lock(path):\n"
         "    ControlServer(path, print); os._exit(9)"
     )
-    died = subprocess.run([sys.executable, "-c", program, path])
-    assert (died.returncode, path.is_socket()) == (9, True)
+    crashed = subprocess.run([sys.executable, "-c", program, path])
+    assert (crashed.returncode, path.is_socket()) == (9, True)
     with pytest.raises(NotRunningError):
         client.ask("status")
-    with serving(MainLoop(source, Recognition({}), Generator(), speaker, options=options())):
+    with serving(MainLoop(source, Recognition({}), Generator(), speech, options=options())):
         assert client.ask("status")["pid"] == os.getpid()
     assert not path.exists()
 
 
-def test_those_who_died_before_are_counted_until_one_ends_in_order() -> None:
+def test_crashes_are_counted_until_a_daemon_ends_cleanly() -> None:
     path = protocol.socket_path()
     with single_instance_lock(path) as first:
         pass
@@ -341,7 +343,7 @@ def test_those_who_died_before_are_counted_until_one_ends_in_order() -> None:
         "    os._exit(9)"
     )
     command = [sys.executable, "-c", program, str(path)]
-    died = [subprocess.run(command, capture_output=True, text=True).stdout for _ in range(2)]
+    crashed = [subprocess.run(command, capture_output=True, text=True).stdout for _ in range(2)]
     with (
         single_instance_lock(path) as third,
         pytest.raises(SystemExit),
@@ -350,11 +352,13 @@ def test_those_who_died_before_are_counted_until_one_ends_in_order() -> None:
         sys.exit(0)
     with single_instance_lock(path) as fourth:
         pass
-    assert (first, died, third, fourth) == (0, ["0\n", "1\n"], 2, 0)
+    assert (first, crashed, third, fourth) == (0, ["0\n", "1\n"], 2, 0)
     assert path.with_suffix(".lock").read_text() == ""
 
 
-def test_a_folder_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_runtime_folder_is_an_output_error(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc/nowhere")
     with (
         pytest.raises(OutputError, match=r"/proc/nowhere/afterword"),
@@ -369,7 +373,7 @@ def test_a_folder_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatc
         ControlServer(long, lambda *_: {})
 
 
-def test_without_a_runtime_folder_there_is_a_private_one(
+def test_without_a_runtime_folder_a_private_one_is_used(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
@@ -384,18 +388,18 @@ def test_without_a_runtime_folder_there_is_a_private_one(
     "command",
     ["status", "mute", "unmute", "hush", "reload", "stop", "follow", "say --daemon fox"],
 )
-def test_without_a_daemon_each_command_says_so(command: str) -> None:
+def test_each_command_reports_that_no_daemon_runs(command: str) -> None:
     done = afterword(*command.split())
     assert done.code == NotRunningError.exit_code == 3
     assert "is not running" in done.err
 
 
-def test_commands_print_what_people_and_programs_read(daemon: MainLoop) -> None:
+def test_commands_print_text_and_json(daemon: MainLoop) -> None:
     wait_until("speaking")
     wait_until("listening")
-    for_people = afterword("status").out
-    assert for_people.startswith("listening\n")
-    assert "1 triggers, 1 replies, 0 failed" in for_people
+    text = afterword("status").out
+    assert text.startswith("listening\n")
+    assert "1 triggers, 1 replies, 0 failed" in text
     assert json.loads(afterword("status", "--json").out)["replies"] == 1
     assert afterword("say", "--daemon", "a crow").code == 0
     wait_until("speaking")
@@ -404,7 +408,7 @@ def test_commands_print_what_people_and_programs_read(daemon: MainLoop) -> None:
     assert (refused.code, refused.out) == (RefusedError.exit_code, "")
 
 
-def test_commands_import_little() -> None:
+def test_control_commands_import_no_heavy_module() -> None:
     heavy = {"pydantic", "numpy", "yaml", "daemon.loop.main_loop", "daemon.cli.run", "logging"}
     modules = "daemon.cli.main, daemon.cli.control, daemon.control.client, daemon.control.status"
     program = f"import sys, {modules}\nprint({heavy!r} & set(sys.modules))"
@@ -412,19 +416,19 @@ def test_commands_import_little() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_a_microphone_that_comes_later_is_waited_for(speaker: SpeechOutput) -> None:
+def test_a_microphone_that_comes_later_is_waited_for(speech: SpeechOutput) -> None:
     late = microphone()
     late.errors = [AudioDeviceError("No microphone was found.")] * 2
-    patient = LoopOptions(wait_for_microphone=True)
-    with serving(MainLoop(late, Recognition({}), Generator(), speaker, options=patient)):
+    waiting = LoopOptions(wait_for_microphone=True)
+    with serving(MainLoop(late, Recognition({}), Generator(), speech, options=waiting)):
         wait_until("waiting for the microphone: No microphone was found.")
         wait_until("listening")
     assert late.opened == 1
 
 
-def test_without_patience_a_missing_microphone_ends_it(speaker: SpeechOutput) -> None:
+def test_a_missing_microphone_ends_a_loop_that_does_not_wait(speech: SpeechOutput) -> None:
     late = microphone()
     late.errors = [AudioDeviceError("No microphone was found.")]
     with pytest.raises(AudioDeviceError):
-        MainLoop(late, Recognition({}), Generator(), speaker).run()
-    assert speaker.closed
+        MainLoop(late, Recognition({}), Generator(), speech).run()
+    assert speech.closed

@@ -1,4 +1,4 @@
-"""The status as text, part by part; and its keys, which programs read."""
+"""The status as text, and the keys that programs read."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def lines(**changed: Any) -> list[str]:
     return list(in_lines(status(**changed)))
 
 
-def test_all_is_told_of_a_daemon_that_works() -> None:
+def test_the_status_of_a_working_daemon() -> None:
     assert lines() == [
         "listening",
         '  trigger     "hey computer" or "okay computer"',
@@ -84,7 +84,7 @@ def test_weights_without_a_known_loss() -> None:
         ),
     ],
 )
-def test_what_is_told_only_where_it_is_so(changed: dict[str, Any], line: str) -> None:
+def test_exceptional_states_add_a_line(changed: dict[str, Any], line: str) -> None:
     assert line not in lines()
     assert lines(**changed)[-1] == line
 
@@ -130,5 +130,5 @@ def test_the_keys_of_the_last_turn() -> None:
         ),
     ],
 )
-def test_a_turn_in_one_line(record: TurnRecord, text: str) -> None:
+def test_the_summary_of_a_turn(record: TurnRecord, text: str) -> None:
     assert record.summary() == text

@@ -1,4 +1,4 @@
-"""Replies begun before they are wanted: adopted, or thrown away without a sound."""
+"""Replies, among them preemptive ones, which are confirmed or cancelled without a sound."""
 
 import queue
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from audio.output import speech_output as speaking
+from audio.output import speech_output
 from audio.output.loudspeaker import Loudspeaker
 from audio.tts.engine import SpeechEngine
 from config.errors import SpeechError
@@ -31,21 +31,21 @@ def generator() -> Generator:
 
 
 @pytest.fixture
-def speaker() -> SpeechOutput:
+def speech() -> SpeechOutput:
     return SpeechOutput()
 
 
 @pytest.fixture
-def replier(generator: Generator, speaker: SpeechOutput, inbox: Inbox) -> Iterator[Responder]:
-    replier = Responder(generator, speaker, inbox.put)
+def responder(generator: Generator, speech: SpeechOutput, inbox: Inbox) -> Iterator[Responder]:
+    responder = Responder(generator, speech, inbox.put)
     assert "responder" in [thread.name for thread in threading.enumerate()]
-    yield replier
-    replier.close()
+    yield responder
+    responder.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "responder"]
 
 
 def until_end(inbox: Inbox, turn: int) -> list[str]:
-    """The sentences of a turn, which must be told before its end; no other turn may be told."""
+    """The sentences of a turn, reported before its end; no other turn may be reported."""
     sentences = []
     while isinstance(event := inbox.get(timeout=SECONDS), Sentence):
         assert event.turn == turn
@@ -60,82 +60,82 @@ def wait_for_seeds(generator: Generator, count: int) -> None:
         time.sleep(0.005)
 
 
-def test_what_was_prepared_sounds_when_the_seed_is_the_same(
-    replier: Responder, generator: Generator, speaker: SpeechOutput, inbox: Inbox
+def test_a_preemptive_reply_plays_when_its_seed_is_confirmed(
+    responder: Responder, generator: Generator, speech: SpeechOutput, inbox: Inbox
 ) -> None:
-    replier.prepare("a fox")
+    responder.prepare("a fox")
     wait_for_seeds(generator, 1)
     time.sleep(0.05)
-    assert (speaker.spoken, inbox.qsize()) == ([], 0)
-    replier.start(1, "a fox")
+    assert (speech.spoken, inbox.qsize()) == ([], 0)
+    responder.start(1, "a fox")
     assert until_end(inbox, 1) == ["One.", "Two."]
     assert generator.seeds == ["a fox"]
-    assert speaker.spoken == ["One.", "Two."]
+    assert speech.spoken == ["One.", "Two."]
 
 
-def test_what_was_prepared_for_other_words_is_never_heard_of(
-    replier: Responder, generator: Generator, speaker: SpeechOutput, inbox: Inbox
+def test_a_preemptive_reply_to_another_seed_is_not_reported(
+    responder: Responder, generator: Generator, speech: SpeechOutput, inbox: Inbox
 ) -> None:
-    replier.prepare("a")
-    replier.prepare("a fox")
+    responder.prepare("a")
+    responder.prepare("a fox")
     wait_for_seeds(generator, 1)
-    replier.start(1, "a fox ran")
+    responder.start(1, "a fox ran")
     assert until_end(inbox, 1) == ["One.", "Two."]
     assert generator.seeds[-1] == "a fox ran"
-    assert speaker.spoken == ["One.", "Two."]
+    assert speech.spoken == ["One.", "Two."]
 
 
-def test_what_is_discarded_or_cancelled_makes_no_sound(
-    replier: Responder, generator: Generator, speaker: SpeechOutput, inbox: Inbox
+def test_a_discarded_or_cancelled_reply_does_not_play(
+    responder: Responder, generator: Generator, speech: SpeechOutput, inbox: Inbox
 ) -> None:
-    replier.prepare("a fox")
-    replier.discard()
-    replier.prepare("a crow")
-    replier.start(1, "a crow")
-    replier.cancel()
-    replier.start(2, "a hen")
+    responder.prepare("a fox")
+    responder.discard()
+    responder.prepare("a crow")
+    responder.start(1, "a crow")
+    responder.cancel()
+    responder.start(2, "a hen")
     events = [inbox.get(timeout=SECONDS) for _ in range(2)]
     while not (isinstance(events[-1], Ended) and events[-1].turn == 2):
         events.append(inbox.get(timeout=SECONDS))
     assert {event.turn for event in events} == {1, 2}
-    assert speaker.held, "what sounds must not go on until our thread has time"
-    assert speaker.spoken[-2:] == ["One.", "Two."]
+    assert speech.held, "playback must pause before the responder's thread has time"
+    assert speech.spoken[-2:] == ["One.", "Two."]
 
 
-def test_a_fault_while_preparing_is_told_only_if_the_reply_is_wanted(
-    generator: Generator, speaker: SpeechOutput, inbox: Inbox
+def test_an_error_of_a_preemptive_reply_is_reported_only_if_it_is_confirmed(
+    generator: Generator, speech: SpeechOutput, inbox: Inbox
 ) -> None:
     generator.error = SpeechError("broken")
-    replier = Responder(generator, speaker, inbox.put)
-    replier.prepare("a fox")
-    replier.discard()
-    replier.prepare("a fox")
+    responder = Responder(generator, speech, inbox.put)
+    responder.prepare("a fox")
+    responder.discard()
+    responder.prepare("a fox")
     wait_for_seeds(generator, 1)
-    replier.start(1, "a fox")
+    responder.start(1, "a fox")
     events = []
     while not events or isinstance(events[-1], Sentence):
         events.append(inbox.get(timeout=SECONDS))
-    replier.close()
+    responder.close()
     assert isinstance(events[-1], Ended)
     assert str(events[-1].error) == "broken"
 
 
-def test_the_same_sentences_again_need_no_generator(
-    replier: Responder, generator: Generator, speaker: SpeechOutput, inbox: Inbox
+def test_repeated_sentences_need_no_generator(
+    responder: Responder, generator: Generator, speech: SpeechOutput, inbox: Inbox
 ) -> None:
-    replier.start(1, "a fox", sentences=("It ran.", "It slept."))
+    responder.start(1, "a fox", sentences=("It ran.", "It slept."))
     assert until_end(inbox, 1) == ["It ran.", "It slept."]
     assert generator.seeds == []
-    assert speaker.spoken == ["It ran.", "It slept."]
+    assert speech.spoken == ["It ran.", "It slept."]
 
 
-def test_times_are_in_order_and_what_was_prepared_came_before_the_decision(
-    replier: Responder, generator: Generator, inbox: Inbox
+def test_timings_of_a_preemptive_reply_begin_before_the_end_of_turn(
+    responder: Responder, generator: Generator, inbox: Inbox
 ) -> None:
-    replier.prepare("a fox")
+    responder.prepare("a fox")
     wait_for_seeds(generator, 1)
     time.sleep(0.1)
-    replier.start(1, "a fox", voice_at=time.monotonic() - 0.5)
+    responder.start(1, "a fox", voice_at=time.monotonic() - 0.5)
     while isinstance(event := inbox.get(timeout=SECONDS), Sentence):
         pass
     assert isinstance(event, Ended)
@@ -145,18 +145,18 @@ def test_times_are_in_order_and_what_was_prepared_came_before_the_decision(
     assert times.first_sentence_seconds < 0 <= times.first_sound_seconds <= times.seconds
 
 
-def test_a_cue_waits_for_a_loudspeaker_that_was_away(
-    replier: Responder, speaker: SpeechOutput
+def test_a_cue_waits_until_a_lost_loudspeaker_is_open_again(
+    responder: Responder, speech: SpeechOutput
 ) -> None:
-    speaker.away = True
-    replier.cue("trigger")
+    speech.away = True
+    responder.cue("trigger")
     deadline = time.monotonic() + SECONDS
-    while not speaker.cues and time.monotonic() < deadline:
+    while not speech.cues and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert speaker.cues == ["trigger"]
+    assert speech.cues == ["trigger"]
 
 
-def test_a_reply_that_is_cancelled_while_it_thinks_never_sounds(
+def test_a_reply_cancelled_during_generation_does_not_play(
     sound_server: SoundServer, inbox: Inbox
 ) -> None:
     thinking = threading.Event()
@@ -167,17 +167,17 @@ def test_a_reply_that_is_cancelled_while_it_thinks_never_sounds(
             time.sleep(0.5)
             yield "It is too late to say this."
 
-    speaker = speaking.SpeechOutput(SpeechEngine("en-us", 150, 0.9), Loudspeaker(), 0.0)
-    replier = Responder(Slow(), speaker, inbox.put)
+    speech = speech_output.SpeechOutput(SpeechEngine("en-us", 150, 0.9), Loudspeaker(), 0.0)
+    responder = Responder(Slow(), speech, inbox.put)
     try:
         with sound_server.recording() as loudspeaker:
             begin = time.monotonic()
-            replier.start(1, "a fox")
+            responder.start(1, "a fox")
             assert thinking.wait(SECONDS)
-            replier.cancel()
+            responder.cancel()
             assert isinstance(inbox.get(timeout=SECONDS), Sentence)
             assert isinstance(inbox.get(timeout=SECONDS), Ended)
             time.sleep(0.3)
             assert len(loudspeaker.sounding(begin)) == 0
     finally:
-        replier.close()
+        responder.close()

@@ -59,7 +59,7 @@ def after_trigger(kind: str) -> VoiceCommand:
     return VoiceCommand(kind, kind, True, 1.0)
 
 
-def told(orders: list[Order] | tuple[Order, ...]) -> tuple[Order, ...]:
+def without_cues(orders: list[Order] | tuple[Order, ...]) -> tuple[Order, ...]:
     """The orders without the cues."""
     return tuple(order for order in orders if not isinstance(order, PlayCue))
 
@@ -147,11 +147,11 @@ def test_one_exchange() -> None:
         (SPEAKING, after_trigger("again"), Phase.SPEAKING, ()),
     ],
 )
-def test_the_table(
+def test_transitions(
     before: State, event: Event | ReplyEvent | UserEvent, after: Phase, orders: tuple[Order, ...]
 ) -> None:
     state, given = step(before, event)
-    assert (state.phase, told(given)) == (after, orders)
+    assert (state.phase, without_cues(given)) == (after, orders)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_cues(before: State, event: Event | ReplyEvent | UserEvent, cue: str) ->
     assert given[-1] == PlayCue(cue)
 
 
-def test_a_seed_that_was_not_all_is_answered_when_it_is_whole() -> None:
+def test_a_resumed_seed_is_answered_when_it_is_whole() -> None:
     early = [
         TRIGGER,
         Seed("a fox", 2.0),
@@ -180,7 +180,7 @@ def test_a_seed_that_was_not_all_is_answered_when_it_is_whole() -> None:
     ]
     state, orders = walk([*early, Sentence(1, "Late."), Ended(1), Sentence(2, "still.")])
     assert (state.seed, state.spoken) == ("a fox sat", ("still.",))
-    assert told(orders) == (
+    assert without_cues(orders) == (
         StartReply(1, "a fox", 2.0),
         CancelReply(),
         StartReply(2, "a fox sat", 4.0),
@@ -193,7 +193,7 @@ def test_going_on_twice_carries_the_whole_text_on() -> None:
     assert orders == [StartReply(5, "a fox came. It slept. It woke.")]
 
 
-def test_only_what_sounds_may_hide_the_users_phrase() -> None:
+def test_only_words_that_are_playing_can_be_an_echo() -> None:
     lines = ("Hey computer.", "A.", "B.")
     for sounding, dropped in [("say, Hey computer", True), ("A. B.", False), (None, True)]:
         state = State(Phase.SPEAKING, 3, "a fox", lines, sounding)
@@ -212,13 +212,13 @@ def test_a_reply_that_says_the_phrase_does_not_interrupt_itself(text: str) -> No
 def test_the_phrase_inside_other_words_is_not_the_phrase() -> None:
     said = Sentence(1, "They computerised it.")
     state, orders = walk([TRIGGER, Seed("a fox", 2.0), said, TRIGGER])
-    assert (state.phase, told(orders)[-1]) == (Phase.CAPTURING, CancelReply())
+    assert (state.phase, without_cues(orders)[-1]) == (Phase.CAPTURING, CancelReply())
 
 
-def test_what_an_earlier_reply_said_does_not_matter() -> None:
+def test_an_earlier_reply_causes_no_echo() -> None:
     first = [TRIGGER, Seed("a", 2.0), Sentence(1, "Hey computer."), Ended(1)]
     state, orders = walk([*first, TRIGGER, Seed("b", 9.0), Sentence(2, "Well."), TRIGGER])
-    assert (state.phase, told(orders)[-1]) == (Phase.CAPTURING, CancelReply())
+    assert (state.phase, without_cues(orders)[-1]) == (Phase.CAPTURING, CancelReply())
 
 
 def test_the_late_end_of_a_cancelled_reply_does_not_end_the_next() -> None:
@@ -239,10 +239,10 @@ def test_the_late_end_of_a_cancelled_reply_does_not_end_the_next() -> None:
 def test_phrases_are_compared_by_their_words(phrase: str, text: str, dropped: bool) -> None:
     trigger = Triggered(phrase, 1.0)
     _, orders = walk([trigger, Seed("a fox", 2.0), Sentence(1, text), trigger])
-    assert told(orders)[-1] == (CancelCapture() if dropped else CancelReply())
+    assert without_cues(orders)[-1] == (CancelCapture() if dropped else CancelReply())
 
 
-def test_a_trigger_that_is_louder_than_the_loudspeaker_is_its_users() -> None:
+def test_a_trigger_louder_than_the_echo_is_the_users() -> None:
     saying = [TRIGGER, Seed("a fox", 2.0), Sentence(1, "He said: hey computer.")]
     for louder, order in ((False, CancelCapture()), (True, CancelReply())):
         _, orders = walk([*saying, Triggered("hey computer", 4.0, is_louder=louder)])

@@ -1,12 +1,14 @@
 """`afterword doctor --phrase`: from folders of recordings, and from voices of its own."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from audio.evaluation import synthetic_speech
 from config.errors import ConfigError
+from config.languages import LANGUAGES
 from config.load import load
 from config.settings import Settings
 from daemon.cli.main import cli
@@ -39,8 +41,9 @@ def test_folders_are_played_and_counted(settings: Settings, tmp_path: Path) -> N
 
 
 def test_without_folders_voices_speak(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthetic_speech, "_VOICES", {"en": ("en-us", "en-gb-x-rp")})
-    monkeypatch.setattr(synthetic_speech, "_SPEEDS", (130, 150))
+    english = replace(LANGUAGES["en"], evaluation_voices=("en-us", "en-gb-x-rp"))
+    monkeypatch.setattr(synthetic_speech, "LANGUAGES", {"en": english})
+    monkeypatch.setattr(synthetic_speech, "_SPEEDS_WPM", (130, 150))
     lines = list(trigger_phrase.judge(settings, "smart mirror", None, []))
     assert "weak: it has fewer than 4 syllables" in lines[0]
     assert lines[1].startswith("plays 4 recordings")

@@ -1,4 +1,4 @@
-"""History and debug recordings: what they write, and that nothing is written by default."""
+"""The files of history and debug recordings; none are written by default."""
 
 import json
 import os
@@ -26,8 +26,8 @@ def exchange(text: str) -> list[Event]:
 
 
 def serve(*flags: str, script: dict[int, list[Event]]) -> None:
-    keepers = open_observers(load(None, flags).settings)
-    options = LoopOptions(observers=keepers)
+    observers = open_observers(load(None, flags).settings)
+    options = LoopOptions(observers=observers)
     MainLoop(Source(60), Recognition(script), Generator(), SpeechOutput(), options=options).run()
 
 
@@ -35,15 +35,15 @@ SCRIPT = {2: exchange("a fox"), 4: [Triggered("hey computer", 0.3), NoSpeech("si
           8: exchange("乌鸦 \ud83d")}  # fmt: skip
 
 
-def test_by_default_nothing_is_kept(home: Path) -> None:
+def test_nothing_is_written_by_default(home: Path) -> None:
     serve(script=SCRIPT)
     assert [path for path in home.rglob("*") if path.is_file()] == []
-    told = afterword("history")
-    assert (told.code, told.out) == (0, "")
-    assert "history: {enabled: true}" in told.err
+    done = afterword("history")
+    assert (done.code, done.out) == (0, "")
+    assert "history: {enabled: true}" in done.err
 
 
-def test_exchanges_are_kept_for_their_owner_alone() -> None:
+def test_the_history_is_private() -> None:
     began = time.time()
     serve("history.enabled=true", script=SCRIPT)
     first, second = read(history_file())
@@ -57,7 +57,7 @@ def test_exchanges_are_kept_for_their_owner_alone() -> None:
     assert not captures_folder().exists()
 
 
-def test_the_command_prints_and_clears_them() -> None:
+def test_the_command_prints_and_clears_the_history() -> None:
     serve("history.enabled=true", script=SCRIPT)
     lines = afterword("history").out.splitlines()
     assert lines[0].endswith("You:       a fox")
@@ -75,7 +75,7 @@ def note(history: History, text: str, turn: int, outcome: str | None = "complete
         history.on_event({"event": "ended", "turn": turn, "time": 3.5, "outcome": outcome})
 
 
-def test_the_oldest_go_first_and_the_bound_holds(tmp_path: Path) -> None:
+def test_the_oldest_exchanges_are_deleted_at_the_size_limit(tmp_path: Path) -> None:
     file = tmp_path / "history.jsonl"
     history = History(file, 2000)
     for turn in range(200):
@@ -84,11 +84,11 @@ def test_the_oldest_go_first_and_the_bound_holds(tmp_path: Path) -> None:
     seeds = [entry["seed"] for entry in read(file)]
     assert seeds == [f"seed {turn}" for turn in range(200 - len(seeds), 200)]
     assert len(seeds) > 8
-    note(history, "x" * 3000, 200)  # larger than all of it
+    note(history, "x" * 3000, 200)  # larger than the limit
     assert [entry["seed"] for entry in read(file)] == seeds
 
 
-def test_a_reply_that_never_ends_is_kept_as_cancelled(tmp_path: Path) -> None:
+def test_a_reply_that_never_ends_is_written_as_cancelled(tmp_path: Path) -> None:
     file = tmp_path / "history.jsonl"
     history = History(file, 2000)
     note(history, "a fox", 1, None)
@@ -101,7 +101,7 @@ def test_a_reply_that_never_ends_is_kept_as_cancelled(tmp_path: Path) -> None:
     ]
 
 
-def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
+def test_damaged_lines_are_skipped(tmp_path: Path) -> None:
     file = tmp_path / "history.jsonl"
     note(History(file, 2000), "a fox", 1)
     file.write_bytes(b'\xff\n{"time": 1\n[]\n{}\n' + file.read_bytes() + b'{"time"')
@@ -121,7 +121,7 @@ def wavs() -> list[Path]:
     return sorted(captures_folder().glob("*.wav"))
 
 
-def test_the_latest_captures_are_kept_as_wav_files() -> None:
+def test_the_latest_captures_are_written_as_wav_files() -> None:
     serve("captures.keep=2", script={2: exchange("a"), 10: exchange("b"), 20: [SCRIPT[4][0]],
                                      50: [NoSpeech("silence")]})  # fmt: skip
     assert len(wavs()) == 2
@@ -132,7 +132,7 @@ def test_the_latest_captures_are_kept_as_wav_files() -> None:
     assert stat.S_IMODE(captures_folder().stat().st_mode) == 0o700
 
 
-def test_a_capture_begins_shortly_before_the_phrase(tmp_path: Path) -> None:
+def test_a_recording_begins_shortly_before_the_phrase(tmp_path: Path) -> None:
     recordings = DebugRecordings(tmp_path, 5, 3600)
     for number in range(1, 3000):
         recordings.on_audio(AudioChunk(number.to_bytes(2, "little") * 1280, 16_000, number * 0.08))
@@ -147,7 +147,7 @@ def test_a_capture_begins_shortly_before_the_phrase(tmp_path: Path) -> None:
     assert int.from_bytes(sound[-2:], "little") == 2951
 
 
-def test_captures_within_one_millisecond_are_all_kept(
+def test_recordings_within_one_millisecond_are_all_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1_800_000_000_999_500_000)
@@ -161,19 +161,19 @@ def test_captures_within_one_millisecond_are_all_kept(
     assert [path.stem[-3:] for path in files] == ["999", "000", "001"]
 
 
-def test_captures_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recordings_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.observers.recordings.EXPIRY_INTERVAL_SECONDS", 0.0)
     for name, age in (("20200101-000000-000.wav", 7200), ("20200101-000001-000.wav", 10)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
-    (tmp_path / "notes.txt").touch()  # not ours
+    (tmp_path / "notes.txt").touch()  # not a recording
     recordings = DebugRecordings(tmp_path, 5, 3600)
     assert len(list(tmp_path.glob("*.wav"))) == 2
     recordings.on_tick()
     assert {path.name for path in tmp_path.iterdir()} == {"20200101-000001-000.wav", "notes.txt"}
 
 
-def test_switched_off_captures_are_deleted_at_the_next_start() -> None:
+def test_recordings_are_deleted_at_a_start_with_the_setting_off() -> None:
     captures_folder().mkdir(parents=True)
     (captures_folder() / "20200101-000000-000.wav").touch()
     assert open_observers(load(None, ()).settings) == []

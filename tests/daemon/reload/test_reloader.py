@@ -1,4 +1,4 @@
-"""The loop takes new parts in between turns; whoever asks for a reload gets its answer."""
+"""The loop applies new components between two turns, and every reload is answered."""
 
 import contextlib
 import logging
@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -13,98 +14,104 @@ import pytest
 
 from audio.events import Event, Seed, Triggered
 from audio.pcm import AudioChunk
-from config.errors import NotRunningError, RefusedError
+from config.errors import (
+    AfterwordError,
+    GenerationError,
+    NotRunningError,
+    RefusedError,
+    WeightsError,
+)
 from config.load import Loaded, load
+from config.settings import Settings
 from daemon.components import Components
 from daemon.control import client
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
-from daemon.loop.pending_reloads import ReloadRequest
 from daemon.ports import ComponentUpdate, UpdateRejected
 from daemon.reload.reloader import Reloader
 from model.checkpoints.store import WeightsInfo, stamp_of
 from tests.daemon.control.test_control import microphone, serving, wait_until
-from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
+from tests.daemon.fakes import Generator, Recognition, Reloads, Source, SpeechOutput
 
 TRIGGER = Triggered("hey computer", 0.1)
 
 
 @contextmanager
-def running(service: MainLoop) -> Iterator[None]:
-    thread = threading.Thread(target=service.run)
+def running(loop: MainLoop) -> Iterator[None]:
+    thread = threading.Thread(target=loop.run)
     thread.start()
     try:
         yield
     finally:
-        service.stop()
+        loop.stop()
         thread.join(20)
     assert not thread.is_alive()
 
 
-def hand_over(service: MainLoop, change: ComponentUpdate) -> None:
-    service.inbox.put(change)
-    change.done.result(20)
+def apply(loop: MainLoop, update: ComponentUpdate) -> None:
+    loop.inbox.put(update)
+    update.done.result(20)
 
 
-def test_a_reply_under_way_ends_with_the_parts_it_began_with() -> None:
-    old, new, speaker = Generator(["Old."] * 3), Generator(["New."]), SpeechOutput(0.5)
-    renewed: list[list[str]] = []
+def test_a_reply_in_progress_ends_with_the_old_components() -> None:
+    old, new, speech = Generator(["Old."] * 3), Generator(["New."]), SpeechOutput(0.5)
+    reconfigured: list[list[str]] = []
     later: list[Event] = [TRIGGER, Seed("a crow", 0.2)]
-    hearing = Recognition({1: [TRIGGER, Seed("a fox", 0.2)]})
-    service = MainLoop(Source(1_000_000, True, 0.01), hearing, old, speaker)
-    with running(service):
+    recognition = Recognition({1: [TRIGGER, Seed("a fox", 0.2)]})
+    loop = MainLoop(Source(1_000_000, True, 0.01), recognition, old, speech)
+    with running(loop):
         while not old.seeds:
             time.sleep(0.01)
-        next_hearing = Recognition({400: later})
-        hand_over(
-            service,
+        next_recognition = Recognition({400: later})
+        apply(
+            loop,
             ComponentUpdate(
                 {"voice": "new"},
                 "Changed: everything.",
-                recognition=next_hearing,
+                recognition=next_recognition,
                 generator=new,
-                reconfigure_speech=lambda: renewed.append(list(speaker.spoken)),
+                reconfigure_speech=lambda: reconfigured.append(list(speech.spoken)),
             ),
         )
-        assert renewed == []
+        assert reconfigured == []
         deadline = time.monotonic() + 20
-        while new.seeds != ["a crow"] or "New." not in speaker.spoken:
+        while new.seeds != ["a crow"] or "New." not in speech.spoken:
             assert time.monotonic() < deadline
             time.sleep(0.01)
     assert old.seeds == ["a fox"]
-    assert speaker.spoken == ["Old.", "Old.", "Old.", "New."]
-    assert renewed == [["Old."] * 3]
+    assert speech.spoken == ["Old.", "Old.", "Old.", "New."]
+    assert reconfigured == [["Old."] * 3]
 
 
-def test_a_new_hearing_hears_the_last_seconds_again_and_waits_for_a_capture() -> None:
-    hearing = Recognition({20: [TRIGGER], 60: [Seed("a fox", 0.2)]})
+def test_a_new_recognition_waits_for_the_end_of_a_capture_and_is_fed_the_last_seconds() -> None:
+    recognition = Recognition({20: [TRIGGER], 60: [Seed("a fox", 0.2)]})
     generator = Generator()
-    service = MainLoop(Source(1_000_000, True, 0.01), hearing, generator, SpeechOutput())
-    with running(service):
-        while hearing.fed < 25:
+    loop = MainLoop(Source(1_000_000, True, 0.01), recognition, generator, SpeechOutput())
+    with running(loop):
+        while recognition.fed < 25:
             time.sleep(0.01)
-        said_again: list[Event] = [TRIGGER]
-        new = Recognition({5: said_again})
-        change = ComponentUpdate({}, "Changed: the trigger.", recognition=new)
-        service.inbox.put(change)
-        change.done.result(20)
-        assert hearing.fed >= 60  # the seed was heard to its end
-        assert (new.cancelled, hearing.cancelled) == (1, 0)
+        repeated: list[Event] = [TRIGGER]
+        new = Recognition({5: repeated})
+        update = ComponentUpdate({}, "Changed: the trigger.", recognition=new)
+        loop.inbox.put(update)
+        update.done.result(20)
+        assert recognition.fed >= 60  # the seed was recognised to its end
+        assert (new.cancelled, recognition.cancelled) == (1, 0)
         before = new.fed
         assert before >= 20  # blocks of 80 ms
         deadline = time.monotonic() + 20
         while new.fed == before or not generator.seeds:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-    assert generator.seeds == ["a fox"]  # and what was heard again started nothing
+    assert generator.seeds == ["a fox"]  # the repeated sound started nothing
 
 
 def test_another_microphone_is_opened_when_the_old_one_is_closed() -> None:
     old, new = Source(1_000_000, True, 0.01, drops=3), Source(1_000_000, True, 0.01, drops=4)
-    service = MainLoop(old, Recognition({}), Generator(), SpeechOutput(), options=LoopOptions())
-    with serving(service):
+    loop = MainLoop(old, Recognition({}), Generator(), SpeechOutput(), options=LoopOptions())
+    with serving(loop):
         wait_until("open", "microphone")
-        hand_over(service, ComponentUpdate({}, "Changed: audio.input.", source=new))
+        apply(loop, ComponentUpdate({}, "Changed: audio.input.", source=new))
         deadline = time.monotonic() + 20
         while not new.opened:
             assert time.monotonic() < deadline
@@ -126,22 +133,22 @@ class Notes:
         self.seeds += [event["text"]] if event["event"] == "seed" else []
 
     def on_audio(self, chunk: AudioChunk) -> None:
-        """Of no interest."""
+        """Does nothing."""
 
     def on_tick(self) -> None:
-        """Of no interest."""
+        """Does nothing."""
 
     def close(self) -> None:
         self.closed = True
 
 
-def test_what_is_kept_goes_to_the_observers_of_the_newest_settings() -> None:
+def test_events_go_to_the_observers_of_the_newest_settings() -> None:
     old, new = Notes(), Notes()
     options = LoopOptions(observers=[old])
-    service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, options)
-    with serving(service):
+    loop = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, options)
+    with serving(loop):
         client.ask("say", seed="a fox")
-        hand_over(service, ComponentUpdate({}, "Changed: history.enabled.", observers=[new]))
+        apply(loop, ComponentUpdate({}, "Changed: history.enabled.", observers=[new]))
         client.ask("say", seed="a crow")
         assert (old.seeds, old.closed, new.seeds, new.closed) == (
             ["a fox"],
@@ -149,20 +156,9 @@ def test_what_is_kept_goes_to_the_observers_of_the_newest_settings() -> None:
             ["a crow"],
             False,
         )
-        hand_over(service, ComponentUpdate({}, "Changed: history.enabled.", observers=[]))
+        apply(loop, ComponentUpdate({}, "Changed: history.enabled.", observers=[]))
         client.ask("say", seed="a hen")
     assert (new.seeds, new.closed) == (["a crow"], True)
-
-
-class Reloads:
-    """A BeginReload; the test says how each reload ends."""
-
-    def __init__(self) -> None:
-        self.asked: list[ReloadRequest] = []
-
-    def __call__(self, *, on_cpu: bool = False) -> ReloadRequest:
-        self.asked.append(ReloadRequest(on_cpu))
-        return self.asked[-1]
 
 
 def in_background(answers: list[object], *, wait: bool = True) -> threading.Thread:
@@ -177,18 +173,18 @@ def in_background(answers: list[object], *, wait: bool = True) -> threading.Thre
     return thread
 
 
-def test_two_reloads_at_once_are_both_answered_and_nobody_waits() -> None:
+def test_two_reloads_at_once_are_both_answered_and_the_loop_goes_on() -> None:
     reloads, answers = Reloads(), []
     options = LoopOptions(begin_reload=reloads)
     with serving(
         MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, options)
     ):
         threads = [in_background(answers), in_background(answers)]
-        while len(reloads.asked) < 2:
+        while len(reloads.begun) < 2:
             time.sleep(0.01)
         assert client.ask("status")["state"] == "listening"  # at once
-        reloads.asked[0].done.set_result({"changed": ["voice.name"]})
-        reloads.asked[1].fail(RefusedError("config.yaml, line 3: no."))
+        reloads.begun[0].done.set_result({"changed": ["voice.name"]})
+        reloads.begun[1].fail(RefusedError("config.yaml, line 3: no."))
         for thread in threads:
             thread.join(20)
     assert {"changed": ["voice.name"]} in answers
@@ -197,68 +193,68 @@ def test_two_reloads_at_once_are_both_answered_and_nobody_waits() -> None:
     ]
 
 
-def test_two_reloads_at_once_are_done_one_after_the_other() -> None:
+def test_two_reloads_at_once_are_made_one_after_the_other() -> None:
     loaded = load(environment={})
-    hearing, generator = Mock(folder="vosk"), Mock(device="cpu")
-    kept = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
-    made = Components(microphone(), hearing, generator, Mock(), kept)
-    under_way, most = 0, 0
+    recognition, generator = Mock(folder="vosk"), Mock(device="cpu")
+    weights = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
+    components = Components(microphone(), recognition, generator, Mock(), weights)
+    in_progress, most = 0, 0
 
     def read() -> Loaded:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
+        nonlocal in_progress, most
+        in_progress += 1
+        most = max(most, in_progress)
         time.sleep(0.2)
-        under_way -= 1
+        in_progress -= 1
         return loaded
 
-    def take(change: ComponentUpdate | UpdateRejected) -> None:
-        assert isinstance(change, ComponentUpdate)
-        change.done.set_result(None)
+    def take(update: ComponentUpdate | UpdateRejected) -> None:
+        assert isinstance(update, ComponentUpdate)
+        update.done.set_result(None)
 
-    with contextlib.closing(Reloader(read, loaded, made, stamp_of("en", None))) as reloader:
+    with contextlib.closing(Reloader(read, loaded, components, stamp_of("en", None))) as reloader:
         reloader.start(take)
         both = [reloader.begin_reload(), reloader.begin_reload()]
-        nothing: dict[str, list[str]] = {"changed": []}
-        assert [reload.done.result(20) for reload in both] == [nothing, nothing]
-    assert (under_way, most) == (0, 1)
+        unchanged: dict[str, list[str]] = {"changed": []}
+        assert [reload.done.result(20) for reload in both] == [unchanged, unchanged]
+    assert (in_progress, most) == (0, 1)
 
 
-def test_a_reload_that_loads_is_answered_at_once_and_told_of_at_its_end() -> None:
+def test_a_slow_reload_is_answered_when_the_settings_are_read() -> None:
     reloads = Reloads()
     options = LoopOptions(begin_reload=reloads)
-    service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, options)
+    loop = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput(), None, options)
     changed = {"changed": ["hearing.model"]}
     answers: list[object] = []
-    with serving(service):
+    with serving(loop):
         asking = in_background(answers, wait=False)
-        while not reloads.asked:
+        while not reloads.begun:
             time.sleep(0.01)
         time.sleep(0.3)
-        assert answers == []  # whether the file is right is told in the answer
-        reloads.asked[0].read.set_result(changed)
+        assert answers == []  # the answer says whether the file is valid
+        reloads.begun[0].read.set_result(changed)
         asking.join(20)
         assert answers == [{**changed, "loading": True}]
         assert client.ask("status")["reloading"] is True
-        reloads.asked[0].done.set_result(changed)
+        reloads.begun[0].done.set_result(changed)
         assert client.ask("status")["reloading"] is False
         wrong = in_background(answers, wait=False)
-        while len(reloads.asked) < 2:
+        while len(reloads.begun) < 2:
             time.sleep(0.01)
-        reloads.asked[1].fail(RefusedError("config.yaml, line 3: no."))
+        reloads.begun[1].fail(RefusedError("config.yaml, line 3: no."))
         wrong.join(20)
     assert str(answers[1]) == "config.yaml, line 3: no."
 
 
-def test_a_refusal_is_told_to_all_until_something_is_taken(
+def test_a_rejected_update_is_in_the_status_until_an_update_is_applied(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    service = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput())
-    with serving(service):
-        service.inbox.put(UpdateRejected("en.safetensors is broken."))
+    loop = MainLoop(microphone(), Recognition({}), Generator(), SpeechOutput())
+    with serving(loop):
+        loop.inbox.put(UpdateRejected("en.safetensors is broken."))
         wait_until("en.safetensors is broken.", "refused")
         assert [r.levelno for r in caplog.records if "broken" in r.message] == [logging.ERROR]
-        hand_over(service, ComponentUpdate({"language": "zh"}, "Changed: language."))
+        apply(loop, ComponentUpdate({"language": "zh"}, "Changed: language."))
         found = client.ask("status")
         assert (found["refused"], found["language"]) == (None, "zh")
 
@@ -271,40 +267,188 @@ def test_a_recording_has_nothing_to_reload() -> None:
         client.ask("reload")
 
 
-def test_what_comes_too_late_does_not_wait_for_ever() -> None:
+def test_an_update_after_the_end_of_the_loop_fails() -> None:
     reloads = Reloads()
-    service = MainLoop(Source(1), Recognition({}), Generator(), SpeechOutput(), None, LoopOptions())
-    service.run()
+    loop = MainLoop(Source(1), Recognition({}), Generator(), SpeechOutput(), None, LoopOptions())
+    loop.run()
     late = ComponentUpdate({}, "Changed: all.")
-    service.inbox.put(late)
+    loop.inbox.put(late)
     assert isinstance(late.done.exception(1), NotRunningError)
-    assert reloads.asked == []
+    assert reloads.begun == []
 
 
-def test_a_reload_logs_the_renamed_keys_and_takes_them(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reload_logs_renamed_keys_and_applies_them(caplog: pytest.LogCaptureFixture) -> None:
     loaded = load(environment={})
     new = load(flags=["conversation.again_phrases=[once more]"], environment={})
-    kept = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
-    hearing = Mock(folder="vosk")
-    made = Components(microphone(), hearing, Mock(device="cpu"), Mock(), kept)
+    weights = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
+    recognition = Mock(folder="vosk")
+    components = Components(microphone(), recognition, Mock(device="cpu"), Mock(), weights)
 
-    def take(change: ComponentUpdate | UpdateRejected) -> None:
-        assert isinstance(change, ComponentUpdate)
-        change.done.set_result(None)
+    def take(update: ComponentUpdate | UpdateRejected) -> None:
+        assert isinstance(update, ComponentUpdate)
+        update.done.set_result(None)
 
     with contextlib.closing(
         Reloader(
             lambda: new,
             loaded,
-            made,
+            components,
             stamp_of(loaded.settings.language, loaded.settings.model.weights),
         )
     ) as reloader:
         reloader.start(take)
         assert reloader.begin_reload().done.result(20)["changed"] == ["commands.again"]
-    (*_, phrases) = hearing.with_settings.call_args.args
+    (*_, phrases) = recognition.with_settings.call_args.args
     assert phrases["again"] == ["once more"]
     notice = "conversation.again_phrases is deprecated; rename it to commands.again."
     assert [r.getMessage() for r in caplog.records if "deprecated" in r.getMessage()] == [
         f"flag --set conversation.again_phrases: {notice}"
     ]
+
+
+class FakeRebuild:
+    """Stands in for Rebuild: builds nothing and remembers each call.
+
+    Attributes:
+        calls: changed keys, `weights` and `device` of each rebuild.
+        error: raised by the next rebuild.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[list[str], bool, str | None]] = []
+        self.error: AfterwordError | None = None
+
+    def __call__(self, old: Components, _: Settings, new: Loaded, changed: list[str]) -> Mock:
+        def run(*, weights: bool, device: str | None) -> tuple[Components, ComponentUpdate]:
+            self.calls.append((changed, weights, device))
+            error, self.error = self.error, None
+            if error:
+                raise error
+            return old, ComponentUpdate({}, "Changed.")
+
+        return Mock(run=run)
+
+
+@dataclass
+class Reloading:
+    """A running reloader, the weights file that it watches, and what it has sent."""
+
+    file: Path
+    reloader: Reloader
+    rebuild: FakeRebuild
+    settings: Loaded
+    sent: list[ComponentUpdate | UpdateRejected]
+
+    def reload(self, *flags: str, on_cpu: bool = False) -> object:
+        self.settings = load(flags=[f"model.weights={self.file}", *flags], environment={})
+        return self.reloader.begin_reload(on_cpu=on_cpu).done.result(20)
+
+    def write_weights(self) -> None:
+        """Write new weights and wait until they are taken or rejected."""
+        count = len(self.rebuild.calls)
+        self.file.write_text(f"weights {count}" + "." * count)
+        deadline = time.monotonic() + 20
+        while len(self.rebuild.calls) == count:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def reloading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reloading]:
+    rebuild, sent = FakeRebuild(), []
+    monkeypatch.setattr("daemon.reload.reloader.CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("daemon.reload.reloader.Rebuild", rebuild)
+    file = tmp_path / "en.safetensors"
+    file.write_text("weights")
+    loaded = load(flags=[f"model.weights={file}"], environment={})
+    weights = WeightsInfo("own", file, 0.0, 0, "en", None, "")
+    components = Components(microphone(), Mock(), Mock(), Mock(), weights)
+
+    def send(message: ComponentUpdate | UpdateRejected) -> None:
+        sent.append(message)
+        if isinstance(message, ComponentUpdate):
+            message.done.set_result(None)
+
+    reloader = Reloader(lambda: one.settings, loaded, components, stamp_of("en", str(file)))
+    one = Reloading(file, reloader, rebuild, loaded, sent)
+    with contextlib.closing(reloader):
+        reloader.start(send)
+        yield one
+
+
+def test_a_reload_on_the_cpu_rebuilds_the_generator_once(reloading: Reloading) -> None:
+    assert reloading.reload(on_cpu=True) == {"changed": []}
+    reloading.reload(on_cpu=True)
+    assert reloading.rebuild.calls == [([], True, "cpu"), ([], False, "cpu")]
+
+
+def test_new_weights_and_other_settings_stay_on_the_cpu(reloading: Reloading) -> None:
+    reloading.write_weights()
+    reloading.reload(on_cpu=True)
+    reloading.write_weights()
+    reloading.reload("model.threads=3")
+    reloading.write_weights()
+    assert reloading.rebuild.calls == [
+        ([], True, None),
+        ([], True, "cpu"),
+        ([], True, "cpu"),
+        (["model.threads"], False, "cpu"),
+        ([], True, "cpu"),
+    ]
+
+
+def test_another_device_in_the_settings_ends_the_cpu(reloading: Reloading) -> None:
+    reloading.reload(on_cpu=True)
+    reloading.reload("model.device=cuda")
+    reloading.write_weights()
+    reloading.reload("model.device=cuda", on_cpu=True)
+    assert reloading.rebuild.calls == [
+        ([], True, "cpu"),
+        (["model.device"], False, None),
+        ([], True, None),
+        ([], True, "cpu"),
+    ]
+
+
+def test_a_device_that_was_set_before_it_failed_does_not_end_the_cpu(reloading: Reloading) -> None:
+    reloading.reload("model.device=cuda")
+    reloading.reload("model.device=cuda", on_cpu=True)
+    reloading.reload("model.device=cuda", "model.threads=3")
+    assert [device for _, _, device in reloading.rebuild.calls] == [None, "cpu", "cpu"]
+
+
+def test_a_rejected_reload_on_the_cpu_changes_nothing_and_can_be_repeated(
+    reloading: Reloading,
+) -> None:
+    reloading.rebuild.error = GenerationError("Memory is short.")
+    reason = "Memory is short. The old settings stay in force."
+    with pytest.raises(RefusedError) as refused:
+        reloading.reload(on_cpu=True)
+    assert str(refused.value) == reason
+    assert reloading.sent == [UpdateRejected(reason)]
+    reloading.reload("cues.volume=0.1")
+    reloading.reload("cues.volume=0.1", on_cpu=True)
+    assert reloading.rebuild.calls == [
+        ([], True, "cpu"),
+        (["cues.volume"], False, None),
+        ([], True, "cpu"),
+    ]
+
+
+def test_a_reload_on_the_cpu_takes_new_weights_only_once(
+    reloading: Reloading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.reload.reloader.CHECK_SECONDS", 60.0)
+    reloading.reload()  # the thread reads CHECK_SECONDS again after it
+    reloading.file.write_text("new weights")
+    reloading.reload(on_cpu=True)
+    assert reloading.rebuild.calls == [([], False, None), ([], True, "cpu")]
+
+
+def test_rejected_weights_are_not_tried_again(reloading: Reloading) -> None:
+    reloading.rebuild.error = WeightsError("They are damaged.")
+    reloading.write_weights()
+    reloading.reload()
+    time.sleep(0.3)  # several checks
+    assert reloading.sent[0] == UpdateRejected("They are damaged. The old weights stay in use.")
+    assert reloading.rebuild.calls == [([], True, None), ([], False, None)]

@@ -1,4 +1,4 @@
-"""What systemd is told, caught at a socket of our own; and what the journal gets."""
+"""Messages to systemd, received at a fake NOTIFY_SOCKET; and lines for the journal."""
 
 import logging
 import os
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from audio.events import Seed, Triggered
+from audio.events import Event, Seed, Triggered
+from audio.pcm import AudioChunk
 from config.errors import SpeechError
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
@@ -34,8 +35,8 @@ class Systemd:
     def close(self) -> None:
         self._socket.close()
 
-    def told(self, seconds: float = 0.1) -> list[str]:
-        """Everything that is said within this time."""
+    def received(self, seconds: float = 0.1) -> list[str]:
+        """All messages that come within this time."""
         messages, end = [], time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._socket.settimeout(left)
@@ -56,132 +57,135 @@ def notifier(systemd: Systemd, watchdog_seconds: float = 0.0, **more: str) -> No
     return Notifier({"NOTIFY_SOCKET": str(systemd.path), "WATCHDOG_USEC": microseconds, **more})
 
 
-def running(service: MainLoop) -> threading.Thread:
-    thread = threading.Thread(target=service.run)
+def running(loop: MainLoop) -> threading.Thread:
+    thread = threading.Thread(target=loop.run)
     thread.start()
     return thread
 
 
-def test_a_life_is_told_in_order(systemd: Systemd) -> None:
-    hearing = Recognition({20: [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]})
+def test_states_are_sent_in_order(systemd: Systemd) -> None:
+    recognition = Recognition({20: [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]})
     options = LoopOptions(notifier=notifier(systemd))
     source = Source(1_000_000, True, 0.01)
-    service = MainLoop(source, hearing, Generator(), SpeechOutput(0.1), options=options)
-    thread = running(service)
-    messages = systemd.told(1.5)
-    service.stop()
+    loop = MainLoop(source, recognition, Generator(), SpeechOutput(0.1), options=options)
+    thread = running(loop)
+    messages = systemd.received(1.5)
+    loop.stop()
     thread.join(5)
-    told = messages + systemd.told()
-    assert told[:2] == ["STATUS=listening", "READY=1"]
-    assert told[2] in ("STATUS=thinking", "STATUS=speaking")
-    assert told[-2:] == ["STATUS=listening", "STOPPING=1"]
-    assert told.count("READY=1") == 1
+    messages += systemd.received()
+    assert messages[:2] == ["STATUS=listening", "READY=1"]
+    assert messages[2] in ("STATUS=thinking", "STATUS=speaking")
+    assert messages[-2:] == ["STATUS=listening", "STOPPING=1"]
+    assert messages.count("READY=1") == 1
 
 
-def test_ready_but_honest_without_a_microphone(systemd: Systemd) -> None:
+def test_a_missing_microphone_is_ready_and_in_the_status(systemd: Systemd) -> None:
     from config.errors import AudioDeviceError
 
     source = Source(1_000_000, True, 0.01)
     source.errors = [AudioDeviceError("No microphone was found.")] * 100
     options = LoopOptions(wait_for_microphone=True, notifier=notifier(systemd, 1.0))
-    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), options=options)
-    thread = running(service)
-    told = systemd.told(1.5)
-    service.stop()
+    loop = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), options=options)
+    thread = running(loop)
+    messages = systemd.received(1.5)
+    loop.stop()
     thread.join(5)
-    assert told[:2] == ["STATUS=waiting for the microphone: No microphone was found.", "READY=1"]
-    assert told.count("WATCHDOG=1") >= 3
+    assert messages[:2] == [
+        "STATUS=waiting for the microphone: No microphone was found.",
+        "READY=1",
+    ]
+    assert messages.count("WATCHDOG=1") >= 3
 
 
-def test_the_watchdog_is_fed_by_the_loop_and_only_while_it_turns(systemd: Systemd) -> None:
+def test_the_watchdog_is_fed_only_while_the_loop_ticks(systemd: Systemd) -> None:
     stuck = threading.Event()
     freed = threading.Event()
 
-    class Sticky(Recognition):
-        def feed(self, chunk: object, **_: object) -> list[object]:  # type: ignore[override]
+    class Stuck(Recognition):
+        def feed(self, chunk: AudioChunk, *, commands: bool, playing: bool) -> list[Event]:
             if stuck.is_set():
                 freed.wait(10)
             return []
 
     options = LoopOptions(notifier=notifier(systemd, 0.4))
-    service = MainLoop(
-        Source(1_000_000, True, 0.01), Sticky({}), Generator(), SpeechOutput(), options=options
+    loop = MainLoop(
+        Source(1_000_000, True, 0.01), Stuck({}), Generator(), SpeechOutput(), options=options
     )
-    thread = running(service)
+    thread = running(loop)
     try:
-        turning = systemd.told(1.0).count("WATCHDOG=1")
+        fed = systemd.received(1.0).count("WATCHDOG=1")
         stuck.set()
-        systemd.told(0.2)
-        assert systemd.told(1.0) == []
-        assert 6 <= turning <= 10
+        systemd.received(0.2)
+        assert systemd.received(1.0) == []
+        assert 6 <= fed <= 10
     finally:  # else its threads would fail the tests after this one
         freed.set()
-        service.stop()
+        loop.stop()
         thread.join(5)
 
 
-def test_a_dead_responder_is_not_hidden(systemd: Systemd) -> None:
+def test_a_dead_responder_stops_the_watchdog(systemd: Systemd) -> None:
     options = LoopOptions(notifier=notifier(systemd, 0.4))
     source = Source(1_000_000, True, 0.01)
-    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), options=options)
-    service._responder._jobs.put(None)
+    loop = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), options=options)
+    loop._responder._jobs.put(None)
     time.sleep(0.1)
-    thread = running(service)
-    told = systemd.told(1.0)
-    assert "STATUS=listening" in told
-    assert "WATCHDOG=1" not in told
-    service.stop()
+    thread = running(loop)
+    received = systemd.received(1.0)
+    assert "STATUS=listening" in received
+    assert "WATCHDOG=1" not in received
+    loop.stop()
     thread.join(5)
 
 
-def test_a_speech_engine_that_cannot_be_mended_is_not_hidden(
+def test_a_failed_speech_engine_stops_the_watchdog(
     systemd: Systemd, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("daemon.conversation.responder.CHECK_SECONDS", 0.05)
-    speaker = SpeechOutput()
+    speech = SpeechOutput()
     options = LoopOptions(notifier=notifier(systemd, 0.4))
     source = Source(1_000_000, True, 0.01)
-    service = MainLoop(source, Recognition({}), Generator(), speaker, options=options)
-    thread = running(service)
-    assert "WATCHDOG=1" in systemd.told(0.5)
-    speaker.errors.append(SpeechError("The speech engine failed twice in a row."))
-    systemd.told(0.3)
-    assert "WATCHDOG=1" not in systemd.told(1.0)
-    assert caplog.text.count("failed twice in a row") == 1  # not at every look
-    speaker.errors.clear()
-    assert "WATCHDOG=1" in systemd.told(1.0)
-    service.stop()
+    loop = MainLoop(source, Recognition({}), Generator(), speech, options=options)
+    thread = running(loop)
+    assert "WATCHDOG=1" in systemd.received(0.5)
+    speech.errors.append(SpeechError("The speech engine failed twice in a row."))
+    systemd.received(0.3)
+    assert "WATCHDOG=1" not in systemd.received(1.0)
+    assert caplog.text.count("failed twice in a row") == 1  # not at every check
+    speech.errors.clear()
+    assert "WATCHDOG=1" in systemd.received(1.0)
+    loop.stop()
     thread.join(5)
 
 
-def test_a_reload_is_told_from_its_beginning_to_its_end(systemd: Systemd) -> None:
+def test_a_reload_is_sent_from_its_beginning_to_its_end(systemd: Systemd) -> None:
     reload = ReloadRequest()
     options = LoopOptions(notifier=notifier(systemd), begin_reload=lambda *, on_cpu=False: reload)
     source = Source(1_000_000, True, 0.01)
-    service = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), options=options)
-    thread = running(service)
-    systemd.told(0.5)
-    service.reload()
-    told = systemd.told(0.5)
-    assert told[0].startswith("RELOADING=1\nMONOTONIC_USEC=")
-    assert "READY=1" not in told
+    loop = MainLoop(source, Recognition({}), Generator(), SpeechOutput(), options=options)
+    thread = running(loop)
+    systemd.received(0.5)
+    loop.reload()
+    messages = systemd.received(0.5)
+    assert messages[0].startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert "READY=1" not in messages
     reload.done.set_result({"changed": []})
-    assert "READY=1" in systemd.told(0.5)
-    service.stop()
+    assert "READY=1" in systemd.received(0.5)
+    loop.stop()
     thread.join(5)
 
 
-def test_another_process_watchdog_is_not_ours(systemd: Systemd) -> None:
+def test_the_watchdog_of_another_process_is_not_fed(systemd: Systemd) -> None:
     other = notifier(systemd, 1.0, WATCHDOG_PID=str(os.getpid() + 1))
     other.alive()
-    ours = notifier(systemd, 1.0, WATCHDOG_PID=str(os.getpid()))
-    ours.alive()
-    ours.alive()
-    assert systemd.told() == ["WATCHDOG=1"]
+    own = notifier(systemd, 1.0, WATCHDOG_PID=str(os.getpid()))
+    own.alive()
+    own.alive()
+    assert systemd.received() == ["WATCHDOG=1"]
 
 
 @pytest.mark.parametrize("address", ["", "/nowhere/notify", "@afterword-nobody-listens"])
-def test_nobody_to_tell(address: str) -> None:
+def test_a_missing_notify_socket_is_ignored(address: str) -> None:
     quiet = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000000"})
     quiet.ready()
     quiet.status("listening")
@@ -206,6 +210,6 @@ def test_journal_lines_have_priorities(tmp_path: Path) -> None:
 
 
 def test_a_terminal_gets_no_priorities(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JOURNAL_STREAM", "8:1234")  # a parent's, not ours
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1234")  # a parent's stream
     assert journal.format_error("No microphone.") == "afterword: No microphone."
     assert journal.with_priority("a\nb", logging.WARNING) == "<4>a\n<4>b"
