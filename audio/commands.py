@@ -1,5 +1,7 @@
 """Voice commands: phrases that steer the conversation, with and without a trigger before them.
 
+The phrases themselves are settings: the section `commands` of config/default.yaml.
+
 Without a trigger, CommandDetector listens for them, only while they mean something: "stop" during
 a reply, "go on" and "again" soon after one. After a trigger, CommandRescorer corrects a short seed
 that the open vocabulary has misheard, and SeedCommands tells commands from seeds.

@@ -115,7 +115,7 @@ def bare(text: str) -> str:
 
 
 def says(text: str, phrase: str) -> bool:
-    """Whether the text holds the words of the phrase."""
+    """True if the text holds the words of the phrase."""
     if is_han(phrase):
         return bare(phrase) in bare(text).replace(" ", "")
     return f" {bare(phrase)} " in f" {bare(text)} "

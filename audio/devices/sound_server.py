@@ -70,7 +70,7 @@ def echo_cancelling() -> ServerDevice | None:
 
 
 def cancels_echo(*names: str) -> bool:
-    """Whether a source with these names has echo cancellation."""
+    """True if a source with these names has echo cancellation."""
     words = " ".join(names).casefold()
     return "echo" in words and "cancel" in words
 

@@ -166,7 +166,7 @@ class VoskEngine:
         return Recognizer(self._recognizer(self._model, SAMPLE_RATE))
 
     def knows(self, word: str) -> bool:
-        """Whether a word is in the vocabulary, which is lower-case."""
+        """True if a word is in the vocabulary, which is lower-case."""
         return int(self._model.vosk_model_find_word(word)) >= 0
 
     def vocabulary(self) -> list[str]:

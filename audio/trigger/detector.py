@@ -161,7 +161,7 @@ class TriggerDetector:
         return self._judge(self._recognizer.finish())
 
     def _user_pauses(self, pcm: bytes) -> bool:
-        """Whether there has been no voice for a moment; costly, so asked after a phrase only."""
+        """True if there has been no voice for a moment; costly, so asked after a phrase only."""
         if not self._awaiting_pause:
             self._voice.reset()
             pcm = self._sound.since(self._sound.seconds - _WARM_UP_SECONDS)

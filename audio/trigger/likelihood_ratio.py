@@ -107,7 +107,7 @@ class LikelihoodRatio:
         end: float,
         context: ContextScore,
     ) -> bool:
-        """Whether the phrase was said from `start` to `end`, in seconds.
+        """True if the phrase was said from `start` to `end`, in seconds.
 
         Takes 0.05 s if `context` has heard the sound before; three times as much where in doubt.
         """

@@ -100,7 +100,7 @@ class TriggerVerifier:
         self._rehearing = None
 
     def verify(self, phrase: Phrase, sound: AudioRingBuffer, start: float, end: float) -> bool:
-        """Whether the phrase that was found from `start` to `end`, in seconds, was said."""
+        """True if the phrase that was found from `start` to `end`, in seconds, was said."""
         rehearing = self._prepared(phrase, sound, start, end)
         if rehearing is None:
             begin = earliest_start(phrase, start, end) - _CONTEXT_SECONDS

@@ -86,7 +86,7 @@ class Capture:
 
     @property
     def may_resume(self) -> bool:
-        """Whether it has ended in silence, before its longest time."""
+        """True if it has ended in silence, before its longest time."""
         return self._quiet >= PAUSE_SECONDS and self.seconds < self._settings.max_seconds
 
     def resume(self, pcm: bytes) -> None:
@@ -133,7 +133,7 @@ class Capture:
         return _is_speech(self._all_words()) and self._is_voiced()
 
     def _is_voiced(self) -> bool:
-        """Whether there was a voice at all: the recogniser makes words of any noise."""
+        """True if there was a voice at all: the recogniser makes words of any noise."""
         return self._voice.voiced_seconds >= _MIN_VOICE_SECONDS
 
     def _measure_pauses(self, pcm: bytes, *, begun: bool) -> None:
@@ -145,7 +145,7 @@ class Capture:
             self._longest_pause = max(self._longest_pause, before)
 
     def _is_between_utterances(self) -> bool:
-        """Whether the engine has ended one, and so knows the time of its last word."""
+        """True if the engine has ended one, and so knows the time of its last word."""
         return bool(self._words) and not set(self._partial.split()) - _NOISE_WORDS
 
     def _all_words(self) -> list[str]:
