@@ -32,6 +32,7 @@ SLOW_PATHS = (
     "tests/audio/devices/test_default_devices.py",  # a sound server, chosen by a parameter
     "tests/audio/input/test_interface.py",  # JACK
     "tests/audio/tts/test_engine.py",
+    "tests/daemon/systemd/test_notify.py",  # waits through watchdog intervals, 11 s
     "tests/model/bench/",
     "tests/model/train/",
 )

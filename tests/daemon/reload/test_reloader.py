@@ -53,6 +53,7 @@ def apply(loop: MainLoop, update: ComponentUpdate) -> None:
     update.done.result(20)
 
 
+@pytest.mark.slow
 def test_a_reply_in_progress_ends_with_the_old_components() -> None:
     old, new, speech = Generator(["Old."] * 3), Generator(["New."]), SpeechOutput(0.5)
     reconfigured: list[list[str]] = []

@@ -182,6 +182,7 @@ async def until(pilot: Any, condition: Callable[[], bool]) -> None:
         await pilot.pause(0.02)
 
 
+@pytest.mark.slow
 def test_it_shows_a_running_daemon_and_its_keys_work() -> None:
     script: list[Event] = [Triggered("hey computer", 0.1), Partial("a"), Seed("a fox", 0.2)]
     speaker = SpeechOutput(0.3)
