@@ -27,7 +27,7 @@ class EspeakDriver:
 
         Args:
             voice: a name that `resolve_voice` knows.
-            rate_wpm: words per minute; espeak takes none below 80.
+            rate_wpm: words per minute, 80 to 450; the caller clamps (config.settings).
             volume: 0 to 1; espeak distorts above that.
             bundled: use espeakng-loader's library even where the system has one.
 
