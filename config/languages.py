@@ -1,7 +1,8 @@
 """The table of languages that Afterword recognises, continues and speaks.
 
-A new language is one more entry of `LANGUAGES`, a Vosk model in audio/stt/vosk_models.json,
-weights, and, where its defaults differ, a settings file beside default.yaml.
+A new language is one more entry of `LANGUAGES` and of `Settings.language`, a Vosk model in
+audio/stt/vosk_models.json, weights and a starter corpus (model/weights, model/starter), and, where
+its defaults differ, a settings file beside default.yaml.
 """
 
 import re

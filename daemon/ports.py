@@ -1,6 +1,6 @@
-"""The seams of the daemon: what it asks of the parts that audio and model provide.
+"""The Protocols of the daemon's components, which audio and model implement.
 
-Implementations need not import these; mypy checks them where daemon/cli/run.py joins them.
+Implementations do not import these; mypy checks them where daemon/cli/run.py joins them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

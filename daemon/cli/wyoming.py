@@ -40,5 +40,10 @@ def wyoming(
     place = server.check_uri(uri, exposed=expose)
     generator, _ = load_weights(settings)
     with closing(components.open_engine(settings)) as engine:
-        shared = server.Shared(generator, engine, server.describe(settings))
+        shared = server.Shared(
+            generator,
+            engine,
+            server.describe(settings),
+            lambda: load_weights(settings, "cpu")[0],
+        )
         server.serve(place, shared, lambda line: click.echo(line, err=True))

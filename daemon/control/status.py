@@ -12,7 +12,7 @@ class Devices(TypedDict):
 
     Attributes:
         input: the microphone, as the settings name it; None for the default one.
-        output: the loudspeaker, likewise.
+        output: the loudspeaker, as the settings name it; None for the default one.
         model: where the language model computes: "cpu", "cuda", "mps".
     """
 

@@ -3,7 +3,7 @@
 import queue
 from collections.abc import Callable, Mapping
 
-FOLLOW_EVENTS = 256  # that may wait for a client that reads slowly
+QUEUE_EVENTS = 256  # that may wait for a client that reads slowly
 
 Event = Mapping[str, object]
 
@@ -17,7 +17,7 @@ class Subscriber:
     """
 
     def __init__(self, wants_levels: bool = False) -> None:
-        self._events: queue.Queue[Event | None] = queue.Queue(FOLLOW_EVENTS)
+        self._events: queue.Queue[Event] = queue.Queue(QUEUE_EVENTS)
         self.wants_levels = wants_levels
         self.disconnected = False
 

@@ -157,9 +157,9 @@ class EventPublisher:
         self._publish("timed", turn=turn.number, **asdict(turn.times))
 
     def on_microphone(self, before: str, now: str) -> None:
-        """Note that it was opened, muted or went away: OPEN, SILENT, MUTED or why it is missing."""
+        """The microphone's state has changed: OPEN, SILENT, MUTED, or why it is missing."""
         was_missing, missing = (it not in ("", OPEN, SILENT, MUTED) for it in (before, now))
-        if missing:  # the reason may change while we wait; that is for the curious
+        if missing:  # a changed reason is logged at debug level only
             log.log(logging.DEBUG if was_missing else logging.WARNING, "%s Waiting for it.", now)
         elif was_missing and now != MUTED:
             log.warning("The microphone is there.")

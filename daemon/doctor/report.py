@@ -58,9 +58,7 @@ def _settings(config_file: Path | None, flags: list[str]) -> tuple[Settings, Fin
         return defaults, fault("settings", error)
     changed = [e.origin for e in loaded.entries.values() if not e.origin.startswith("default")]
     seen = f"valid, {len(changed)} of {len(loaded.entries)} changed by you"
-    if loaded.notices:
-        return loaded.settings, Finding("settings", "warning", seen, " ".join(loaded.notices))
-    return loaded.settings, Finding("settings", "ok", seen, "")
+    return loaded.settings, Finding("settings", "ok", seen, " ".join(loaded.notices))
 
 
 def _run(check: Check, settings: Settings) -> Finding:

@@ -4,11 +4,12 @@ A component is rebuilt when the settings that it is made from differ: see daemon
 """
 
 import contextlib
+import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from config.errors import AfterwordError, RefusedError
+from config.errors import AfterwordError, DeviceError, RefusedError
 from config.load import Loaded
 from config.settings import Settings
 from daemon import components
@@ -32,9 +33,23 @@ from daemon.systemd import journal
 from model.checkpoints.store import WeightsInfo, find_weights
 from model.inference import loading
 
+log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:  # imported where they are used; all together take seconds
     from audio.recognition import AudioRecognition
     from model.inference.generator import TextGenerator
+
+
+def move_to_cpu(old: Components, settings: Settings) -> tuple[Components, ComponentUpdate]:
+    """Load the generator on the CPU, because the device of the model has failed.
+
+    Raises:
+        WeightsError, GenerationError: as `loading.load_weights`.
+    """
+    generator, info = loading.load_weights(settings, "cpu")
+    built = replace(old, generator=generator, weights=info)
+    summary = "The model is computed on the CPU."
+    return built, ComponentUpdate(built.status_info(settings), summary, generator=generator)
 
 
 class Rebuild:
@@ -53,7 +68,7 @@ class Rebuild:
 
         Args:
             weights: load the weights file again.
-            device: overrides `model.device`, because that device has failed.
+            device: overrides `model.device`, because that device had failed.
 
         Returns:
             the components to be, and the update for the loop.
@@ -118,10 +133,11 @@ class Rebuild:
     ) -> tuple["TextGenerator | None", WeightsInfo | None]:
         settings = self._settings
         if weights or self._differs(weights_settings):
-            path = find_weights(settings.language, settings.model.weights)
-            generator, info = loading.load_file(settings, path, device)
-            loading.try_out(generator, settings, path)
-            return generator, info
+            try:
+                return _load_and_try(settings, device)
+            except DeviceError as error:
+                log.warning("%s The model is computed on the CPU.", error)
+                return _load_and_try(settings, "cpu")
         if self._differs(generator_settings):
             return self._old.generator.with_options(loading.generator_options(settings)), None
         return None, None
@@ -167,6 +183,13 @@ class Rebuild:
         """True if a component is made from this changed key: its old value makes a difference."""
         undone = _with_value_of(self._in_force, key, self._settings)
         return made_from(undone) != made_from(self._settings)
+
+
+def _load_and_try(settings: Settings, device: str | None) -> tuple["TextGenerator", WeightsInfo]:
+    path = find_weights(settings.language, settings.model.weights)
+    generator, info = loading.load_file(settings, path, device)
+    loading.try_out(generator, settings, path)
+    return generator, info
 
 
 def _with_value_of(source: Settings, key: str, target: Settings) -> Settings:

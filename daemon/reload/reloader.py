@@ -16,7 +16,7 @@ from daemon.components import Components
 from daemon.loop.pending_reloads import ReloadRequest, Result
 from daemon.memory import trim_heap
 from daemon.ports import ComponentUpdate, UpdateRejected
-from daemon.reload.rebuild import Rebuild
+from daemon.reload.rebuild import Rebuild, move_to_cpu
 from daemon.reload.settings import weights_settings
 from model.checkpoints.store import Stamp, stamp_of
 
@@ -48,7 +48,6 @@ class Reloader:
         self._components = components
         self._handled = stamp  # of the newest file that is in use, or was rejected
         self._seen = stamp
-        self._device: str | None = None  # in place of a device that has failed
         self._jobs: queue.Queue[ReloadRequest | None] = queue.Queue()
         self._send: Callable[[ComponentUpdate | UpdateRejected], None] = lambda _: None
         self._thread = threading.Thread(target=self._work, name="reloader", daemon=True)
@@ -72,6 +71,11 @@ class Reloader:
         """End the thread, without waiting for what it loads."""
         self._jobs.put(None)
 
+    @property
+    def _device(self) -> str | None:
+        """In place of `model.device`: the CPU, once it has replaced a device that failed."""
+        return "cpu" if self._components.generator.device == "cpu" else None
+
     def _work(self) -> None:
         while True:
             try:
@@ -87,6 +91,8 @@ class Reloader:
                 request.fail(error)
 
     def _reload(self, request: ReloadRequest) -> Result:
+        if request.on_cpu:
+            return self._move_to_cpu(request)
         with self._reporting("The old settings stay in force."):
             new = self._read()
             for notice in new.notices:
@@ -96,15 +102,23 @@ class Reloader:
             result: Result = {"changed": changed}
             request.read.set_result(result)
             before = self._loaded.settings
-            device = "cpu" if request.on_cpu else self._device
-            if not request.on_cpu and before.model.device != new.settings.model.device:
+            device = self._device
+            if before.model.device != new.settings.model.device:
                 device = None  # the user has chosen another device
-            moves = request.on_cpu and self._device is None
-            self._rebuild(new, changed, weights=moves, device=device)
-        if moves or weights_settings(before) != weights_settings(new.settings):
+            self._rebuild(new, changed, weights=False, device=device)
+        if weights_settings(before) != weights_settings(new.settings):
             self._handled = stamp
-        self._loaded, self._device = new, device
+        self._loaded = new
         self._take_weights(_stamp_of(new))
+        return result
+
+    def _move_to_cpu(self, request: ReloadRequest) -> Result:
+        """Compute on the CPU with the settings in force; the settings file is not read."""
+        result: Result = {"changed": []}
+        request.read.set_result(result)
+        if self._device is None:
+            with self._reporting("The model stays on its device."):
+                self._hand_over(move_to_cpu(self._components, self._loaded.settings))
         return result
 
     def _check_weights(self) -> None:
@@ -140,9 +154,13 @@ class Reloader:
     def _rebuild(
         self, new: Loaded, changed: list[str], *, weights: bool, device: str | None
     ) -> None:
-        """Build what is new and wait until the loop uses it."""
+        """Build what is new and hand it over."""
         rebuild = Rebuild(self._components, self._loaded.settings, new, changed)
-        built, update = rebuild.run(weights=weights, device=device)
+        self._hand_over(rebuild.run(weights=weights, device=device))
+
+    def _hand_over(self, rebuilt: tuple[Components, ComponentUpdate]) -> None:
+        """Send the new components to the loop and wait until it uses them."""
+        built, update = rebuilt
         self._send(update)
         update.done.result()
         self._components = built

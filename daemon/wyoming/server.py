@@ -39,7 +39,7 @@ from wyoming.info import (
 from wyoming.server import AsyncEventHandler, AsyncServer, AsyncTcpServer, AsyncUnixServer
 from wyoming.tts import Synthesize
 
-from config.errors import AfterwordError, ConfigError, RefusedError
+from config.errors import AfterwordError, ConfigError, DeviceError, RefusedError
 from config.languages import sentence_gap
 from config.settings import Settings
 from daemon.control.protocol import SEED_CHARACTERS
@@ -69,11 +69,16 @@ class TtsEngine(Protocol):
 
 @dataclass
 class Shared:
-    """Generator and engine, shared by all clients; each serves one client at a time."""
+    """Generator and engine, shared by all clients; each serves one client at a time.
+
+    Attributes:
+        load_on_cpu: loads the generator on the CPU, after the device of the model has failed.
+    """
 
     generator: Generator
     engine: TtsEngine
     info: Info
+    load_on_cpu: Callable[[], Generator]
     generating: asyncio.Lock = field(default_factory=asyncio.Lock)
     speaking: asyncio.Lock = field(default_factory=asyncio.Lock)
     clients: int = 0
@@ -165,6 +170,10 @@ class Client(AsyncEventHandler):
                         chunk = sentence_gap(text, sentence) + sentence
                         text += chunk
                         await self.write_event(HandledChunk(chunk).event())
+                except DeviceError as error:
+                    log.warning("%s The model is computed on the CPU.", error)
+                    self._shared.generator = await asyncio.to_thread(self._shared.load_on_cpu)
+                    raise
                 finally:
                     cancelled.set()
         except AfterwordError as error:

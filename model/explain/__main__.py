@@ -49,7 +49,7 @@ def write_plots(folder: Path, trace: Trace) -> list[Path]:
 @click.option(
     "--language", type=click.Choice(list(LANGUAGES)), help="Override the configured language."
 )
-@click.option("--weights", help="Weights file; default: the one that afterword would load.")
+@click.option("--weights", help="Weights file.  [default: those in use]")
 @click.option("--tokens", type=click.IntRange(1, 1000), default=3, help="Number of tokens to draw.")
 @click.option(
     "--top",

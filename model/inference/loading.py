@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.errors import AfterwordError, WeightsError
+from config.errors import AfterwordError, DeviceError, WeightsError
 from config.languages import LANGUAGES
 from config.settings import ModelSettings, Settings
 from model.checkpoints.store import (
@@ -32,8 +32,9 @@ def load_weights(
 ) -> tuple["TextGenerator", WeightsInfo]:
     """Load the weights that the settings choose; returns the generator and which weights it has.
 
-    Where the user's own weights are damaged, and the settings name none, older ones are loaded,
-    with an error in the log: a service that starts with a complaint is better than none.
+    Where the GPU fails, the CPU takes its place. Where the user's own weights are damaged, and the
+    settings name none, older ones are loaded. Either is logged: a service that starts with a
+    complaint is better than none.
 
     Args:
         settings: language and model.
@@ -42,9 +43,16 @@ def load_weights(
     Raises:
         WeightsError: the weights are missing or damaged.
         ConfigError: there is no such device.
-        DeviceError: the GPU failed, or its memory is full.
         GenerationError: memory is short.
     """
+    try:
+        return _load_intact(settings, device)
+    except DeviceError as error:
+        log.warning("%s The model is computed on the CPU.", error)
+        return _load_intact(settings, "cpu")
+
+
+def _load_intact(settings: Settings, device: str | None) -> tuple["TextGenerator", WeightsInfo]:
     first = find_weights(settings.language, settings.model.weights)
     try:
         return load_file(settings, first, device)
@@ -118,6 +126,8 @@ def try_out(generator: "TextGenerator", settings: Settings, path: Path) -> None:
         sentences = list(
             trial.continue_text(LANGUAGES[settings.language].trial_seed, lambda: False)
         )
+    except DeviceError:  # no fault of the weights
+        raise
     except AfterwordError as error:
         raise WeightsError(f"{path} cannot be used: {error}") from error
     if not sentences:

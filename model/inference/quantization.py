@@ -90,7 +90,7 @@ def _int8_is_good(weight: Tensor) -> bool:
 
 
 def _seconds(matrix: QuantizedLinear, x: Tensor) -> float:
-    """Seconds for one product with x (1, in): the least of a few trials."""
+    """Seconds for one product with x (1, in): the least of a few trials, for load adds."""
     times = []
     for _ in range(_TRIALS):
         begin = time.perf_counter()

@@ -35,9 +35,9 @@ class KeyValueCache:
 
 @torch.inference_mode()
 def cached_states(model: Transformer, ids: Tensor, cache: KeyValueCache) -> Tensor:
-    """What the head reads, (B, T, C), after each of ids (B, T), which continue the cached tokens.
+    """Hidden states (B, T, C), the input of the head, after each of ids (B, T).
 
-    The cache grows by T.
+    The ids continue the cached tokens; the cache grows by T.
 
     Raises:
         ValueError: cached and new tokens together exceed the context.

@@ -102,7 +102,7 @@ class Teacher:
 
     @torch.no_grad()
     def states(self, texts: Sequence[AlignedText]) -> Tensor:
-        """What the teacher's head reads at each position of each text, (B, T, C)."""
+        """The teacher's hidden states (B, T, C), the input of its head, at each position."""
         ids = pad_sequence([torch.tensor(x.teacher) for x in texts], batch_first=True)  # (B, T)
         return self._model.states(ids)
 

@@ -4,7 +4,7 @@ Muon: SGD with momentum and orthogonalised updates (three Polar Express iteratio
 of a matrix has a few large singular values, and plain steps learn along these alone; Muon sets all
 of them to about 1 (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon). torch.optim.Muon
 always computes in bfloat16, which is several times slower than float32 on CPUs without instructions
-for it, and in five iterations.
+for it, and takes five iterations where three suffice (docs/lab/training.md).
 """
 
 from collections.abc import Iterable

@@ -14,7 +14,7 @@ class Curves:
     held_out: Sequence[tuple[int, float]]
 
 
-def curves_picture(curves: Curves) -> bytes:
+def curves_plot(curves: Curves) -> bytes:
     """The two curves of a training side by side (PNG).
 
     Raises:

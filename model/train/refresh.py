@@ -46,8 +46,8 @@ _MAX_MINUTES = 30.0  # unless --minutes or --steps is given
 _VALIDATIONS = 8
 _PIECE_CHARACTERS = range(500, 2001)  # of a document to train on
 _MIN_PIECES = 6
-_PIECES_A_HELD_OUT_ONE = 20
-_HELD_OUT_PIECES = range(2, 33)
+_HELD_OUT_EVERY = 20  # one piece in 20 is held out ...
+_HELD_OUT_PIECES = range(2, 33)  # ... but at least 2 and at most 32
 _LENGTH = "length.json"  # steps or minutes of the training, for resuming it
 _SENTENCE = re.compile(r".+?(?:[.!?][\"”’']*\s+|[。！？][”’」』]*|\n|$)", re.S)
 
@@ -216,7 +216,7 @@ def _read_pieces(language: str) -> list[str]:
 def cut(texts: Sequence[UserText]) -> list[str]:
     """Cut texts at sentence ends into pieces of a twentieth of all, 500 to 2,000 characters."""
     size = sum(len(text.text) for text in texts)
-    longest = min(_PIECE_CHARACTERS[-1], max(_PIECE_CHARACTERS[0], size // _PIECES_A_HELD_OUT_ONE))
+    longest = min(_PIECE_CHARACTERS[-1], max(_PIECE_CHARACTERS[0], size // _HELD_OUT_EVERY))
     pieces = []
     for text in texts:
         piece = ""
@@ -243,7 +243,7 @@ def _mix(pieces: list[str], language: str, folder: Path, seed: int) -> tuple[Cor
     """The user's pieces with as much of the starter corpus, and the user's held-out texts."""
     pieces = list(pieces)
     random.Random(seed).shuffle(pieces)  # noqa: S311
-    count = len(pieces) // _PIECES_A_HELD_OUT_ONE
+    count = len(pieces) // _HELD_OUT_EVERY
     count = min(_HELD_OUT_PIECES[-1], max(_HELD_OUT_PIECES[0], count))
     own, rest = pieces[:count], pieces[count:]
     texts = folder / "texts.txt"

@@ -16,7 +16,7 @@ from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions
 from model.text.spoken_form import to_spoken_form
-from model.train.plots import Curves, curves_picture
+from model.train.plots import Curves, curves_plot
 
 _OWN_SEEDS = 3  # openings of the user's own texts
 
@@ -108,7 +108,7 @@ def write_report(folder: Path, samples: Sequence[Sample], summary: str) -> Path:
         OutputError: the folder cannot be written.
     """
     curves, validations = read_curves(folder / "log.jsonl")
-    picture = curves_picture(curves)
+    picture = curves_plot(curves)
     page = _PAGE.format(
         summary=html.escape(summary),
         picture=base64.b64encode(picture).decode(),

@@ -18,8 +18,10 @@ from model.checkpoints.weights_file import load_weights, save_weights
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.loading import load_file
+from model.inference.loading import load_weights as load_chosen_weights
 from model.inference.sampler import SamplingOptions
 from model.text.vocabulary import Vocabulary
+from model.transformer import Transformer
 from tests.model.made import small_weights
 from tests.support.program import afterword
 
@@ -168,14 +170,18 @@ def test_a_gpu_that_fails_in_mid_reply_ends_it_with_a_device_error(
 
 
 def test_after_a_device_error_the_cpu_can_be_loaded_from_the_same_file(
-    weights: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """`model.device` still names the failing GPU; the argument overrides it."""
 
     def choose(name: str) -> torch.device:
         return torch.device("cpu") if name == "cpu" else torch.device("cuda")
 
-    def no_gpu(*_: object) -> None:
+    move = Transformer.to
+
+    def no_gpu(model: Transformer, device: torch.device) -> Transformer:
+        if device.type == "cpu":
+            return move(model, device)
         raise GONE
 
     settings = load_settings(flags=["model.device=cuda"]).settings
@@ -184,6 +190,10 @@ def test_after_a_device_error_the_cpu_can_be_loaded_from_the_same_file(
         failing.setattr("model.transformer.Transformer.to", no_gpu)
         with pytest.raises(DeviceError, match='"cuda" failed'):
             load_file(settings, weights)
+        # At the start the CPU takes its place.
+        settings = load_settings(flags=["model.device=cuda", f"model.weights={weights}"]).settings
+        assert load_chosen_weights(settings)[0].device == "cpu"
+        assert 'The model\'s device "cuda" failed' in caplog.text
     generator, info = load_file(settings, weights, device="cpu")
     assert (generator.device, info.path) == ("cpu", weights)
     assert list(generator.continue_text("there was a fox", lambda: False))

@@ -1,4 +1,4 @@
-"""The tuned numbers of endpointing (docs/hearing.md), each at its boundary.
+"""The tuned numbers of endpointing (docs/lab/hearing.md), each at its boundary.
 
 They are written out here: whoever changes one must have measured it on recordings.
 """

@@ -21,7 +21,7 @@ from audio.events import (
 from audio.pcm import AudioChunk
 from config.errors import SpeechError
 from daemon.control.protocol import event_line
-from daemon.control.subscriber import FOLLOW_EVENTS, Event, Subscriber
+from daemon.control.subscriber import QUEUE_EVENTS, Event, Subscriber
 from daemon.conversation.publisher import MUTED, OPEN, SILENT, EventPublisher
 from daemon.conversation.state_machine import Ended, Phase, Sentence
 from daemon.observers.console import Console
@@ -275,14 +275,14 @@ def test_a_disconnected_subscriber_is_dropped(publisher: EventPublisher) -> None
     left, slow, quick = (subscribed(publisher) for _ in range(3))
     left.disconnected = True
     published = 0
-    for _ in range(FOLLOW_EVENTS + 1):
+    for _ in range(QUEUE_EVENTS + 1):
         publisher.on_update("Changed: cues.")
         published += len(received(quick))
     assert slow.disconnected
     assert publisher._subscribers == [quick]
-    assert published == FOLLOW_EVENTS + 1
+    assert published == QUEUE_EVENTS + 1
     publisher.on_update("Changed: cues.")
-    assert len(received(slow)) == FOLLOW_EVENTS
+    assert len(received(slow)) == QUEUE_EVENTS
     quick.disconnected = True
     newest = subscribed(publisher)
     assert publisher._subscribers == [newest]

@@ -92,9 +92,9 @@ def test_wrong_settings_are_one_red_line_among_others(home: Path) -> None:
     assert next(findings).name == "Python"
 
 
-def test_a_renamed_key_is_a_warning(home: Path) -> None:
+def test_a_renamed_key_is_accepted_with_a_hint(home: Path) -> None:
     first = next(report.examine(None, ["trigger.stop_phrases=[hush]"], None, sound=False))
-    assert (first.name, first.level) == ("settings", "warning")
+    assert (first.name, first.level) == ("settings", "ok")
     assert first.detail.startswith("valid, 1 of ")
     assert first.remedy.endswith("trigger.stop_phrases is deprecated; rename it to commands.stop.")
 

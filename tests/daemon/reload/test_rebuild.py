@@ -13,6 +13,7 @@ from config.errors import (
     AfterwordError,
     AudioDeviceError,
     ConfigError,
+    DeviceError,
     HearingModelError,
     RefusedError,
     SpeechError,
@@ -263,6 +264,42 @@ def test_new_weights_are_loaded_onto_the_device(
     assert made.weights == NEW_WEIGHTS
     assert update.status_info["devices"]["model"] == "cpu"
     assert update.summary == "The weights in use are now new (new.safetensors)."
+
+
+def test_a_device_that_fails_with_new_weights_is_replaced_by_the_cpu(
+    old: Components, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = []
+
+    def load_file(_: Settings, path: Path, device: str | None) -> tuple[Mock, WeightsInfo]:
+        devices.append(device)
+        if device is None:
+            raise DeviceError("The GPU failed.")
+        return Mock(device=device), NEW_WEIGHTS
+
+    monkeypatch.setattr(loading, "load_file", load_file)
+    made, update = run(old, weights=True)
+    assert devices == [None, "cpu"]
+    assert made.generator is update.generator
+    assert update.status_info["devices"]["model"] == "cpu"
+
+
+def test_a_move_to_the_cpu_takes_the_weights_that_can_be_loaded(
+    old: Components, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def load_weights(settings: Settings, device: str) -> tuple[Mock, WeightsInfo]:
+        asked.append((settings, device))
+        return Mock(device=device), OLD_WEIGHTS
+
+    monkeypatch.setattr(loading, "load_weights", load_weights)
+    settings = load(environment={}).settings
+    built, update = rebuild.move_to_cpu(old, settings)
+    assert asked == [(settings, "cpu")]
+    assert built == replace(old, generator=update.generator)
+    assert update.status_info["devices"]["model"] == "cpu"
+    assert update.summary == "The model is computed on the CPU."
 
 
 def test_a_device_that_has_failed_is_overridden_for_changed_settings_too(

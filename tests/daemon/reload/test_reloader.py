@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -16,6 +16,7 @@ from audio.events import Event, Seed, Triggered
 from audio.pcm import AudioChunk
 from config.errors import (
     AfterwordError,
+    ConfigError,
     GenerationError,
     NotRunningError,
     RefusedError,
@@ -325,9 +326,20 @@ class FakeRebuild:
             error, self.error = self.error, None
             if error:
                 raise error
-            return old, ComponentUpdate({}, "Changed.")
+            on = replace(old, generator=Mock(device=device or "cuda"))
+            return on, ComponentUpdate({}, "Changed.")
 
         return Mock(run=run)
+
+    def move_to_cpu(
+        self, old: Components, settings: Settings
+    ) -> tuple[Components, ComponentUpdate]:
+        self.calls.append(([], True, "cpu"))
+        error, self.error = self.error, None
+        if error:
+            raise error
+        on_cpu = replace(old, generator=Mock(device="cpu"))
+        return on_cpu, ComponentUpdate({}, "The model is computed on the CPU.")
 
 
 @dataclass
@@ -339,6 +351,12 @@ class Reloading:
     rebuild: FakeRebuild
     settings: Loaded
     sent: list[ComponentUpdate | UpdateRejected]
+    unreadable: ConfigError | None = None
+
+    def read(self) -> Loaded:
+        if self.unreadable:
+            raise self.unreadable
+        return self.settings
 
     def reload(self, *flags: str, on_cpu: bool = False) -> object:
         self.settings = load(flags=[f"model.weights={self.file}", *flags], environment={})
@@ -359,6 +377,7 @@ def reloading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reloa
     rebuild, sent = FakeRebuild(), []
     monkeypatch.setattr("daemon.reload.reloader.CHECK_SECONDS", 0.05)
     monkeypatch.setattr("daemon.reload.reloader.Rebuild", rebuild)
+    monkeypatch.setattr("daemon.reload.reloader.move_to_cpu", rebuild.move_to_cpu)
     file = tmp_path / "en.safetensors"
     file.write_text("weights")
     loaded = load(flags=[f"model.weights={file}"], environment={})
@@ -370,7 +389,7 @@ def reloading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reloa
         if isinstance(message, ComponentUpdate):
             message.done.set_result(None)
 
-    reloader = Reloader(lambda: one.settings, loaded, components, stamp_of("en", str(file)))
+    reloader = Reloader(lambda: one.read(), loaded, components, stamp_of("en", str(file)))
     one = Reloading(file, reloader, rebuild, loaded, sent)
     with contextlib.closing(reloader):
         reloader.start(send)
@@ -380,7 +399,14 @@ def reloading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reloa
 def test_a_reload_on_the_cpu_rebuilds_the_generator_once(reloading: Reloading) -> None:
     assert reloading.reload(on_cpu=True) == {"changed": []}
     reloading.reload(on_cpu=True)
-    assert reloading.rebuild.calls == [([], True, "cpu"), ([], False, "cpu")]
+    assert reloading.rebuild.calls == [([], True, "cpu")]
+    assert [update.summary for update in reloading.sent] == ["The model is computed on the CPU."]
+
+
+def test_an_invalid_settings_file_does_not_prevent_the_cpu(reloading: Reloading) -> None:
+    reloading.unreadable = ConfigError("config.yaml, line 1: no.")
+    assert reloading.reload(on_cpu=True) == {"changed": []}
+    assert reloading.rebuild.calls == [([], True, "cpu")]
 
 
 def test_new_weights_and_other_settings_stay_on_the_cpu(reloading: Reloading) -> None:
@@ -422,18 +448,13 @@ def test_a_rejected_reload_on_the_cpu_changes_nothing_and_can_be_repeated(
     reloading: Reloading,
 ) -> None:
     reloading.rebuild.error = GenerationError("Memory is short.")
-    reason = "Memory is short. The old settings stay in force."
+    reason = "Memory is short. The model stays on its device."
     with pytest.raises(RefusedError) as refused:
         reloading.reload(on_cpu=True)
     assert str(refused.value) == reason
     assert reloading.sent == [UpdateRejected(reason)]
-    reloading.reload("cues.volume=0.1")
-    reloading.reload("cues.volume=0.1", on_cpu=True)
-    assert reloading.rebuild.calls == [
-        ([], True, "cpu"),
-        (["cues.volume"], False, None),
-        ([], True, "cpu"),
-    ]
+    reloading.reload(on_cpu=True)
+    assert reloading.rebuild.calls == [([], True, "cpu"), ([], True, "cpu")]
 
 
 def test_a_reload_on_the_cpu_takes_new_weights_only_once(

@@ -23,7 +23,7 @@ from wyoming.handle import Handled, HandledChunk, HandledStart, HandledStop, Not
 from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize
 
-from config.errors import ConfigError, GenerationError, RefusedError
+from config.errors import ConfigError, DeviceError, GenerationError, RefusedError
 from config.load import load
 from daemon.wyoming.server import CLIENTS, Shared, _serve, check_uri, describe
 from tests.support.program import ROOT, afterword
@@ -48,6 +48,8 @@ class FakeGenerator:
             if seed == "fail":
                 self.at_once -= 1
                 raise GenerationError("Its weights are bad.")
+            if seed == "gpu":
+                raise DeviceError("The GPU failed.")
             yield sentence
         self.at_once -= 1
 
@@ -64,7 +66,8 @@ def served(test: Callable[[Shared, str], Awaitable[None]], tmp_path: Path) -> No
     path = tmp_path / "w.sock"
 
     async def run() -> None:
-        shared = Shared(FakeGenerator(), FakeEngine(), describe(load(environment={}).settings))
+        info = describe(load(environment={}).settings)
+        shared = Shared(FakeGenerator(), FakeEngine(), info, FakeGenerator)
         ready = asyncio.Event()
         serving = asyncio.create_task(_serve(path, shared, lambda _: ready.set()))
         waiting = asyncio.create_task(ready.wait())
@@ -327,3 +330,15 @@ def test_an_open_door_is_refused_by_the_program() -> None:
     done = afterword("wyoming", "--uri", "tcp://0.0.0.0:10300")
     assert (done.code, done.out) == (77, "")
     assert "--expose" in done.err
+
+
+def test_after_a_device_error_the_next_text_is_continued_on_the_cpu(tmp_path: Path) -> None:
+    async def test(shared: Shared, uri: str) -> None:
+        on_gpu = shared.generator
+        *_, answer, _ = await ask(uri, Transcript("gpu").event(), "handled-stop")
+        assert (answer.type, answer.data["text"]) == ("not-handled", "The GPU failed.")
+        assert shared.generator is not on_gpu
+        *_, answer, _ = await ask(uri, Transcript("the fox").event(), "handled-stop")
+        assert answer.data["text"] == " ".join(SENTENCES)
+
+    served(test, tmp_path)
