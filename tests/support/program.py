@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -101,6 +102,7 @@ def started(*arguments: str, before: tuple[str, ...] = ()) -> Iterator[Running]:
         stderr=subprocess.PIPE,
         text=True,
         env=_environment(),
+        start_new_session=True,
     )
     running = Running(process)
     reader = threading.Thread(target=running.read, daemon=True)
@@ -114,5 +116,8 @@ def started(*arguments: str, before: tuple[str, ...] = ()) -> Iterator[Running]:
         finally:
             process.kill()
             reader.join(5)
+            if reader.is_alive():  # `before` has died without its child, which holds the pipe
+                os.killpg(process.pid, signal.SIGKILL)
+                reader.join(5)
             assert process.stderr is not None
             process.stderr.close()
