@@ -100,12 +100,12 @@ class SectionedGroup(click.Group):
 
 def sections(group: click.Group) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Each title, and the group's commands below it with their summaries."""
-    listed = set()
+    left = set(group.commands)
     for title, summaries in SECTIONS.items():
-        if here := {name: text for name, text in summaries.items() if name in set(group.commands)}:
+        if here := {name: text for name, text in summaries.items() if name in left}:
             yield title, here
-        listed |= set(summaries)
-    rest = {name: group.commands[name] for name in sorted(set(group.commands) - listed)}
+        left -= set(summaries)
+    rest = {name: group.commands[name] for name in sorted(left)}
     if more := {name: summary(command) for name, command in rest.items() if not command.hidden}:
         yield "More", more
 

@@ -4,17 +4,16 @@ A component is rebuilt when the settings that it is made from differ: see daemon
 """
 
 import contextlib
-import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from config.errors import AfterwordError, DeviceError, RefusedError
+from config.errors import AfterwordError, RefusedError
 from config.load import Loaded
 from config.settings import Settings
 from daemon import components
 from daemon.components import Components
-from daemon.ports import ComponentUpdate
+from daemon.ports import AudioSource, ComponentUpdate
 from daemon.reload.settings import (
     MadeFrom,
     cue_settings,
@@ -32,8 +31,6 @@ from daemon.reload.settings import (
 from daemon.systemd import journal
 from model.checkpoints.store import WeightsInfo, find_weights
 from model.inference import loading
-
-log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:  # imported where they are used; all together take seconds
     from audio.recognition import AudioRecognition
@@ -112,7 +109,7 @@ class Rebuild:
     def _differs(self, made_from: MadeFrom) -> bool:
         return made_from(self._in_force) != made_from(self._settings)
 
-    def _source(self) -> Any:
+    def _source(self) -> AudioSource | None:
         if not self._differs(source_settings):
             return None
         return components.open_source(self._settings, None)
@@ -133,11 +130,7 @@ class Rebuild:
     ) -> tuple["TextGenerator | None", WeightsInfo | None]:
         settings = self._settings
         if weights or self._differs(weights_settings):
-            try:
-                return _load_and_try(settings, device)
-            except DeviceError as error:
-                log.warning("%s The model is computed on the CPU.", error)
-                return _load_and_try(settings, "cpu")
+            return loading.with_cpu_fallback(lambda on: _load_and_try(settings, on), device)
         if self._differs(generator_settings):
             return self._old.generator.with_options(loading.generator_options(settings)), None
         return None, None

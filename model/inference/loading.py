@@ -2,9 +2,10 @@
 
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from config.errors import AfterwordError, DeviceError, WeightsError
 from config.languages import LANGUAGES
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 TRIAL_TOKENS = 24
 
+Loaded = TypeVar("Loaded")
+
 
 def load_weights(
     settings: Settings, device: str | None = None
@@ -45,11 +48,16 @@ def load_weights(
         ConfigError: there is no such device.
         GenerationError: memory is short.
     """
+    return with_cpu_fallback(lambda device: _load_intact(settings, device), device)
+
+
+def with_cpu_fallback(load: Callable[[str | None], Loaded], device: str | None) -> Loaded:
+    """Load something on this device (None: as set), or on the CPU if the device fails."""
     try:
-        return _load_intact(settings, device)
+        return load(device)
     except DeviceError as error:
         log.warning("%s The model is computed on the CPU.", error)
-        return _load_intact(settings, "cpu")
+        return load("cpu")
 
 
 def _load_intact(settings: Settings, device: str | None) -> tuple["TextGenerator", WeightsInfo]:
