@@ -1,5 +1,7 @@
 """`afterword wyoming`: the Wyoming server, if the package `wyoming` is installed."""
 
+import importlib.metadata
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from daemon import components
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options
 from model.inference.loading import load_weights
+
+OLDEST_LIBRARY = (1, 7, 2)  # of the package `wyoming`; pyproject.toml has the same
 
 
 @click.command(
@@ -31,19 +35,31 @@ def wyoming(
 ) -> None:
     """Continue and speak texts for Home Assistant and other Wyoming clients."""
     settings = load_settings(config_file, flags, language).settings
-    try:
-        from daemon.wyoming import server
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            'Wyoming needs its library; `pip install "afterword[wyoming]"` brings it.'
-        ) from error
-    place = server.check_uri(uri, exposed=expose)
+    _check_library()
+    from daemon.wyoming import address, server, services
+
+    place = address.check_uri(uri, exposed=expose)
     generator, _ = load_weights(settings)
     with closing(components.open_engine(settings)) as engine:
-        shared = server.Shared(
+        shared = services.Shared(
             generator,
             engine,
-            server.describe(settings),
+            services.describe(settings),
             lambda: load_weights(settings, "cpu")[0],
         )
         server.serve(place, shared, lambda line: click.echo(line, err=True))
+
+
+def _check_library() -> None:
+    """Refuse to start without the package `wyoming`, or with one that is too old."""
+    remedy = '`pip install "afterword[wyoming]"` brings it.'
+    try:
+        found = importlib.metadata.version("wyoming")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingPackageError(f"Wyoming needs its library; {remedy}") from error
+    if tuple(map(int, re.findall(r"\d+", found)[:3])) < OLDEST_LIBRARY:
+        oldest = ".".join(map(str, OLDEST_LIBRARY))
+        raise MissingPackageError(
+            f"Wyoming needs its library in version {oldest} or newer, and {found} is installed; "
+            f"{remedy}"
+        )
