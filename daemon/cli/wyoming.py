@@ -13,7 +13,9 @@ from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options
 from model.inference.loading import load_weights
 
-OLDEST_LIBRARY = (1, 7, 2)  # of the package `wyoming`; pyproject.toml has the same
+# Of the package `wyoming`, as in pyproject.toml. 1.7.0 is the first with streamed answers; until
+# 1.7.2 its client fails at an event without data, and 1.7.0 excludes Python 3.14.
+OLDEST_LIBRARY = (1, 7, 2)
 
 
 @click.command(

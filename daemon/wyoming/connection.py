@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from wyoming.asr import Transcript
 from wyoming.error import Error
@@ -13,7 +13,13 @@ from wyoming.handle import NotHandled
 from wyoming.info import Describe
 from wyoming.tts import Synthesize
 
-from daemon.wyoming.events import DisconnectedError, InvalidEventError, read_event, write_event
+from daemon.wyoming.events import (
+    DisconnectedError,
+    InvalidEventError,
+    read_event,
+    send_event,
+    write_event,
+)
 from daemon.wyoming.services import Shared, continue_text, synthesize
 
 log = logging.getLogger(__name__)
@@ -26,9 +32,10 @@ class Connection:
     """Reads, answers and writes the events of one peer.
 
     Attributes:
-        peer: the peer's address, for the log.
-        last_active: when the last event was read or taken, in seconds of time.monotonic.
-        has_request: True while a text is continued or spoken for the peer, or waits for it.
+        address: the peer's, for the log.
+        last_active: when an event or a text of the peer was last dealt with, in seconds of
+            time.monotonic.
+        has_place: True while a text of the peer is computed or waits for it.
     """
 
     def __init__(
@@ -43,9 +50,9 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._warn = warn
-        self.peer = _peer(writer)
+        self.address = _address(writer)
         self.last_active = time.monotonic()
-        self.has_request = False
+        self.has_place = False
 
     async def serve(self) -> None:
         """Answer events until the peer leaves, is silent for too long, or breaks the protocol."""
@@ -54,11 +61,31 @@ class Connection:
             await self._flush()
         except DisconnectedError as error:
             if str(error):
-                self._warn(f"The Wyoming client {self.peer} {error}: disconnected.")
+                self._warn(f"The Wyoming client {self.address} {error}: disconnected.")
         except Exception:  # a bug must not end the server
-            log.exception("The connection of the Wyoming client %s failed.", self.peer)
+            log.exception("The connection of the Wyoming client %s failed.", self.address)
         finally:
             self.abort()
+
+    async def write(self, event: Event) -> None:
+        """Send an event, and wait until the peer takes it; as services.Peer."""
+        await write_event(event, self._writer, self._shared.limits)
+        self.last_active = time.monotonic()
+
+    def send(self, event: Event) -> None:
+        """Send an event without waiting for the peer; as services.Peer."""
+        send_event(event, self._writer)
+
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold one of the places of texts, and meanwhile stay connected; as services.Peer."""
+        async with self._shared.places:
+            self.has_place = True
+            try:
+                yield
+            finally:
+                self.has_place = False
+                self.last_active = time.monotonic()
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -76,7 +103,7 @@ class Connection:
                 await self._answer(event)
                 idle_seconds = limits.idle_seconds
             except InvalidEventError as fault:
-                self._warn(f"The Wyoming client {self.peer} sent {fault}.")
+                self._warn(f"The Wyoming client {self.address} sent {fault}.")
                 await self._refuse(fault.type, f"This service was sent {fault}.", "invalid")
                 if not fault.is_read:
                     await self._say_farewell()
@@ -87,35 +114,26 @@ class Connection:
     async def _answer(self, event: Event) -> None:
         """Answer one event; those of other services are ignored."""
         if Describe.is_type(event.type):
-            await self._write(self._shared.info.event())
+            await self.write(self._shared.info.event())
         elif Transcript.is_type(event.type) or Synthesize.is_type(event.type):
             await self._serve_request(event)
 
     async def _serve_request(self, event: Event) -> None:
         shared = self._shared
-        if shared.requests >= shared.limits.requests:
-            message = f"Afterword is busy with {shared.requests} other texts; try again later."
-            self._warn(f"The Wyoming client {self.peer} was refused. {message}")
+        if shared.places.locked():
+            message = f"Afterword is busy with {shared.limits.requests} texts; try again later."
+            self._warn(f"The Wyoming client {self.address} was refused. {message}")
             await self._refuse(event.type, message, "busy")
-            return
-        serve = continue_text if Transcript.is_type(event.type) else synthesize
-        shared.requests += 1
-        self.has_request = True
-        try:
-            await serve(shared, event, self._write)
-        finally:
-            self.has_request = False
-            shared.requests -= 1
+        elif Transcript.is_type(event.type):
+            await continue_text(shared, event, self)
+        else:
+            await synthesize(shared, event, self)
 
     async def _refuse(self, type: str, message: str, code: str) -> None:
         if Transcript.is_type(type):
-            await self._write(NotHandled(message).event())
+            await self.write(NotHandled(message).event())
         else:
-            await self._write(Error(message, code).event())
-
-    async def _write(self, event: Event) -> None:
-        await write_event(event, self._writer, self._shared.limits)
-        self.last_active = time.monotonic()
+            await self.write(Error(message, code).event())
 
     async def _flush(self) -> None:
         """Close the connection when the peer has taken all that was written."""
@@ -134,7 +152,7 @@ class Connection:
                     pass
 
 
-def _peer(writer: asyncio.StreamWriter) -> str:
+def _address(writer: asyncio.StreamWriter) -> str:
     """The address of a TCP peer, as in a URI; a Unix socket's have none."""
     match writer.get_extra_info("peername"):
         case (str(host), int(port), *_):

@@ -1,4 +1,4 @@
-"""Reads and writes the events of one peer, within limits of time, size and content.
+"""Reads and writes events, within limits of time, size and content.
 
 An event is a line of JSON (the header), then as many bytes of JSON (its data) and of anything (its
 payload) as the header announces. The library can read one, but it takes as many bytes and as long
@@ -11,10 +11,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, cast
 
-from wyoming.event import Event, async_write_event
+from wyoming.event import Event
+from wyoming.version import __version__
 
 LINE_BYTES = 64 * 1024
 PART_BYTES = 256 * 1024  # data or payload
+UNREAD_BYTES = 2**20  # sent to a peer that does not read, without waiting for it
 NESTED_LEVELS = 32  # of lists and objects; Python's own limit depends on the stack
 
 
@@ -24,8 +26,8 @@ class Limits:
 
     Attributes:
         connections: open at a time; when one more comes, the longest idle one is closed.
-        requests: texts continued or spoken at a time, most of them waiting; others are refused.
-            Fewer than `connections`, so that one of these is always idle.
+        requests: texts that are computed or wait for it; a peer that sends another is refused.
+            Fewer than `connections`, so that one of these can always be closed.
         event_seconds: for an event from its first byte to its last; and for the first event of a
             connection to begin, or the next one after an error.
         idle_seconds: for any other event to begin.
@@ -90,15 +92,34 @@ async def read_event(
         raise DisconnectedError from error
 
 
+def send_event(event: Event, writer: asyncio.StreamWriter) -> None:
+    """Send an event without waiting for the peer; it is kept in memory until the peer takes it.
+
+    Raises:
+        DisconnectedError: the peer has left, or `UNREAD_BYTES` wait for it.
+    """
+    if writer.is_closing():
+        raise DisconnectedError
+    if writer.transport.get_write_buffer_size() > UNREAD_BYTES:
+        raise DisconnectedError(f"left {UNREAD_BYTES // 2**20} MiB unread")
+    data = json.dumps(event.data).encode() if event.data else b""
+    payload = event.payload or b""
+    header = {"type": event.type, "version": __version__}
+    lengths = {"data_length": len(data), "payload_length": len(payload)}
+    header_line = json.dumps(header | {key: length for key, length in lengths.items() if length})
+    writer.write(header_line.encode() + b"\n" + data + payload)
+
+
 async def write_event(event: Event, writer: asyncio.StreamWriter, limits: Limits) -> None:
-    """Send an event, and wait until the peer has taken most of it.
+    """Send an event, and wait until the peer has taken most of what it was sent.
 
     Raises:
         DisconnectedError: the peer has left, or took nothing for `limits.write_seconds`.
     """
+    send_event(event, writer)
     try:
         async with asyncio.timeout(limits.write_seconds):
-            await async_write_event(event, writer)
+            await writer.drain()
     except TimeoutError as error:
         raise DisconnectedError(f"took nothing for {limits.write_seconds:g} s") from error
     except OSError as error:

@@ -82,12 +82,12 @@ class Connections:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _close_longest_idle(self) -> None:
-        idle = [task for task, connection in self._open.items() if not connection.has_request]
+        idle = [task for task, connection in self._open.items() if not connection.has_place]
         task = min(idle, key=lambda task: self._open[task].last_active)
         connection = self._open.pop(task)
         self._warn(
             f"{len(self._open) + 1} Wyoming clients are connected; the one that has been idle for "
-            f"the longest time, {connection.peer}, is disconnected for a new one."
+            f"the longest time, {connection.address}, is disconnected for a new one."
         )
         connection.abort()  # also where the task has not begun yet
         task.cancel()

@@ -4,7 +4,8 @@ import asyncio
 import importlib.metadata
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,7 +31,18 @@ _CHUNK_SAMPLES = 2048
 _SAMPLE_BYTES = 2
 _INTERNAL_ERROR = "Afterword has failed because of an error of its own; its log has more."
 
-Write = Callable[[Event], Awaitable[None]]  # raises DisconnectedError
+
+class Peer(Protocol):
+    """Who asked, as the services need it. Both ways to answer raise DisconnectedError."""
+
+    async def write(self, event: Event) -> None:
+        """Send an event, and wait until the peer takes it; never while a lock is held."""
+
+    def send(self, event: Event) -> None:
+        """Send an event without waiting for the peer."""
+
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """One of the places of the texts that are computed or wait for it."""
 
 
 class TtsEngine(Protocol):
@@ -51,7 +63,7 @@ class Shared:
     Attributes:
         load_on_cpu: loads the generator on the CPU, after the device of the model has failed.
         limits: what a peer may take.
-        requests: texts that are continued or spoken, or wait for it.
+        places: for texts that are computed or wait for it.
     """
 
     generator: Generator
@@ -61,7 +73,10 @@ class Shared:
     limits: Limits = field(default_factory=Limits)
     generating: asyncio.Lock = field(default_factory=asyncio.Lock)
     speaking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    requests: int = 0
+    places: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = asyncio.Semaphore(self.limits.requests)
 
 
 def describe(settings: Settings) -> Info:
@@ -81,7 +96,7 @@ def describe(settings: Settings) -> Info:
     return Info(handle=[program], tts=[speaker])
 
 
-async def continue_text(shared: Shared, event: Event, write: Write) -> None:
+async def continue_text(shared: Shared, event: Event, peer: Peer) -> None:
     """Answer `transcript`: stream the continuation, a chunk per sentence, then the whole of it.
 
     Raises:
@@ -94,19 +109,19 @@ async def continue_text(shared: Shared, event: Event, write: Write) -> None:
     seed = text.strip()
     if not any(map(str.isalnum, seed)) or len(seed) > SEED_CHARACTERS:
         message = f"A seed has a word, and at most {SEED_CHARACTERS} characters."
-        await write(NotHandled(message, context).event())
+        await peer.write(NotHandled(message, context).event())
         return
-    async with shared.generating:
-        await write(HandledStart(context).event())
-        answer = await _stream_sentences(shared, seed, context, write)
-    await write(answer)
-    await write(HandledStop().event())
+    async with peer.place(), shared.generating:
+        peer.send(HandledStart(context).event())
+        answer = await _stream_sentences(shared, seed, context, peer)
+    await peer.write(answer)
+    await peer.write(HandledStop().event())
 
 
 async def _stream_sentences(
-    shared: Shared, seed: str, context: dict[str, object] | None, write: Write
+    shared: Shared, seed: str, context: dict[str, object] | None, peer: Peer
 ) -> Event:
-    """Write a chunk per sentence; the event that follows them, whatever happens."""
+    """Send a chunk per sentence; the event that follows them, whatever happens."""
     text = ""
     cancelled = threading.Event()
     try:
@@ -114,7 +129,7 @@ async def _stream_sentences(
         while sentence := await asyncio.to_thread(next, sentences, ""):
             chunk = sentence_gap(text, sentence) + sentence
             text += chunk
-            await write(HandledChunk(chunk).event())
+            peer.send(HandledChunk(chunk).event())
         return Handled(text, context).event()
     except DisconnectedError:
         raise
@@ -137,7 +152,7 @@ async def _compute_on_cpu(shared: Shared, reason: DeviceError) -> None:
         log.warning("The model could not be loaded on the CPU: %s", error)
 
 
-async def synthesize(shared: Shared, event: Event, write: Write) -> None:
+async def synthesize(shared: Shared, event: Event, peer: Peer) -> None:
     """Answer `synthesize`: stream the speech, piece by piece; `error` where there is none.
 
     Raises:
@@ -147,31 +162,32 @@ async def synthesize(shared: Shared, event: Event, write: Write) -> None:
     text = _text(event)
     if len(text) > _TEXT_CHARACTERS:
         message = f"A text to speak has at most {_TEXT_CHARACTERS} characters."
-        await write(Error(message, "too-long").event())
+        await peer.write(Error(message, "too-long").event())
         return
     rate = shared.engine.rate
     started = False
     try:
         pieces = shared.engine.stream(text)
         while True:
-            async with shared.speaking:  # for one piece, so that short texts pass long ones
+            # For one piece, so that short texts pass long ones, and slow peers hold up nobody.
+            async with peer.place(), shared.speaking:
                 _, samples = await asyncio.to_thread(next, pieces, ("", None))
             if not started:
                 started = True
-                await write(AudioStart(rate, _SAMPLE_BYTES, 1).event())
+                await peer.write(AudioStart(rate, _SAMPLE_BYTES, 1).event())
             if samples is None:
                 break
             for chunk in _chunks(samples):
-                await write(AudioChunk(rate, _SAMPLE_BYTES, 1, chunk).event())
+                await peer.write(AudioChunk(rate, _SAMPLE_BYTES, 1, chunk).event())
     except DisconnectedError:
         raise
     except AfterwordError as error:
-        await write(Error(str(error), type(error).__name__).event())
+        await peer.write(Error(str(error), type(error).__name__).event())
     except Exception:  # a bug must not leave the peer without an answer
         log.exception("a text could not be spoken")
-        await write(Error(_INTERNAL_ERROR, "internal").event())
+        await peer.write(Error(_INTERNAL_ERROR, "internal").event())
     if started:
-        await write(AudioStop().event())
+        await peer.write(AudioStop().event())
 
 
 def _text(event: Event) -> str:

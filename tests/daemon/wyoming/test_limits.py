@@ -32,23 +32,21 @@ SHORT = Limits(event_seconds=0.3, idle_seconds=0.6, write_seconds=0.3)
 
 @dataclass
 class HeldGenerator:
-    """Says one sentence after another until it is cancelled; waits for `held` before the first."""
+    """Says sentences, endless if need be; waits for `held` before the first."""
 
     held: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
     sentences: int = 10**9
+    said: int = 0
+    cancelled: Callable[[], bool] = bool
 
     def continue_text(self, seed: str, cancelled: Callable[[], bool]) -> Iterator[str]:
-        try:
-            self.begun.set()
-            assert self.held.wait(60)
-            for _ in range(self.sentences):
-                if cancelled():
-                    return
-                yield "It went on."
-        finally:
-            self.ended.set()
+        self.cancelled = cancelled
+        self.begun.set()
+        assert self.held.wait(60)
+        for _ in range(self.sentences):
+            self.said += 1
+            yield "It went on."
 
 
 def in_thread(event: threading.Event) -> Awaitable[bool]:
@@ -122,12 +120,12 @@ def test_a_busy_server_says_so_and_keeps_the_connection(
         shared.generator = generator = HeldGenerator(sentences=1)
         asked = [ask(uri, Transcript("a fox").event(), "handled-stop") for _ in range(2)]
         under_way = asyncio.gather(*asked)
-        while shared.requests < 2:
+        while not shared.places.locked():
             await asyncio.sleep(0.01)
         async with AsyncClient.from_uri(uri) as client:
             await client.write_event(Transcript("a hen").event())
             refused = NotHandled.from_event(await client.read_event())
-            assert refused.text == "Afterword is busy with 2 other texts; try again later."
+            assert refused.text == "Afterword is busy with 2 texts; try again later."
             await client.write_event(Synthesize("A hen.").event())
             assert Error.from_event(await client.read_event()) == Error(refused.text, "busy")
             generator.held.set()
@@ -187,33 +185,46 @@ def test_a_text_may_take_longer_than_an_event(tmp_path: Path) -> None:
     served(test, tmp_path, SHORT)
 
 
-@pytest.mark.parametrize("kind", ["describe", "synthesize", "transcript"])
+@pytest.mark.parametrize(
+    ("sent", "fault"),
+    [
+        (DESCRIBE * 20_000, "took nothing for 0.3 s"),
+        (b'{"type": "synthesize", "data": {"text": "A fox."}}\n', "took nothing for 0.3 s"),
+        (b'{"type": "transcript", "data": {"text": "a fox"}}\n', "left 1 MiB unread"),
+    ],
+)
 def test_a_peer_that_never_reads_is_disconnected(
-    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    sent: bytes, fault: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    events = {
-        "describe": DESCRIBE * 20_000,
-        "synthesize": b'{"type": "synthesize", "data": {"text": "A fox."}}\n',
-        "transcript": b'{"type": "transcript", "data": {"text": "a fox"}}\n',
-    }
-
     async def test(shared: Shared, uri: str) -> None:
         shared.engine.stream = lambda text: iter([(text, np.zeros(10**7, np.int16))])
         endless = HeldGenerator()
         endless.held.set()
         everyday, shared.generator = shared.generator, endless
         async with connected(uri) as (_, writer):
-            writer.write(events[kind])
-            while not any("took nothing" in r.getMessage() for r in caplog.records):
+            writer.write(sent)
+            while fault not in caplog.text:
                 await asyncio.sleep(0.05)
-            assert shared.requests == 0
             shared.generator = everyday
             await ask(uri, Transcript("a fox").event(), "handled-stop")
 
     served(test, tmp_path, SHORT)
-    assert warnings(caplog) == [
-        "The Wyoming client at the socket took nothing for 0.3 s: disconnected."
-    ]
+    assert warnings(caplog) == [f"The Wyoming client at the socket {fault}: disconnected."]
+
+
+def test_slow_peers_take_no_place(tmp_path: Path) -> None:
+    async def test(shared: Shared, uri: str) -> None:
+        shared.engine.stream = lambda text: iter([(text, np.zeros(10**7, np.int16))])
+        async with AsyncExitStack() as slow:
+            for _ in range(4):
+                reader, writer = await slow.enter_async_context(connected(uri))
+                await async_write_event(Synthesize("A fox.").event(), writer)
+                await async_read_event(reader)  # and no further one
+            await ask(uri, Transcript("a fox").event(), "handled-stop")
+            del shared.engine.stream
+            await ask(uri, Synthesize("A fox.").event(), "audio-stop")
+
+    served(test, tmp_path, Limits(requests=2))
 
 
 def test_a_peer_that_leaves_in_mid_stream_ends_the_generation(
@@ -226,32 +237,37 @@ def test_a_peer_that_leaves_in_mid_stream_ends_the_generation(
             await client.write_event(Transcript("a fox").event())
             for _ in range(3):
                 assert await client.read_event()
-        assert await in_thread(generator.ended)
-        while shared.requests:
+        while shared.generating.locked():
             await asyncio.sleep(0.01)
+        assert generator.cancelled()
+        said = generator.said
         await ask(uri, Describe().event(), "info")
+        assert generator.said == said > 0
 
     served(test, tmp_path)
     assert warnings(caplog) == []
 
 
 def test_a_peer_that_leaves_in_mid_speech_ends_it(tmp_path: Path) -> None:
-    ended = threading.Event()
+    spoken = []
 
     def speak(text: str) -> Iterator[tuple[str, np.ndarray]]:
-        try:
-            while True:
-                yield text, np.zeros(1000, np.int16)
-        finally:
-            ended.set()
+        while True:
+            spoken.append(text)
+            yield text, np.zeros(1000, np.int16)
 
     async def test(shared: Shared, uri: str) -> None:
         shared.engine.stream = speak
+        tasks = len(asyncio.all_tasks())
         async with AsyncClient.from_uri(uri) as client:
             await client.write_event(Synthesize("A fox.").event())
             for _ in range(3):
                 assert await client.read_event()
-        assert await in_thread(ended)
+        while len(asyncio.all_tasks()) > tasks:
+            await asyncio.sleep(0.01)
+        pieces = len(spoken)
+        await ask(uri, Describe().event(), "info")
+        assert len(spoken) == pieces > 0
 
     served(test, tmp_path)
 
