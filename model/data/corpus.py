@@ -79,7 +79,7 @@ class Corpus:
         held_out: texts for validation, never trained on.
         fingerprint: changes when the texts or shares do.
         notes: what is worth telling about how they were read, a sentence for each.
-        errors: one for each file that is left out.
+        errors: one for each file that was left out.
     """
 
     sources: list[Source]
@@ -151,16 +151,20 @@ def _documents(text: str, path: Path) -> list[str]:
     return documents
 
 
-def load_corpus(files: Sequence[CorpusFile], seed: int) -> Corpus:
+def load_corpus(files: Sequence[CorpusFile], seed: int, *, partial: bool = False) -> Corpus:
     """Read and tokenize the files; which documents are held out depends on `seed`.
 
-    Files that cannot be used are left out.
+    Args:
+        files: the files.
+        seed: of the order of the documents.
+        partial: leave out files that cannot be used, and go on as long as one can.
 
     Raises:
-        AfterwordError: no file can be used, or all of them hold too little text.
+        AfterwordError: a file (with `partial`: every file) cannot be used, or all of them hold too
+            little text.
     """
     read, notes, errors = _read_files(files)
-    if not read:
+    if errors and not (read and partial):
         raise all_unusable(errors)
     sources, held_out = [], []
     digest = hashlib.sha256()
@@ -204,7 +208,9 @@ def all_unusable(errors: Sequence[AfterwordError]) -> AfterwordError:
         return errors[0]
     kinds = {type(error) for error in errors}
     kind = kinds.pop() if len(kinds) == 1 else InputError
-    return kind(" ".join(map(str, errors[:_MAX_REASONS])))
+    more = len(errors) - _MAX_REASONS
+    rest = [f"And {more:,} more cannot be used."] if more > 0 else []
+    return kind(" ".join(map(str, [*errors[:_MAX_REASONS], *rest])))
 
 
 def _refuse_too_little(
@@ -215,7 +221,7 @@ def _refuse_too_little(
         names = ", ".join(str(file.path) for file, _ in read)
         tokens = sum(len(source.tokens) for source in sources)
         raise InputError(
-            f"The corpus ({names}) is too small: {tokens:,} tokens, {characters:,} characters; at "
+            f"The corpus ({names}) is too small: {tokens} tokens, {characters:,} characters; at "
             "least about 5,000 characters are needed."
         )
 

@@ -14,8 +14,10 @@ from model.data.html_text import find_tags, paragraphs_of_html, parse
 from model.data.plain_text import Text, decode
 
 _MAX_PART_BYTES = 20 * 2**20  # unpacked
-_MAX_BOOK_BYTES = 200 * 2**20  # of all chapters
+_MAX_BOOK_CHARACTERS = 50_000_000  # of all pages, with their tags
 _PAGES = (".xhtml", ".html", ".htm", ".xml")
+_PAGE_TYPES = ("application/x-dtbook+xml", "text/x-oeb1-document")
+_VAGUE_TYPES = ("", "text/xml", "application/xml", "text/plain", "application/octet-stream")
 _DECLARED = re.compile(rb"""(?:encoding|charset)\s*=\s*["']?\s*([A-Za-z0-9._-]+)""")
 _DECLARED_WITHIN_BYTES = 1_024  # as browsers look for it
 
@@ -41,7 +43,10 @@ def read_page(data: bytes, path: Path) -> Text:
         InputError: it is no text; names `path`.
     """
     found = _DECLARED.search(data[:_DECLARED_WITHIN_BYTES])
-    return decode(data, path, found[1].decode() if found else None)
+    declared = found[1].decode() if found else ""
+    # What could be read as ASCII is not in UTF-16, whatever it says; converted files say so.
+    wrong = declared.lower().startswith(("utf-16", "utf-32", "ucs"))
+    return decode(data, path, None if wrong else declared)
 
 
 class _Book:
@@ -93,7 +98,7 @@ def _read(book: _Book, path: Path) -> Text:
         try:
             page = book.part(place)
             size += len(page)
-            if size > _MAX_BOOK_BYTES:
+            if size > _MAX_BOOK_CHARACTERS:
                 raise InputError(f"{place}: the chapters are too large to be a book")
             texts.append(paragraphs_of_html(page, without_contents=True))
         except KeyError:
@@ -150,9 +155,9 @@ def _page(item: Any, items: dict[Any, Any]) -> Any | None:
     """The item if it is a page of text, else the page that stands in for it, if there is one."""
     for _ in range(len(items)):
         kind = str(item.get("media-type", "")).lower()
-        is_page = "html" in kind or kind in ("application/x-dtbook+xml", "text/x-oeb1-document")
-        is_page = is_page or (not kind and str(item["href"]).lower().endswith(_PAGES))
-        if is_page:
+        name = str(item["href"]).partition("#")[0].lower()
+        is_page = "html" in kind or kind in _PAGE_TYPES
+        if is_page or (kind in _VAGUE_TYPES and name.endswith(_PAGES)):
             return None if "nav" in str(item.get("properties", "")).split() else item
         item = items.get(item.get("fallback"))
         if item is None:

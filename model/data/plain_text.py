@@ -1,6 +1,7 @@
 """Text files: their bytes, encoding, line ends, and hard-wrapped lines."""
 
 import codecs
+import contextlib
 import re
 import statistics
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _BYTE_ORDER_MARKS = (
 )
 # As browsers read these labels (https://encoding.spec.whatwg.org): supersets, by Python's names.
 _SUPERSETS = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}
+_SEVEN_BIT = ("iso2022", "hz", "utf-7")  # which are valid UTF-8 as well
 _COMMON_CHINESE = frozenset(
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过"
     "發這個們來為國說時會對過無見風山水月花春天日雲江白何不知歸心秋夜處長相空清如此"
@@ -110,10 +112,17 @@ def _decode(data: bytes, declared: str | None) -> Text | None:
 
 
 def _as_declared(data: bytes, declared: str) -> Text | None:
+    """In the declared encoding if that fits, but in UTF-8 if this does, too.
+
+    Pages in UTF-8 that declare another encoding are more common than others that are valid UTF-8.
+    """
     try:
         name = codecs.lookup(declared).name
         name = _SUPERSETS.get(name, name)
-        return Text(data.decode(name), "" if name == "utf-8" else f"read as {declared}")
+        if not name.startswith(_SEVEN_BIT):
+            with contextlib.suppress(UnicodeDecodeError):
+                return Text(data.decode())
+        return Text(data.decode(name), f"read as {declared}")
     except (LookupError, ValueError, TypeError):  # TypeError: a codec of Python that is no encoding
         return None
 

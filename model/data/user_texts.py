@@ -23,8 +23,8 @@ _MARKDOWN = (".md", ".markdown")
 _HTML = (".html", ".htm", ".xhtml")
 SUFFIXES = (".txt", *_MARKDOWN, *_HTML, ".epub")
 
-_MAX_FILE_BYTES = 200 * 2**20
-_MAX_CHARACTERS = 200_000_000  # of all texts; half an hour of training sees a few million
+_MAX_FILE_BYTES = 50 * 2**20  # of a text; a long novel has 3 MB
+_MAX_CHARACTERS = 100_000_000  # of all texts; half an hour of training sees a few million
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def read_user_texts(paths: Iterable[Path]) -> UserTexts:
             if first != path:
                 raise InputError(f"{path} holds the same text as {first}.")
             if characters + len(text.text) > _MAX_CHARACTERS:
-                raise InputError(f"{path} is too much: all texts may have 200 million characters.")
+                raise InputError(f"{path} is too much: all texts may have 100 million characters.")
         except AfterwordError as error:
             errors.append(error)
         else:
@@ -156,7 +156,7 @@ def _check(path: Path) -> None:
         raise InputError(f"The folder {path} cannot be read; look at its permissions.")
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is no regular file.")
-    if status.st_size > _MAX_FILE_BYTES:
+    if status.st_size > _MAX_FILE_BYTES and path.suffix.lower() != ".epub":  # read by parts
         raise InputError(f"{path} is larger than {_MAX_FILE_BYTES // 2**20} MB; divide it.")
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from config.errors import InputError, OutputError
-from model.command import first_lines
+from model.command import first_lines, printable
 from model.data.corpus import MIN_CHARACTERS, all_unusable
 from model.data.user_texts import SUFFIXES, UserText, UserTexts, find_user_texts, read_user_texts
+
+_MAX_KINDS = 10  # of files that are left out, the most frequent
 
 
 def read_own_texts(folder: Path, language: str) -> list[UserText]:
@@ -57,9 +59,9 @@ def _tell(folder: Path, read: UserTexts, others: Sequence[Path]) -> None:
         click.echo(f"Left out {len(read.errors):,} files:")
         click.echo(first_lines(read.errors))
     if others:
-        kinds = Counter(path.suffix.lower() or "without a suffix" for path in others)
+        counts = Counter(path.suffix.lower() or "without a suffix" for path in others)
+        kinds = (f"{count:,} {printable(kind)}" for kind, count in counts.most_common(_MAX_KINDS))
         click.echo(
-            f"Left out {len(others):,} files of other kinds: "
-            + ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
-            + f"; save them as one of {', '.join(SUFFIXES)} to have them read."
+            f"Left out {len(others):,} files of other kinds: {', '.join(kinds)}; save them as one "
+            f"of {', '.join(SUFFIXES)} to have them read."
         )

@@ -88,7 +88,7 @@ def prepare(
     _check_writable(options.folder)
     state = load_state(options.state_path) if options.resume else None
     if corpus is None:
-        corpus = load_corpus(options.corpus, options.seed)
+        corpus = load_corpus(options.corpus, options.seed, partial=True)
         if processes.is_main:
             _tell(corpus, len(options.corpus))
     if state:

@@ -83,16 +83,18 @@ def test_a_file_that_cannot_be_used_is_left_out_and_told(tmp_path: Path, stories
     old = tmp_path / "old.txt"
     old.write_bytes(("Das Füchslein schläft. " * 50).encode("latin-1"))
     names = ["none.txt", "bad.txt", "old.txt", stories.name]
-    corpus = load_corpus([CorpusFile(tmp_path / name) for name in names], seed=1)
+    files = [CorpusFile(tmp_path / name) for name in names]
+    with pytest.raises(InputError, match=r"none\.txt is missing\. .*bad\.txt holds no text"):
+        load_corpus(files, seed=1)
+    corpus = load_corpus(files, seed=1, partial=True)
     assert len(corpus.sources) == 2
     assert corpus.notes == [f"{old}: read as Windows-1252"]
     assert [str(error) for error in corpus.errors] == [
         f"The text file {tmp_path / 'none.txt'} is missing.",
         f"The text file {tmp_path / 'bad.txt'} holds no text.",
     ]
-    bad = [CorpusFile(tmp_path / name) for name in names[:2]]
     with pytest.raises(InputError, match=r"none\.txt is missing\. .*bad\.txt holds no text"):
-        load_corpus(bad, seed=1)
+        load_corpus(files[:2], seed=1, partial=True)
 
 
 @pytest.mark.parametrize("sentence", ["The fox ran over the hills. ", "那只狐狸走过雪地。", "fox "])

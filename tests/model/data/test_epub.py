@@ -96,6 +96,18 @@ def test_pages_in_other_encodings_are_read(encoding: str, tmp_path: Path):
     assert words(read(tmp_path, {"c.opf": package("a.xhtml"), "a.xhtml": page})) == [fox]
 
 
+def test_a_page_that_declares_a_wrong_encoding_is_read(tmp_path: Path):
+    for declared in ("utf-16", "iso-8859-1", "gb2312", "none-such"):
+        page = f'<?xml version="1.0" encoding="{declared}"?>{PAGE.format("Füchsin")}'.encode()
+        assert words(read(tmp_path, {"c.opf": package("a.xhtml"), "a.xhtml": page})) == ["Füchsin"]
+
+
+@pytest.mark.parametrize("kind", ["", "text/xml", "application/octet-stream", "text/html"])
+def test_pages_of_vague_types_are_read(kind: str, tmp_path: Path):
+    parts = {"c.opf": package("a.xhtml#x", kind=kind), "a.xhtml": PAGE.format("fox")}
+    assert words(read(tmp_path, parts)) == ["fox"]
+
+
 def test_missing_and_damaged_parts_are_left_out_and_told(tmp_path: Path):
     opf = package("cover.xhtml", "a.xhtml", "b.xhtml")
     pages = {"a.xhtml": PAGE.format("fox"), "b.xhtml": PAGE.format("hen") * 50}
