@@ -15,10 +15,11 @@ import click
 import torch
 import torch.nn.functional as F
 
+from config.errors import AfterwordError
 from model.checkpoints.store import find_weights
 from model.checkpoints.weights_file import load_weights
-from model.command import report_errors
-from model.data.corpus import read_documents
+from model.command import first_lines, printable, report_errors
+from model.data.corpus import all_unusable, read_documents
 from model.device import choose_device
 from model.text.vocabulary import Vocabulary
 from model.transformer import TransformerConfig
@@ -121,8 +122,13 @@ def main(
     chosen = choose_device(device)
     path = find_weights(language, weights)
     loaded = load_weights(path)
+    errors: list[AfterwordError] = []
     for file in files:
-        documents = read_documents(file)[:limit_documents]
+        try:
+            documents = read_documents(file)[:limit_documents]
+        except AfterwordError as error:
+            errors.append(error)
+            continue
         result = score(loaded.model.to(chosen), loaded.vocabulary, documents, chosen)
         values = {
             "file": str(file),
@@ -137,9 +143,15 @@ def main(
             click.echo(json.dumps(values))
         else:
             click.echo(
-                f"{file}: {result.bits_per_byte:.4f} bits/byte, {result.nats_per_token:.4f} nats a "
-                f"token, {result.tokens} tokens in {len(documents)} documents"
+                f"{printable(file)}: {result.bits_per_byte:.4f} bits/byte, "
+                f"{result.nats_per_token:.4f} nats a token, {result.tokens} tokens in "
+                f"{len(documents)} documents"
             )
+    if len(errors) == len(files):
+        raise all_unusable(errors)
+    if errors:
+        click.echo(f"Left out {len(errors):,} files:", err=True)
+        click.echo(first_lines(errors), err=True)
 
 
 if __name__ == "__main__":

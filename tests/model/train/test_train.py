@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -296,3 +297,19 @@ def test_several_files_may_follow_one_option(stories: Path, tmp_path: Path):
         return int(json.loads(first)["start"]["corpus_tokens"])
 
     assert corpus_tokens("two", stories, other) == 2 * corpus_tokens("one", stories)
+
+
+def test_a_file_that_cannot_be_used_is_told_and_the_others_are_trained_on(
+    stories: Path, tmp_path: Path
+):
+    (tmp_path / "bad.txt").write_bytes(bytes(range(256)) * 9)
+    old = tmp_path / "old.txt"
+    old.write_bytes(("Das Füchslein schläft. " * 50).encode("latin-1"))
+    files = (tmp_path / "none.txt", stories, tmp_path / "bad.txt", old)
+    result = train("--corpus", *files, "--out", tmp_path / "out", *SMALL, "--steps", 1)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"Read 2 files of [\d,]+ characters\.", result.stdout)
+    assert f"{old}: read as Windows-1252" in result.stdout
+    assert "Left out 2 files:" in result.stdout
+    assert f"The text file {tmp_path / 'none.txt'} is missing." in result.stdout
+    assert f"{tmp_path / 'bad.txt'} holds binary data, no text." in result.stdout
