@@ -14,6 +14,7 @@ from config.settings import Settings
 from daemon.doctor.finding import Finding, fault
 
 OLDEST_PYTHON = (3, 11)
+_OTHER_HOME = "set HOME, or the variable of this folder (XDG_…), to a folder of yours"
 _REINSTALL = "install Afterword again: `scripts/setup`, or `pipx reinstall afterword`"
 
 
@@ -60,11 +61,14 @@ def folders(_: Settings) -> Finding:
         paths.runtime_folder,
     )
     for folder in (place() for place in places):
-        existing = next(p for p in (folder, *folder.parents) if p.exists())
+        # Not Path.exists, which raises if a folder above may not be searched.
+        existing = next(p for p in (folder, *folder.parents) if os.path.exists(p))  # noqa: PTH110
         if not existing.is_dir():
             return Finding(name, "fault", f"{existing} is no folder", "move it away")
         if folder != paths.config_file().parent and not os.access(existing, os.W_OK | os.X_OK):
-            remedy = f"make it yours: `sudo chown -R $USER {existing}`"
+            home = os.environ.get("HOME", "")
+            mine = home.strip("/") and existing.is_relative_to(home)
+            remedy = f"make it yours: `sudo chown -R $USER {existing}`" if mine else _OTHER_HOME
             return Finding(name, "fault", f"{existing} cannot be written to", remedy)
     runtime = paths.runtime_folder()
     if runtime.exists() and runtime.stat().st_mode & 0o077:

@@ -67,6 +67,9 @@ def _run(check: Check, settings: Settings) -> Finding:
         return check(settings)
     except AfterwordError as error:
         return fault(check.__name__, error)
+    except PermissionError as error:  # the folders of the user
+        detail = f"{error.filename}: {error.strerror}"
+        return Finding(check.__name__, "fault", detail, "make it yours, or set HOME to your folder")
     except Exception as error:  # a broken package may raise anything
         detail = f"{type(error).__name__}: {error}"
         remedy = "install Afterword again: `scripts/setup`, or `pipx reinstall afterword`"

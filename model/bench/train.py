@@ -30,7 +30,7 @@ from model.command import report_errors
 from model.data import corpus as corpora
 from model.data.batches import Batches, render_pass
 from model.device import choose_device
-from model.evaluate import score
+from model.evaluate.score import score
 from model.memory import keep_freed_memory
 from model.text.vocabulary import Vocabulary
 from model.train.options import TrainOptions

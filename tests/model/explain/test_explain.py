@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from model.checkpoints.weights_file import save_weights
-from model.explain.__main__ import main
+from model.explain.command import explain as main
 from model.explain.trace import Token, make_trace
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator

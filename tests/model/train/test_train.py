@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from model.checkpoints.training_state import load_state
 from model.checkpoints.weights_file import load_weights, save_weights
-from model.train.__main__ import main
+from model.train.command import train as main
 from tests.model.made import small_weights, story_text
 
 ROOT = Path(__file__).parents[3]
@@ -101,7 +101,7 @@ def stopped_after(count: int, stories: Path, out: Path, steps: int, *more: str) 
     program = (
         "import os, signal\n"
         "from model.train.trainer import Trainer\n"
-        "from model.train.__main__ import main\n"
+        "from model.train.command import train as main\n"
         "step = Trainer.train_step\n"
         "def stopping(self, progress):\n"
         f"    if self.step == {count - 1}: os.kill(os.getpid(), signal.SIGINT)\n"
