@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from config.errors import MissingPackageError
+from config.installation import add_extra_command
 from daemon import components
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options
@@ -35,7 +36,7 @@ def wyoming(
         from daemon.wyoming import server
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            'Wyoming needs its library; `pip install "afterword[wyoming]"` brings it.'
+            f"Wyoming needs its library; `{add_extra_command('wyoming')}` brings it."
         ) from error
     place = server.check_uri(uri, exposed=expose)
     generator, _ = load_weights(settings)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from config import paths
 from config.errors import AfterwordError, NotRunningError, UnitError
+from config.installation import install_again_command
 from config.settings import Settings
 from daemon.doctor.finding import Finding, fault
 
 OLDEST_PYTHON = (3, 11)
 _OTHER_HOME = "set HOME, or the variable of this folder (XDG_…), to a folder of yours"
-_REINSTALL = "install Afterword again: `scripts/setup`, or `pipx reinstall afterword`"
 
 
 def python(_: Settings) -> Finding:
@@ -27,7 +27,8 @@ def python(_: Settings) -> Finding:
         return Finding(name, "fault", f"{version} is too old", f"install Python {wanted} or newer")
     required = _required_packages()
     if missing := [package for package in required if not _is_installed(package)]:
-        return Finding(name, "fault", f"packages are missing: {', '.join(missing)}", _REINSTALL)
+        remedy = f"install Afterword again: `{install_again_command()}`"
+        return Finding(name, "fault", f"packages are missing: {', '.join(missing)}", remedy)
     return Finding(name, "ok", f"{version}, all {len(required)} packages are there")
 
 

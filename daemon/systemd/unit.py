@@ -10,6 +10,7 @@ from pathlib import Path
 
 from config import paths
 from config.errors import NotRunningError, UnitError
+from config.installation import install_again_command
 
 NAME = "afterword.service"
 WYOMING = "afterword-wyoming.service"
@@ -127,7 +128,9 @@ def _program() -> Path:
     """
     program = Path(sys.prefix) / "bin" / "afterword"
     if not program.exists():
-        raise UnitError(f"There is no {program}; install Afterword with pipx or scripts/setup.")
+        raise UnitError(
+            f"There is no {program}; install Afterword again: `{install_again_command()}`."
+        )
     if program.is_relative_to("/tmp") or program.is_relative_to("/var/tmp"):  # noqa: S108
         raise UnitError(f"{program} lies in a temporary folder, which services do not see.")
     return program

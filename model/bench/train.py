@@ -133,7 +133,7 @@ def _shape(vocabulary: Vocabulary) -> TransformerConfig:
 
 
 def _options(folder: Path, optimizer: str) -> TrainOptions:
-    """The defaults of `python -m model.train`, without a length."""
+    """The defaults of `afterword train`, without a length."""
     return TrainOptions(
         corpus=(),
         out=folder,
@@ -213,7 +213,7 @@ def describe(found: list[Learned]) -> str:
     multiple=True,
     required=True,
     metavar="FILE[@SHARE]",
-    help="As for model.train.",
+    help="As for `afterword train`.",
 )
 @click.option(
     "--nanogpt",
@@ -232,7 +232,7 @@ def describe(found: list[Learned]) -> str:
     "--optimizer",
     type=click.Choice(["auto", "adamw", "muon"]),
     default="auto",
-    help="Our optimizer, as for model.train; adamw takes more steps and learns less.",
+    help="Our optimizer, as for `afterword train`; adamw takes more steps and learns less.",
 )
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), default=10.0, help="CPU minutes each."

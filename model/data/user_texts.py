@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from config.errors import InputError, MissingPackageError
+from config.installation import add_extra_command
 from config.languages import LANGUAGES
 from model.data.corpus import read_text
 
@@ -143,9 +144,7 @@ def _soup(page: str | bytes) -> Any:
 
 
 def _missing(what: str, package: str) -> MissingPackageError:
-    return MissingPackageError(
-        f'{what} need {package}; `pip install "afterword[train]"` brings it.'
-    )
+    return MissingPackageError(f"{what} need {package}; `{add_extra_command('train')}` brings it.")
 
 
 def _pages(path: Path) -> Iterator[bytes]:

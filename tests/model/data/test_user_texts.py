@@ -1,3 +1,4 @@
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import InputError, MissingPackageError
+from config.installation import add_extra_command
 from model.data.user_texts import find_user_texts, read_user_text
 
 CONTAINER = """<?xml version="1.0"?>
@@ -124,5 +126,5 @@ def test_missing_packages_are_told(
     monkeypatch.setitem(sys.modules, package, None)
     path = epub(tmp_path / "fox.epub")
     (tmp_path / "fox.md").write_text("A fox.")
-    with pytest.raises(MissingPackageError, match=r"afterword\[train\]"):
+    with pytest.raises(MissingPackageError, match=re.escape(add_extra_command("train"))):
         read_user_text(path.with_name(name))

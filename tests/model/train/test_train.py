@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from config.installation import add_extra_command
 from model.checkpoints.training_state import load_state
 from model.checkpoints.weights_file import load_weights, save_weights
 from model.train.command import train as main
@@ -199,7 +200,7 @@ def test_tensorboard_is_asked_for_or_absent(stories: Path, tmp_path: Path):
     arguments = ["--corpus", stories, "--out", out, *SMALL, "--steps", 2]
     if importlib.util.find_spec("tensorboard") is None:
         result = train(*arguments, "--tensorboard")
-        assert (result.exit_code, "afterword[tensorboard]" in result.stderr) == (78, True)
+        assert (result.exit_code, add_extra_command("tensorboard") in result.stderr) == (78, True)
     else:
         assert train(*arguments, "--tensorboard").exit_code == 0
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
