@@ -94,13 +94,15 @@ def service(_: Settings) -> Finding:
 def _installed(state: str | None) -> Finding:
     from daemon.systemd import unit
 
-    name = "service"
-    if not unit.unit_file().exists():
-        seen = "no daemon runs" if state is None else f"a daemon runs ({state}), started by hand"
-        return Finding(name, "ok", seen, "`afterword service install` starts it at every login")
+    name, names = "service", unit.installed()
     lines: list[str] = []
     try:
-        unit.status(lines.append)
+        if names:
+            unit.status(lines.append)
     except (NotRunningError, UnitError) as error:
         return fault(name, error)
-    return Finding(name, "ok", f"installed, {lines[0]}")
+    if unit.NAME in names:
+        return Finding(name, "ok", f"installed, {lines[0]}")
+    seen = "no daemon runs" if state is None else f"a daemon runs ({state}), started by hand"
+    remedy = "`afterword service install` starts it at every login"
+    return Finding(name, "ok", "; ".join([seen, *lines[:1]]), remedy)
