@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from config.errors import MissingPackageError
+from config.installation import add_extra_command
 from daemon import components
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options
@@ -54,7 +55,7 @@ def wyoming(
 
 def _check_library() -> None:
     """Refuse to start without the package `wyoming`, or with one that is too old."""
-    remedy = '`pip install "afterword[wyoming]"` brings it.'
+    remedy = f"`{add_extra_command('wyoming')}` brings it."
     try:
         found = importlib.metadata.version("wyoming")
     except importlib.metadata.PackageNotFoundError as error:

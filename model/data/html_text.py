@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from config.errors import InputError, MissingPackageError
+from config.installation import add_extra_command
 from model.data.plain_text import clean, tidy_lines
 
 _MAX_TAGS = 500_000  # of one page; Beautiful Soup takes 0.6 KB for each
@@ -91,9 +92,7 @@ def find_tags(soup: Any, name: str) -> list[Any]:
 
 def missing_package(what: str, package: str) -> MissingPackageError:
     """The error for a package of the extra `train` that is not installed."""
-    return MissingPackageError(
-        f'{what} need {package}; `pip install "afterword[train]"` brings it.'
-    )
+    return MissingPackageError(f"{what} need {package}; `{add_extra_command('train')}` brings it.")
 
 
 def _between(text: str, begin: str, end: str, change: Callable[[str], str]) -> str:

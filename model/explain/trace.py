@@ -1,4 +1,4 @@
-"""Traces one continuation: all the numbers that lead to each token, for `python -m model.explain`.
+"""Traces one continuation: all the numbers that lead to each token, for `afterword explain`.
 
 The whole context is read again for every token, as textbooks do. Until the context is full, the
 logits are those of model.inference.engine with its key–value cache, but for the rounding of 8-bit

@@ -1,4 +1,4 @@
-"""Refresh the weights in use from the user's own texts: `python -m model.train` without arguments.
+"""Refresh the weights in use from the user's own texts: `afterword train` without arguments.
 
 The texts are in `$XDG_DATA_HOME/afterword/corpus`. As many again come from a starter corpus, a
 sample of the training texts of the shipped weights, so that the language is not forgotten.

@@ -27,17 +27,10 @@ from model.teacher.llama2c import shared_ids, start_from_story_model
 from model.text.vocabulary import Vocabulary
 from model.train.distributed import ProcessGroup, destroy, init
 from model.train.log import open_log
-from model.train.options import TrainOptions
+from model.train.options import PRESETS, TrainOptions
 from model.train.trainer import Trainer
 from model.transformer import Transformer, TransformerConfig
 
-PRESETS = {  # width, layers, heads, hidden
-    "tiny": (64, 2, 2, 192),
-    "small": (192, 4, 4, 512),
-    "medium": (256, 4, 4, 704),
-    "story": (288, 6, 6, 768),
-    "large": (512, 8, 8, 1408),
-}
 _BAR = "{percentage:5.1f}% |{bar}| {elapsed} < {remaining}{postfix}"
 
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from model.checkpoints.store import shipped_weights
 from model.checkpoints.weights_file import load_weights, save_weights
 from model.data.corpus import read_documents
-from model.evaluate import main, score
+from model.evaluate.command import evaluate as main
+from model.evaluate.score import score
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
 from tests.model.made import small_weights, story_text

@@ -2,8 +2,9 @@
 
 import pytest
 
+from audio.input.microphone import RETRY_SECONDS
 from daemon.conversation.publisher import MUTED, OPEN, SILENT
-from daemon.loop.input_state import RETRY_SECONDS, InputState
+from daemon.loop.input_state import InputState
 from tests.daemon.fakes import Source
 
 MISSING = "No microphone was found."

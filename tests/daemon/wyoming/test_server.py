@@ -51,6 +51,7 @@ def test_a_text_is_continued_sentence_by_sentence(tmp_path: Path) -> None:
         handled = Handled.from_event(events[-2])
         assert handled == Handled("was old. He smiled. The end.", {"id": 7})
         assert HandledStop.is_type(events[-1].type)
+        assert isinstance(shared.generator, FakeGenerator)
         assert shared.generator.seeds == ["the old sailor"]
 
     served(test, tmp_path)
@@ -74,6 +75,7 @@ def test_clients_are_served_one_after_another(tmp_path: Path) -> None:
         spoken = [ask(uri, Synthesize("A fox.").event(), "audio-stop") for _ in range(4)]
         answers = await asyncio.gather(*asked, *spoken)
         assert all(Handled.from_event(a[-2]).text for a in answers[:8])
+        assert isinstance(shared.generator, FakeGenerator)
         assert shared.generator.most_at_once == 1
         assert sorted(shared.generator.seeds) == [f"fox {n}" for n in range(8)]
 

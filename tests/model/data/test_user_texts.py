@@ -1,4 +1,5 @@
 import os
+import re
 import socket
 import sys
 import zipfile
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import InputError, MissingPackageError
+from config.installation import add_extra_command
 from model.data import user_texts
 from model.data.user_texts import find_user_texts, read_user_text, read_user_texts
 from tests.support.program import ROOT
@@ -128,7 +130,7 @@ def test_missing_packages_are_told(
     monkeypatch.setitem(sys.modules, package, None)
     path = epub(tmp_path / "fox.epub")
     (tmp_path / "fox.md").write_text("A fox.")
-    with pytest.raises(MissingPackageError, match=r"afterword\[train\]"):
+    with pytest.raises(MissingPackageError, match=re.escape(add_extra_command("train"))):
         read_user_text(path.with_name(name))
 
 

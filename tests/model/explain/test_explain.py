@@ -8,8 +8,9 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from config.installation import add_extra_command
 from model.checkpoints.weights_file import save_weights
-from model.explain.__main__ import main
+from model.explain.command import explain as main
 from model.explain.trace import Token, make_trace
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
@@ -157,7 +158,7 @@ def test_without_matplotlib_it_says_what_to_install(
     save_weights(tmp_path / "w.safetensors", small_weights())
     result = explain("fox", "--weights", tmp_path / "w.safetensors", "--out", tmp_path / "out")
     assert result.exit_code == 5
-    assert 'pip install "afterword[train]"' in result.stderr
+    assert f"`{add_extra_command('train')}` brings it" in result.stderr
     assert "Token 3" in result.stdout
 
 

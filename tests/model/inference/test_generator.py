@@ -25,6 +25,13 @@ def scripted(text: str, end: bool = True, **options: int) -> TextGenerator:
     )
 
 
+def calls_of(generator: TextGenerator) -> int:
+    """How often a scripted generator's engine was called."""
+    engine: object = generator._engine
+    assert isinstance(engine, ScriptedEngine)
+    return engine.calls
+
+
 def small_generator(options: GeneratorOptions) -> TextGenerator:
     weights = small_weights()
     return TextGenerator(InferenceEngine(weights.model, "float32"), weights.vocabulary, options)
@@ -92,14 +99,14 @@ def after(calls: int) -> Callable[[], bool]:
 def test_cancelling_is_noticed_at_the_next_token(calls: int, said: list[str]):
     generator = scripted("One. Two. Three.")
     assert list(generator.continue_text("a", after(calls))) == said
-    assert generator._engine.calls <= calls
+    assert calls_of(generator) <= calls
 
 
 def test_a_sentence_comes_before_the_next_one_is_made():
     generator = scripted("One. Two. Three.")
     sentences = generator.continue_text("a", NEVER)
     assert next(sentences) == "One."
-    assert generator._engine.calls == len("One. T")
+    assert calls_of(generator) == len("One. T")
 
 
 def greedy_tokens(seed: str, count: int) -> list[int]:

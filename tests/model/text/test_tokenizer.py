@@ -1,6 +1,7 @@
 import gzip
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_a_damaged_rank_file_is_refused(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "cl100k_base.tiktoken.gz").write_bytes(content)
-    monkeypatch.setattr(tokenizer.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda _: tmp_path)
     with pytest.raises(WeightsError, match="install afterword again"):
         tokenizer.merge_ranks()
 

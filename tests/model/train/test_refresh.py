@@ -16,7 +16,7 @@ from model.checkpoints.store import own_weights, previous, shipped_weights
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.data.user_texts import UserText
 from model.text.vocabulary import Vocabulary
-from model.train.__main__ import main
+from model.train.command import train as main
 from model.train.refresh import corpus_folder, cut, training_folder
 from model.transformer import Transformer, TransformerConfig
 from tests.model.made import story_text
@@ -98,7 +98,7 @@ def test_a_stopped_training_goes_on(first: bytes):
         "    if self.step == 9: os.kill(os.getpid(), signal.SIGINT)\n"
         "    return step(self, *given)\n"
         "Trainer.train_step = stopping\n"
-        "from model.train.__main__ import main\n"
+        "from model.train.command import train as main\n"
         "main()"
     )
     command = [sys.executable, "-c", program, *QUICK]

@@ -11,9 +11,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from config.installation import add_extra_command
 from model.checkpoints.training_state import load_state
 from model.checkpoints.weights_file import load_weights, save_weights
-from model.train.__main__ import main
+from model.train.command import train as main
 from tests.model.made import small_weights, story_text
 
 ROOT = Path(__file__).parents[3]
@@ -102,7 +103,7 @@ def stopped_after(count: int, stories: Path, out: Path, steps: int, *more: str) 
     program = (
         "import os, signal\n"
         "from model.train.trainer import Trainer\n"
-        "from model.train.__main__ import main\n"
+        "from model.train.command import train as main\n"
         "step = Trainer.train_step\n"
         "def stopping(self, progress):\n"
         f"    if self.step == {count - 1}: os.kill(os.getpid(), signal.SIGINT)\n"
@@ -200,7 +201,7 @@ def test_tensorboard_is_asked_for_or_absent(stories: Path, tmp_path: Path):
     arguments = ["--corpus", stories, "--out", out, *SMALL, "--steps", 2]
     if importlib.util.find_spec("tensorboard") is None:
         result = train(*arguments, "--tensorboard")
-        assert (result.exit_code, "afterword[tensorboard]" in result.stderr) == (78, True)
+        assert (result.exit_code, add_extra_command("tensorboard") in result.stderr) == (78, True)
     else:
         assert train(*arguments, "--tensorboard").exit_code == 0
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
