@@ -15,6 +15,7 @@ import click
 import torch
 import torch.nn.functional as F
 
+from config.standard_streams import prepare_standard_streams
 from model.checkpoints.store import find_weights
 from model.checkpoints.weights_file import load_weights
 from model.command import report_errors
@@ -143,4 +144,5 @@ def main(
 
 
 if __name__ == "__main__":
+    prepare_standard_streams()
     main()

@@ -25,6 +25,7 @@ import torch
 from config.errors import ConfigError
 from config.languages import LANGUAGES
 from config.load import load
+from config.standard_streams import prepare_standard_streams
 from model.bench.baselines import (
     SAMPLING,
     SHAPES,
@@ -294,4 +295,5 @@ def main(
 
 
 if __name__ == "__main__":
+    prepare_standard_streams()
     main()

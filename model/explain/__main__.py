@@ -11,6 +11,7 @@ import click
 from config.errors import OutputError
 from config.languages import LANGUAGES
 from config.load import load
+from config.standard_streams import prepare_standard_streams
 from model.checkpoints.store import find_weights
 from model.checkpoints.weights_file import load_weights
 from model.command import report_errors
@@ -96,4 +97,5 @@ def main(
 
 
 if __name__ == "__main__":
+    prepare_standard_streams()
     main()

@@ -12,6 +12,7 @@ import click
 import torch
 
 from config.languages import LANGUAGES
+from config.standard_streams import prepare_standard_streams
 from model.checkpoints.weights_file import LARGEST_CONTEXT
 from model.command import report_errors
 from model.data.corpus import parse_corpus_file
@@ -159,4 +160,5 @@ def main(
 
 
 if __name__ == "__main__":
+    prepare_standard_streams()
     main()

@@ -20,8 +20,10 @@ COMMAND = (sys.executable, "-m", "daemon", "say")
 SHORT = ("--set", "model.max_sentences=1", "--set", "model.random_seed=1")
 
 
-def say(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def say(
+    *arguments: str, given: bytes = b"", **variables: str
+) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     command = [*COMMAND, *arguments]
     return subprocess.run(
         command, input=given, capture_output=True, timeout=SECONDS, env=environment
@@ -119,3 +121,42 @@ def test_no_sound_is_written_onto_a_terminal() -> None:
     os.close(leader)
     assert done.returncode == 2
     assert b"onto the terminal" in done.stderr
+
+
+def test_a_letter_that_the_terminal_cannot_show_is_escaped() -> None:
+    given = ("武", "--language", "zh", "--no-speech", *SHORT)
+    right = say(*given).stdout.decode().strip()
+    done = say(*given, PYTHONIOENCODING="iso8859-1")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode("ascii").encode().decode("unicode_escape").strip() == right
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("daemon", "config", "--set", "voice.name=武"),
+        ("daemon", "doctor", "--no-sound", "--set", "voice.name=武"),
+        ("daemon", "say", "fox", "--out", "/武/x.wav"),
+        ("daemon", "run", "--wav", "武.wav"),
+        ("daemon", "武"),
+        ("model.explain", "武", "--language", "zh"),
+        ("model.evaluate", "武.txt"),
+    ],
+)
+def test_no_command_ends_with_a_traceback(command: tuple[str, ...]) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "iso8859-1"}
+    done = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, timeout=SECONDS, env=environment
+    )
+    assert b"Traceback" not in done.stderr
+    assert b"\\u6b66" in done.stdout + done.stderr
+
+
+def test_help_is_english_where_its_translation_cannot_be_shown() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LANGUAGE": "zh_CN", "LC_ALL": "C.UTF-8"}
+    command = [sys.executable, "-m", "daemon", "--help"]
+    for encoding, title in (("utf-8", "对话:"), ("iso8859-1", "Talk:")):
+        shown = subprocess.run(
+            command, capture_output=True, env={**environment, "PYTHONIOENCODING": encoding}
+        )
+        assert title in shown.stdout.decode(encoding)
