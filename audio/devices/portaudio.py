@@ -40,7 +40,30 @@ def import_sounddevice() -> ModuleType:
         ) from error
     except Exception as error:  # sounddevice.PortAudioError cannot be named if its import fails
         raise AudioDeviceError(f"PortAudio does not start: {error}.") from error
+    module._ffi_string = _text_of
     return module
+
+
+class _Name(bytes):
+    """Bytes from PortAudio that decode whatever they are.
+
+    A name in a configuration of ALSA may be in any encoding, as may an error message of the C
+    library, and sounddevice raises a UnicodeDecodeError for all devices then.
+    """
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The text; bytes that are not UTF-8 are taken for those of Windows' code page 1252."""
+        try:
+            return super().decode(encoding, errors)
+        except UnicodeDecodeError:
+            return super().decode("cp1252", "replace")
+
+
+def _text_of(pointer: Any) -> _Name:
+    """Replaces sounddevice's conversion of C strings."""
+    import sounddevice
+
+    return _Name(sounddevice._ffi.string(pointer))
 
 
 def start_stream(
