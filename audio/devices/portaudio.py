@@ -32,6 +32,7 @@ def import_sounddevice() -> ModuleType:
     try:
         import sounddevice
 
+        sounddevice._ffi_string = _text_of
         module: ModuleType = sounddevice
     except OSError as error:
         raise AudioDeviceError(
@@ -40,7 +41,6 @@ def import_sounddevice() -> ModuleType:
         ) from error
     except Exception as error:  # sounddevice.PortAudioError cannot be named if its import fails
         raise AudioDeviceError(f"PortAudio does not start: {error}.") from error
-    module._ffi_string = _text_of
     return module
 
 
