@@ -57,9 +57,9 @@ def say(
 ) -> None:
     """Continue SEED: print the continuation as it comes, and speak it.
 
-    If SEED is "-", it is the end of standard input. --out - writes the sound to standard output,
-    and the text to standard error. With --daemon nothing is printed, and the command returns at
-    once.
+    If SEED is "-", it is read from standard input; of a long text the end counts. --out - writes
+    the sound to standard output, and the text to standard error. With --daemon nothing is printed,
+    and the command returns at once.
     """
     if daemon and (config_file or flags or language or out or no_speech or quiet):
         raise click.UsageError("--daemon goes with no other option.")
