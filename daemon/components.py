@@ -23,6 +23,7 @@ from model.inference.loading import load_weights
 
 if TYPE_CHECKING:  # each is imported where it is used; all together take seconds
     from audio.output.speech_output import SpeechOutput
+    from audio.output.wav_file import WavFilePlayer
     from audio.pcm import Samples
     from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
@@ -37,7 +38,8 @@ class Components:
 
     Attributes:
         weights: the weights of the generator.
-        out: the WAV file that receives the speech instead of the loudspeaker.
+        out: the WAV file that receives the speech instead of the loudspeaker; "-" is standard
+            output.
     """
 
     source: AudioSource
@@ -177,7 +179,7 @@ def open_cues(settings: Settings) -> "Mapping[str, Samples]":
 
 def open_speech_output(
     settings: Settings,
-    out: Path | None,
+    out: "Path | WavFilePlayer | None",
     engine: "SpeechEngine | None" = None,
     *,
     wait_for_loudspeaker: bool = False,
@@ -186,7 +188,7 @@ def open_speech_output(
 
     Args:
         settings: the settings in force.
-        out: the WAV file.
+        out: the WAV file, by its path or open.
         engine: a running speech engine; None starts one.
         wait_for_loudspeaker: the loudspeaker may be missing; each reply tries to open it.
 
@@ -201,7 +203,8 @@ def open_speech_output(
     from audio.output.wav_file import WavFilePlayer
 
     engine = engine or open_engine(settings)  # first, so that a wrong voice empties no file
-    sink = WavFilePlayer(out) if out else Loudspeaker(settings.audio.output)
+    written = WavFilePlayer(out) if isinstance(out, Path) else out
+    sink = written or Loudspeaker(settings.audio.output)
     speech = SpeechOutput(engine, sink, settings.voice.pause_seconds, open_cues(settings))
     if wait_for_loudspeaker:
         with contextlib.suppress(AudioDeviceError):

@@ -8,7 +8,7 @@ import sys
 
 
 def prepare() -> None:
-    """Keep the modules of the working directory out, and leave it if it has been removed.
+    """Keep the modules of the working directory out, leave it if it is gone, prepare the streams.
 
     `python -m` looks for modules in the working directory first, so a `config.py` or `numpy.py`
     there would be imported instead of ours. `afterword train` does not.
@@ -17,5 +17,7 @@ def prepare() -> None:
     if not sys.flags.safe_path and sys.path[0] != own:
         del sys.path[0]
     from config.paths import leave_missing_folder
+    from config.standard_streams import prepare_standard_streams
 
+    prepare_standard_streams()
     leave_missing_folder()

@@ -32,6 +32,7 @@ def import_sounddevice() -> ModuleType:
     try:
         import sounddevice
 
+        sounddevice._ffi_string = _text_of
         module: ModuleType = sounddevice
     except OSError as error:
         raise AudioDeviceError(
@@ -41,6 +42,28 @@ def import_sounddevice() -> ModuleType:
     except Exception as error:  # sounddevice.PortAudioError cannot be named if its import fails
         raise AudioDeviceError(f"PortAudio does not start: {error}.") from error
     return module
+
+
+class _Name(bytes):
+    """Bytes from PortAudio that decode whatever they are.
+
+    A name in a configuration of ALSA may be in any encoding, as may an error message of the C
+    library, and sounddevice raises a UnicodeDecodeError for all devices then.
+    """
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The text; bytes that are not UTF-8 are taken for those of Windows' code page 1252."""
+        try:
+            return super().decode(encoding, errors)
+        except UnicodeDecodeError:
+            return super().decode("cp1252", "replace")
+
+
+def _text_of(pointer: Any) -> _Name:
+    """Replaces sounddevice's conversion of C strings."""
+    import sounddevice
+
+    return _Name(sounddevice._ffi.string(pointer))
 
 
 def start_stream(

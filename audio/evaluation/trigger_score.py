@@ -24,7 +24,7 @@ _BABBLE_VOICES = 6
 _SHIFT_SAMPLES = 17_011  # of the noise, from one clip to the next
 _BABBLE_SECONDS = 30
 _BABBLE_RMS = 3000.0
-_SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".mp3"])
+_SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"])
 
 
 @dataclass(frozen=True)

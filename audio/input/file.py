@@ -3,9 +3,10 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from audio.input.resampler import Resampler
+from audio.input.sound_file import blocks, open_sound, read_pipe
 from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk
 from config.errors import InputError
 
@@ -15,7 +16,7 @@ _MAX_CHANNELS = 64
 
 
 class WavFile:
-    """A WAV, FLAC or other sound file of any rate, width and number of channels."""
+    """A WAV, FLAC or other sound file of any rate, width and number of channels, or a pipe."""
 
     live = False
     drops = 0
@@ -24,6 +25,7 @@ class WavFile:
         self._path = path
         self._chunk_seconds = chunk_seconds
         self._stopped = False
+        self._piped: BinaryIO | None = None  # a pipe can be read once only
 
     def stop(self) -> None:
         """End the iterator after the current chunk."""
@@ -31,30 +33,13 @@ class WavFile:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Iterator[AudioChunk]]:
-        """Open the file; a file without samples gives no chunk.
+        """Open the file; a file without samples gives no chunk. A pipe is read to its end.
 
         Raises:
             InputError: the file is missing, cannot be read or is not sound.
         """
-        import soundfile
-
-        if not self._path.is_file():
-            kind = "is no regular file" if self._path.exists() else "does not exist"
-            kind = "is a folder" if self._path.is_dir() else kind
-            raise InputError(f"The sound file {self._path} {kind}; name a WAV or FLAC file.")
-        with contextlib.ExitStack() as stack:
-            try:
-                # Opened here, for libsndfile does not say why it cannot open a file.
-                raw = stack.enter_context(self._path.open("rb"))
-                file = stack.enter_context(soundfile.SoundFile(raw))
-            except OSError as error:
-                raise InputError(
-                    f"The sound file {self._path} cannot be read: {error.strerror}."
-                ) from error
-            except soundfile.LibsndfileError as error:
-                raise InputError(
-                    f"{self._path} is not a sound file; name a WAV or FLAC file."
-                ) from error
+        self._piped = self._piped or read_pipe(self._path)
+        with open_sound(self._path, self._piped) as file:
             if file.samplerate < _MIN_FILE_RATE:
                 raise InputError(
                     f"{self._path} has {file.samplerate} samples a second, which is no speech; "
@@ -80,11 +65,5 @@ class WavFile:
 
     def _blocks(self, file: Any) -> Iterator[Any]:
         """Blocks of the file, (frames, channels) floats from -1 to 1; None at the end."""
-        import soundfile
-
-        frames = round(self._chunk_seconds * file.samplerate)
-        try:
-            yield from file.blocks(frames, dtype="float32", always_2d=True)
-        except (OSError, soundfile.LibsndfileError) as error:
-            raise InputError(f"The sound file {self._path} is damaged in its middle.") from error
+        yield from blocks(file, round(self._chunk_seconds * file.samplerate), self._path)
         yield None

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from audio.input.channels import ChannelMixer
+from audio.input.sound_file import blocks, open_sound
 from audio.pcm import Samples
 from audio.tts.engine import RATE
-from config.errors import ConfigError
+from config.errors import ConfigError, InputError
 
 NAMES = ("trigger", "captured", "nothing", "error")
 MAX_SECONDS = 3.0  # of a file
@@ -44,21 +46,23 @@ def _tones(hertz: tuple[int, ...]) -> npt.NDArray[np.float32]:
 
 
 def _read(name: str, path: Path) -> npt.NDArray[np.float32]:
-    import soundfile
     import soxr
 
     path = path.expanduser()
     try:
-        with soundfile.SoundFile(path) as file:
+        if not path.is_file():  # opening a pipe would wait for its writer
+            raise InputError(f"{path} is no file.")
+        with open_sound(path) as file:
             seconds = file.frames / file.samplerate
             if not 0 < seconds <= MAX_SECONDS:
                 raise ConfigError(
                     f"cues.{name}: {path} lasts {seconds:.1f} s; "
                     f"a cue has at most {MAX_SECONDS:g} s."
                 )
-            sound = file.read(dtype="float32", always_2d=True).mean(axis=1)
+            block = np.concatenate(list(blocks(file, file.frames, path)))
+            sound = ChannelMixer(file.samplerate).mix(np.nan_to_num(block))
             resampled: npt.NDArray[np.float32] = soxr.resample(sound, file.samplerate, RATE)
-    except (OSError, soundfile.LibsndfileError) as error:
+    except InputError as error:
         raise ConfigError(
             f"cues.{name}: {path} is not a sound file that can be read; name a WAV file, or true "
             f"for the tone that comes with Afterword."

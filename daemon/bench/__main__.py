@@ -23,6 +23,7 @@ import numpy as np
 
 from audio.pcm import SAMPLE_RATE
 from config.errors import AfterwordError, AudioDeviceError, ControlError
+from config.standard_streams import prepare_standard_streams
 from daemon.bench import interruption, soak, speech
 from daemon.bench.usage import processor_seconds, require_psutil, resident_mb
 from daemon.bench.virtual_audio import SoundServer, missing_programs
@@ -341,4 +342,5 @@ def main(
 
 
 if __name__ == "__main__":
+    prepare_standard_streams()
     main()

@@ -22,6 +22,7 @@ from audio.output.word_timeline import PlayedText, words_between
 from audio.pcm import SAMPLE_RATE, AudioChunk, Samples
 from config.errors import AfterwordError
 from config.settings import Settings
+from config.standard_streams import prepare_standard_streams
 from daemon import components
 from daemon.bench import resumption
 from daemon.bench.speech import CHUNK, ROOM_LEVEL, USERS, noise, speak, synthesize
@@ -275,4 +276,5 @@ def _in_words(result: Result) -> str:
 
 
 if __name__ == "__main__":
+    prepare_standard_streams()
     main()

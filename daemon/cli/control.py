@@ -5,7 +5,6 @@ They answer at once: nothing heavy is imported here at the top.
 
 import contextlib
 import importlib.util
-import json
 import sys
 from collections.abc import Iterable
 from typing import cast
@@ -15,6 +14,7 @@ import click
 from audio.native_stderr import let_c_libraries_speak
 from config.errors import MissingPackageError
 from config.installation import add_extra_command
+from config.standard_streams import json_bytes
 from daemon.cli.help import examples
 from daemon.control import client
 from daemon.control.status import in_lines
@@ -26,7 +26,7 @@ from daemon.systemd import unit
 def status(as_json: bool) -> None:
     """Show what the daemon is doing."""
     answer = client.status()
-    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else "\n".join(in_lines(answer)))
+    click.echo(json_bytes(answer) if as_json else "\n".join(in_lines(answer)))
 
 
 @click.command()
@@ -108,7 +108,7 @@ def history(as_json: bool, clear: bool) -> None:
             "Nothing is kept; `history: {enabled: true}` in your settings does it.", err=True
         )
     for exchange in log.read(file):
-        click.echo(json.dumps(exchange, ensure_ascii=False) if as_json else log.as_text(exchange))
+        click.echo(json_bytes(exchange) if as_json else log.as_text(exchange))
 
 
 @click.group()

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from config.standard_streams import can_show
+
 # The first sentence of each command's help stands here too, so that `afterword --help` imports no
 # command. A command that is in no section is listed last, under "More".
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -128,8 +130,11 @@ def examples(*lines: str) -> str:
 def translate(message: str) -> str:
     """The message in the language of LANGUAGE, LC_ALL, LC_MESSAGES or LANG, if it is translated.
 
+    A translation with letters that standard output cannot show is not used.
+
     daemon/locale/zh_CN/LC_MESSAGES/afterword.po is the source; scripts/make-translations compiles
     it.
     """
     folder = Path(__file__).parents[1] / "locale"
-    return gettext.translation("afterword", folder, fallback=True).gettext(message)
+    translated = gettext.translation("afterword", folder, fallback=True).gettext(message)
+    return translated if can_show(translated) else message

@@ -15,6 +15,7 @@ import click
 from audio.native_stderr import keep_stderr_for_python
 from config import paths
 from config.errors import AfterwordError, OutputError
+from config.standard_streams import prepare_standard_streams
 from daemon.cli.help import WIDTH, LazyCommands, SectionedGroup, examples
 
 COMMANDS = {  # by the module that defines them
@@ -73,7 +74,7 @@ def main() -> None:
     Ends the process without tearing down the interpreter: with torch loaded that takes up to a
     second, in which a stopped daemon would seem to hang; every command closes what it has opened.
     """
-    _open_closed_streams()
+    prepare_standard_streams()
     paths.leave_missing_folder()
     end = keep_stderr_for_python(_tell_last_words)
     # Until a command has its own handler, SIGTERM ends it as Ctrl-C does: through every `finally`.
@@ -90,17 +91,6 @@ def main() -> None:
     os._exit(code)
 
 
-def _open_closed_streams() -> None:
-    """Open /dev/null as each closed standard stream; a file would get its number otherwise."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
-
-
 def _run() -> int:
     try:
         cli(prog_name="afterword")
@@ -110,6 +100,10 @@ def _run() -> int:
         return end.code if isinstance(end.code, int) else 1
     except MemoryError:
         return _fail("There is not enough memory; close other programs.", AfterwordError.exit_code)
+    except UnicodeEncodeError as error:  # a path of the settings file, which is UTF-8
+        letters = ascii(error.object[error.start : error.end])
+        reason = f"The encoding of this locale, {error.encoding}, has no letters for {letters}"
+        return _fail(f"{reason}; set LC_ALL=C.UTF-8.", AfterwordError.exit_code)
     except OSError as error:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO):
             reason = f"Standard output cannot be written: {error.strerror}."

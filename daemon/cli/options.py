@@ -1,6 +1,7 @@
 """The options of every command that reads settings, and the settings that they give."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,15 @@ if TYPE_CHECKING:  # it imports pydantic, which `say --daemon` and `doctor --hel
 log = logging.getLogger(__name__)
 
 FILE = click.Path(path_type=Path)
+STREAM = Path("-")
+"""As a file: standard input or standard output."""
+_STANDARD_OUTPUT = frozenset(map(Path, ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")))
+
+
+def text(value: str) -> str:
+    """Type of a parameter: text, in which bytes that are not UTF-8 become U+FFFD."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
 
 config_option = click.option(
     "--config", "config_file", type=FILE, help="Read this settings file instead of yours."
@@ -30,6 +40,25 @@ set_option = click.option(
 _language_option = click.option(
     "--language", type=click.Choice(list(LANGUAGES)), help="Override the configured language."
 )
+
+
+def _speech_file(_: click.Context, __: click.Parameter, out: Path | None) -> Path | None:
+    """The value of --out: STREAM under any of its names, but not if it is a terminal."""
+    if out not in _STANDARD_OUTPUT:
+        return out
+    if sys.stdout.isatty():
+        raise click.BadParameter(f"{out} would write a sound file onto the terminal.")
+    return STREAM
+
+
+def out_option(spoken: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --out: a WAV file that receives the speech, or whatever else is `spoken`."""
+    return click.option(
+        "--out",
+        type=FILE,
+        callback=_speech_file,
+        help=f"Write the {spoken} to this WAV file (-: standard output) instead of playing it.",
+    )
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -16,7 +17,14 @@ from config.load import Loaded
 from config.settings import Settings
 from daemon import components, mute
 from daemon.cli.help import examples, translate
-from daemon.cli.options import FILE, load_settings, read_settings, settings_options
+from daemon.cli.options import (
+    FILE,
+    STREAM,
+    load_settings,
+    out_option,
+    read_settings,
+    settings_options,
+)
 from daemon.control.lock import single_instance_lock
 from daemon.control.protocol import socket_path
 from daemon.control.server import ControlServer
@@ -38,9 +46,12 @@ from model.inference.loading import load_weights
 )
 @settings_options
 @click.option(
-    "--wav", type=FILE, help="Listen to this recording (WAV, FLAC) instead of the microphone."
+    "--wav",
+    type=FILE,
+    help="Listen to this recording (WAV, FLAC, OGG, MP3), or to standard input (-), instead of the "
+    "microphone.",
 )
-@click.option("--out", type=FILE, help="Write the speech to this WAV file instead of playing it.")
+@out_option("speech")
 @click.option(
     "--wait-for-microphone", is_flag=True, help="Start without a microphone, and wait for one."
 )
@@ -52,7 +63,10 @@ def run(
     out: Path | None,
     wait_for_microphone: bool,
 ) -> None:
-    """Listen, and carry on what is said, until stopped or until the recording ends."""
+    """Listen, and carry on what is said, until stopped or until the recording ends.
+
+    --out - writes the sound to standard output as it is spoken, and the text to standard error.
+    """
     if wav and wait_for_microphone:
         raise click.UsageError("--wav and --wait-for-microphone exclude each other.")
     loaded = load_settings(config_file, flags, language)
@@ -65,13 +79,14 @@ def run(
 
 def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
     """Answer a recording to its end, and print the exchange."""
+    wav = Path("/dev/stdin") if wav == STREAM else wav
     _refuse_overwriting(wav, out)
     source = components.open_source(settings, wav)
     recognition = components.open_recognition(settings)
     generator, _ = load_weights(settings)
     speech = components.open_speech_output(settings, out)
     options = LoopOptions(follow_up_seconds=settings.conversation.follow_up_seconds)
-    loop = MainLoop(source, recognition, generator, speech, Console(sys.stdout), options)
+    loop = MainLoop(source, recognition, generator, speech, Console(_shown(out)), options)
     install_signal_handlers(loop)
     _explain_no_reply(loop.run(), wav, _either(settings.trigger.phrases))
 
@@ -91,7 +106,7 @@ def run_microphone(
         stamp = stamp_of(settings.language, settings.model.weights)
         built = components.open_components(settings, out, wait_for_microphone=wait_for_microphone)
         reloader = Reloader(read, loaded, built, stamp)
-        console = Console(sys.stdout) if sys.stdout.isatty() else None
+        console = Console(_shown(out)) if _shown(out).isatty() else None
         options = LoopOptions(
             wait_for_microphone=wait_for_microphone,
             muted=mute.is_muted(),
@@ -116,6 +131,11 @@ def run_microphone(
             if options.muted:
                 click.echo("Muted. `afterword unmute` opens the microphone.", err=True)
             loop.run()
+
+
+def _shown(out: Path | None) -> TextIO:
+    """Where the exchange is printed."""
+    return sys.stderr if out == STREAM else sys.stdout
 
 
 def _print_greeting(phrases: Iterable[str]) -> None:

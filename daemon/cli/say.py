@@ -1,12 +1,11 @@
 """`afterword say`: continues a typed seed, in print and aloud."""
 
 import codecs
-import shutil
+import re
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -15,15 +14,18 @@ import click
 from config.errors import GenerationError, InputError
 from config.languages import sentence_gap
 from daemon.cli.help import examples
-from daemon.cli.options import FILE, load_settings, settings_options
+from daemon.cli.options import STREAM, load_settings, out_option, settings_options, text
 from daemon.control import client
+from daemon.control.protocol import SEED_CHARACTERS
 
 if TYPE_CHECKING:  # it imports pydantic, which `say --daemon` does without
     from config.settings import Settings
 
-STREAM = Path("-")
-"""As a file: standard output."""
-SEED_BYTES = 64 * 1024  # read from standard input; the model sees the end of it anyway
+INPUT_BYTES = 64 * 2**20  # of standard input; so that an endless one ends
+INPUT_CHARACTERS = 2**16  # kept of its end; more than any model sees
+_BLOCK_BYTES = 2**16
+_WORD_CHARACTERS = 64  # a longer stretch without a blank is no word, but Chinese
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @click.command(
@@ -36,8 +38,8 @@ SEED_BYTES = 64 * 1024  # read from standard input; the model sees the end of it
     )
 )
 @settings_options
-@click.argument("seed")
-@click.option("--out", type=FILE, help="Write the speech to this WAV file instead of playing it.")
+@click.argument("seed", type=text)
+@out_option("speech")
 @click.option("--no-speech", is_flag=True, help="Print the continuation without speaking it.")
 @click.option("--quiet", is_flag=True, help="Speak the continuation without printing it.")
 @click.option(
@@ -55,17 +57,16 @@ def say(
 ) -> None:
     """Continue SEED: print the continuation as it comes, and speak it.
 
-    If SEED is "-", it is read from standard input. --out - writes the sound to standard output, and
-    the text to standard error. With --daemon nothing is printed, and the command returns at once.
+    If SEED is "-", it is read from standard input; of a long text the end counts. --out - writes
+    the sound to standard output, and the text to standard error. With --daemon nothing is printed,
+    and the command returns at once.
     """
     if daemon and (config_file or flags or language or out or no_speech or quiet):
         raise click.UsageError("--daemon goes with no other option.")
     if no_speech and (out or quiet):
         raise click.UsageError("--no-speech goes with neither --out nor --quiet.")
-    if out == STREAM and sys.stdout.isatty():
-        raise click.UsageError("--out - would write a sound file onto the terminal.")
     if seed == "-":
-        seed = read_seed()
+        seed = read_seed(SEED_CHARACTERS if daemon else INPUT_CHARACTERS)
     if daemon:
         client.ask("say", seed=seed)
         return
@@ -75,20 +76,49 @@ def say(
     continue_seed(settings, seed, out, speech=not no_speech, quiet=quiet)
 
 
-def read_seed() -> str:
-    """The seed from standard input.
+def read_seed(characters: int = INPUT_CHARACTERS) -> str:
+    """The seed from standard input: its end, of at most so many characters and of whole words.
 
     Raises:
-        InputError: it is not UTF-8.
+        InputError: it is not UTF-8, holds zero bytes or is longer than INPUT_BYTES.
     """
-    data = sys.stdin.buffer.read(SEED_BYTES)
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    text, size, is_cut = "", 0, False
+    while block := sys.stdin.buffer.read(_BLOCK_BYTES):
+        text += _decoded(decoder, block, size)
+        size += len(block)
+        if size > INPUT_BYTES:
+            raise InputError(
+                f"Standard input is longer than {INPUT_BYTES // 2**20} MB; "
+                "give its end alone, for instance by `tail -n 100`."
+            )
+        is_cut = is_cut or len(text) > characters
+        text = text[-characters - 1 :]  # with one more, which tells whether a word is cut
+    text += _decoded(decoder, b"", size)
+    text = _from_whole_word(text) if is_cut else text.removeprefix("\ufeff")
+    return "\n".join(text.splitlines()).strip()
+
+
+def _decoded(decoder: codecs.IncrementalDecoder, block: bytes, position: int) -> str:
+    """The text of a block that begins at a byte of standard input; an empty one is the end."""
+    if position == 0 and block.startswith(_UTF_16_MARKS):
+        raise InputError("Standard input is UTF-16; convert it: `iconv -f UTF-16 -t UTF-8`.")
+    if (zero := block.find(0)) >= 0:
+        raise InputError(f"Standard input is no text: byte {position + zero} is zero.")
+    held_back = len(decoder.getstate()[0])
     try:
-        return decoder.decode(data, final=len(data) < SEED_BYTES).strip()
+        return decoder.decode(block, final=not block)
     except UnicodeDecodeError as error:
         raise InputError(
-            f"Standard input is not UTF-8 at byte {error.start}; convert it, for instance by iconv."
+            f"Standard input is not UTF-8 at byte {position - held_back + error.start}; "
+            "convert it, for instance by iconv."
         ) from error
+
+
+def _from_whole_word(text: str) -> str:
+    """The end of a text, from the first character that begins a word."""
+    blank = re.search(r"\s", text[:_WORD_CHARACTERS])
+    return text[blank.end() :] if blank else text[1:]
 
 
 def continue_seed(
@@ -96,7 +126,8 @@ def continue_seed(
 ) -> None:
     """Continue a seed: print each sentence as it comes, unless `quiet`, and speak it.
 
-    With STREAM as `out` the sound goes to standard output, whole, and the text to standard error.
+    The sound is written whole: to `out` when all is spoken, or to standard output if it is STREAM;
+    the text then goes to standard error. A kill leaves no sound on the disk.
 
     Raises:
         GenerationError: the model gave no sentence.
@@ -109,22 +140,15 @@ def continue_seed(
     sentences = _at_least_one(sentences if shown is None else _printed(sentences, shown))
     if not speech:
         deque(sentences, maxlen=0)  # runs the generator, which prints
-    elif out == STREAM:
-        with tempfile.TemporaryDirectory() as folder:  # a WAV file has its length in the header
-            path = Path(folder) / "speech.wav"
-            _speak(settings, path, sentences)
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
     else:
-        _speak(settings, out, sentences)
+        from audio.output.wav_file import whole_wav_file
+        from daemon.components import open_speech_output
 
-
-def _speak(settings: "Settings", out: Path | None, sentences: Iterable[str]) -> None:
-    from daemon.components import open_speech_output
-
-    with closing(open_speech_output(settings, out)) as speech:
-        speech.speak(sentences, _never)
+        with (
+            whole_wav_file(out) if out else nullcontext() as player,
+            closing(open_speech_output(settings, player)) as speech_output,
+        ):
+            speech_output.speak(sentences, _never)
 
 
 def _at_least_one(sentences: Iterable[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from click.shell_completion import get_completion_class
 
 from config.load import Loaded
 from daemon.cli.help import examples
-from daemon.cli.options import FILE, load_settings, settings_options
+from daemon.cli.options import FILE, load_settings, settings_options, text
 
 
 @click.command(
@@ -23,7 +23,10 @@ from daemon.cli.options import FILE, load_settings, settings_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a page.")
 @click.option("--no-sound", is_flag=True, help="Neither record nor play any sound.")
 @click.option(
-    "--phrase", metavar="WORDS", help="Measure how reliably this trigger phrase is recognised."
+    "--phrase",
+    type=text,
+    metavar="WORDS",
+    help="Measure how reliably this trigger phrase is recognised.",
 )
 @click.option(
     "--positives",

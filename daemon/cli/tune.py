@@ -19,7 +19,7 @@ from config.errors import ConfigError, OutputError
 from config.languages import LANGUAGES
 from config.settings import FASTEST_WPM, SLOWEST_WPM, Settings, VoiceSettings
 from daemon.cli.help import examples
-from daemon.cli.options import FILE, load_settings, settings_options
+from daemon.cli.options import FILE, load_settings, settings_options, text
 from daemon.cli.voices import sample_text
 
 Play = Callable[[VoiceSettings], None]
@@ -31,7 +31,7 @@ VOLUMES = (0.5, 0.7, 0.9, 1.0)
 
 @click.command(epilog=examples("afterword tune", "afterword tune --language zh"))
 @settings_options
-@click.option("--text", help="Speak this sentence in every sample.")
+@click.option("--text", type=text, help="Speak this sentence in every sample.")
 @click.option(
     "--out",
     type=FILE,

@@ -1,19 +1,20 @@
 """`afterword voices`: lists the voices of this machine, or speaks a sample with one of them."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from audio.output.wav_file import whole_wav_file
 from audio.tts.engine import installed_voices
 from audio.tts.voices import Voice, of_language
 from config.errors import ConfigError
 from config.languages import LANGUAGES
 from config.settings import Settings
 from daemon.cli.help import examples
-from daemon.cli.options import FILE, config_option, load_settings, set_option
+from daemon.cli.options import config_option, load_settings, out_option, set_option, text
 from daemon.components import open_speech_output
 
 
@@ -28,12 +29,15 @@ from daemon.components import open_speech_output
 @set_option
 @click.option(
     "--language",
+    type=text,
     metavar="LANGUAGE",
     help="List only the voices of this language: en, en-gb, zh, de, ...",
 )
-@click.option("--sample", metavar="VOICE", help="Speak a sample with this voice instead.")
-@click.option("--text", help="Speak this text as the sample.")
-@click.option("--out", type=FILE, help="Write the sample to this WAV file instead of playing it.")
+@click.option(
+    "--sample", type=text, metavar="VOICE", help="Speak a sample with this voice instead."
+)
+@click.option("--text", type=text, help="Speak this text as the sample.")
+@out_option("sample")
 def voices(
     config_file: Path | None,
     flags: tuple[str, ...],
@@ -100,5 +104,8 @@ def speak(settings: Settings, voice: str, text: str | None, out: Path | None) ->
         AudioDeviceError, OutputError, SpeechError: it cannot be played or written.
     """
     chosen = replace(settings, voice=replace(settings.voice, name=voice))
-    with closing(open_speech_output(chosen, out)) as speaker:
+    with (
+        whole_wav_file(out) if out else nullcontext() as player,
+        closing(open_speech_output(chosen, player)) as speaker,
+    ):
         speaker.speak([text or sample_text(voice)], lambda: False)

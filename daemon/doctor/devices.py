@@ -1,7 +1,6 @@
 """`afterword devices`: lists microphones and loudspeakers, their levels, and how to choose one."""
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -11,6 +10,7 @@ import click
 from audio.devices.sound_server import Kind
 from config.errors import AfterwordError, ConfigError
 from config.settings import Settings
+from config.standard_streams import json_bytes
 from daemon.doctor.sound import bar
 
 LISTEN_SECONDS = 0.5
@@ -51,7 +51,7 @@ def print_devices(settings: Settings, *, as_json: bool, listen: bool) -> None:
     """
     entries = [*_entries("input", settings, listen), *_entries("output", settings, listen)]
     if as_json:
-        click.echo(json.dumps([asdict(entry) for entry in entries], ensure_ascii=False))
+        click.echo(json_bytes([asdict(entry) for entry in entries]))
         return
     widths = [max(map(len, column), default=0) for column in _columns(entries)]
     for kind, title in TITLES.items():

@@ -1,7 +1,6 @@
 """`afterword doctor`: checks everything the daemon needs, and prints faults with their remedies."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from config.errors import AfterwordError, ConfigError
 from config.installation import install_again_command
 from config.load import load
 from config.settings import Settings
+from config.standard_streams import json_bytes
 from daemon.doctor import environment, models, sound
 from daemon.doctor.finding import Finding, Level, fault
 
@@ -87,7 +87,7 @@ def print_report(findings: Iterable[Finding], *, as_json: bool) -> int:
     worst = max((finding.level for finding in seen), key=lambda level: EXIT_CODES[level])
     if as_json:
         content = {"worst": worst, "findings": [dataclasses.asdict(f) for f in seen]}
-        click.echo(json.dumps(content, ensure_ascii=False))
+        click.echo(json_bytes(content))
     else:
         click.echo(_last_line(seen))
     return EXIT_CODES[worst]

@@ -26,6 +26,7 @@ from config.errors import ConfigError
 from config.installation import add_extra_command
 from config.languages import LANGUAGES
 from config.load import load
+from config.standard_streams import prepare_standard_streams
 from model.bench.baselines import (
     SAMPLING,
     SHAPES,
@@ -295,4 +296,5 @@ def main(
 
 
 if __name__ == "__main__":
+    prepare_standard_streams()
     main()

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import click
 import torch
 
+from config.standard_streams import prepare_standard_streams
 from model.bench.baselines import SHAPES, load_nano_gpt, machine
 from model.command import report_errors
 from model.data import corpus as corpora
@@ -258,4 +259,5 @@ def main(
 
 
 if __name__ == "__main__":
+    prepare_standard_streams()
     main()
