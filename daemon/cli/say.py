@@ -17,6 +17,7 @@ from config.languages import sentence_gap
 from daemon.cli.help import examples
 from daemon.cli.options import FILE, load_settings, settings_options
 from daemon.control import client
+from daemon.memory import try_within_limit
 
 if TYPE_CHECKING:  # it imports pydantic, which `say --daemon` does without
     from config.settings import Settings
@@ -99,10 +100,11 @@ def continue_seed(
     With STREAM as `out` the sound goes to standard output, whole, and the text to standard error.
 
     Raises:
-        GenerationError: the model gave no sentence.
+        GenerationError: the model gave no sentence, or memory is short.
     """
     from model.inference.loading import load_weights
 
+    try_within_limit(lambda: load_weights(settings))
     generator, _ = load_weights(settings)
     sentences: Iterable[str] = generator.continue_text(seed, _never)
     shown = None if quiet else sys.stderr if out == STREAM else sys.stdout

@@ -9,6 +9,7 @@ from config.errors import MissingPackageError
 from daemon import components
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options
+from daemon.memory import try_within_limit
 from model.inference.loading import load_weights
 
 
@@ -38,6 +39,7 @@ def wyoming(
             'Wyoming needs its library; `pip install "afterword[wyoming]"` brings it.'
         ) from error
     place = server.check_uri(uri, exposed=expose)
+    try_within_limit(lambda: load_weights(settings))
     generator, _ = load_weights(settings)
     with closing(components.open_engine(settings)) as engine:
         shared = server.Shared(
