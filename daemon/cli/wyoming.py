@@ -12,6 +12,7 @@ from config.installation import add_extra_command
 from daemon import components
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options
+from daemon.memory import try_within_limit
 from model.inference.loading import load_weights
 
 # Of the package `wyoming`, as in pyproject.toml. 1.7.0 is the first with streamed answers; until
@@ -42,6 +43,7 @@ def wyoming(
     from daemon.wyoming import address, server, services
 
     place = address.check_uri(uri, exposed=expose)
+    try_within_limit(lambda: load_weights(settings))
     generator, _ = load_weights(settings)
     with closing(components.open_engine(settings)) as engine:
         shared = services.Shared(
