@@ -19,9 +19,21 @@ from typing import IO, TypeVar, cast
 import numpy as np
 
 from audio.pcm import Samples
-from audio.tts.text import clean_text, split_text
+from audio.tts.text import clean_text, ends_clause, split_text
 from audio.tts.voices import Voice
-from audio.tts.worker import FAILED, HEADER, MAGIC, PING, READY, REFUSED, SOUND, TEXT, frame
+from audio.tts.worker import (
+    FAILED,
+    HEADER,
+    MAGIC,
+    PIECES,
+    PING,
+    READY,
+    REFUSED,
+    SOUND,
+    SPLIT,
+    TEXT,
+    frame,
+)
 from config.errors import AfterwordError, ConfigError, SpeechError
 from config.settings import FASTEST_WPM, SLOWEST_WPM
 
@@ -32,7 +44,8 @@ COMMAND = (sys.executable, "-P", "-m", "audio.tts.worker")
 
 START_SECONDS = 15.0  # a start takes 0.1 s, but not on a machine that is busy or swaps
 ANSWER_SECONDS = 5.0  # a sentence takes 0.01 s
-MAX_ANSWER_BYTES = 64 * 2**20  # a piece that is all digits is 20 MB
+SECONDS_PER_CHARACTER = 0.05  # more for a long piece on a busy machine
+MAX_ANSWER_BYTES = 64 * 2**20  # a piece of espeak-ng's is 5 MB at most
 LEAD_SECONDS, TAIL_SECONDS = 0.005, 0.03  # of silence that trimming leaves around the speech
 SILENCE_LEVEL = 0.01  # of the loudest sample; softer samples are silence
 
@@ -64,7 +77,8 @@ class SpeechEngine:
             rate_wpm: words per minute, clamped to SLOWEST_WPM…FASTEST_WPM.
             volume: amplitude, clamped to 0…1.
             command: the worker's program, without its settings.
-            answer_seconds: how long one piece of text may take before the worker is replaced.
+            answer_seconds: how long the worker may take for an answer before it is replaced;
+                a text has SECONDS_PER_CHARACTER on top.
         """
         rate = min(max(int(rate_wpm), SLOWEST_WPM), FASTEST_WPM)
         settings = (f"--voice={voice}", f"--rate={rate}", f"--volume={min(max(volume, 0.0), 1.0)}")
@@ -109,13 +123,36 @@ class SpeechEngine:
     def stream(self, text: str) -> Iterator[tuple[str, Samples]]:
         """Synthesize piece by piece: yield each piece of text with its speech.
 
+        A piece that ends in punctuation keeps the engine's own pause, but for the last one.
+
         Raises:
             ConfigError, SpeechError: as `synthesize`.
         """
-        for piece in split_text(clean_text(text)):
+        piece = ""
+        for following in self._pieces(clean_text(text)):
+            if piece:
+                yield piece, self._speech(piece, goes_on=True)
+            piece = following
+        if piece:
+            yield piece, self._speech(piece, goes_on=False)
+
+    def _pieces(self, text: str) -> Iterator[str]:
+        """Cut a text into pieces that the engine speaks whole."""
+        for part in split_text(text):
             with self._use_lock:
-                sound = trim(self._try_twice(partial(self._ask, text=piece)))
-            yield piece, sound
+                pieces = self._try_twice(
+                    partial(_Worker.split, text=part, seconds=self._allow(part))
+                )
+            yield from pieces
+
+    def _speech(self, piece: str, *, goes_on: bool) -> Samples:
+        """The speech of a piece; `goes_on` if another piece of the same text follows."""
+        pause = goes_on and ends_clause(piece)
+        # Without a comma the voice would fall as at the end of a sentence.
+        spoken = f"{piece}," if goes_on and not pause else piece
+        with self._use_lock:
+            sound = self._try_twice(partial(self._ask, text=spoken))
+        return trim(sound, keep_tail=pause)
 
     def close(self) -> None:
         """End the worker at once; a `synthesize` under way in another thread raises."""
@@ -127,7 +164,11 @@ class SpeechEngine:
             self._drop_worker()
 
     def _ask(self, worker: "_Worker", text: str) -> Samples:
-        return read_wav(worker.ask(text, self._answer_seconds))
+        return read_wav(worker.ask(text, self._allow(text)))
+
+    def _allow(self, text: str) -> float:
+        """How many seconds the worker has for a text."""
+        return self._answer_seconds + SECONDS_PER_CHARACTER * len(text)
 
     def _try_twice(self, use: "Callable[[_Worker], T]") -> T:
         """Do something with a running worker; if that fails, with a fresh one."""
@@ -198,6 +239,21 @@ class _Worker:
             _WorkerError: it does not answer in START_SECONDS.
         """
         self._expect(READY, START_SECONDS)
+
+    def split(self, text: str, seconds: float) -> list[str]:
+        """Send a text and return it in pieces that the engine speaks whole.
+
+        Raises:
+            _WorkerError: there was no sensible answer within `seconds`.
+        """
+        self._send(SPLIT, text.encode())
+        try:
+            pieces = json.loads(self._expect(PIECES, seconds))
+        except ValueError as error:
+            raise _WorkerError("its answer makes no sense") from error
+        if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
+            raise _WorkerError("its answer makes no sense")
+        return pieces
 
     def ask(self, text: str, seconds: float) -> bytes:
         """Send a text and return its speech as a WAV file.
@@ -329,12 +385,18 @@ def read_wav(data: bytes) -> Samples:
     return samples
 
 
-def trim(samples: Samples) -> Samples:
-    """Cut off the silence at both ends, but for LEAD_SECONDS and TAIL_SECONDS."""
+def trim(samples: Samples, *, keep_tail: bool = False) -> Samples:
+    """Cut off the silence at both ends, but for LEAD_SECONDS and TAIL_SECONDS.
+
+    Args:
+        samples: the speech.
+        keep_tail: leave the end as it is, a pause.
+    """
     loudness = np.abs(samples.astype(np.int32))
     # Most voices end in zeros, but voices with an echo (en-us+f3) in a murmur.
     loud = np.flatnonzero(loudness > SILENCE_LEVEL * loudness.max(initial=0))
     if len(loud) == 0:
         return samples[:0]
     begin = max(0, loud[0] - int(LEAD_SECONDS * RATE))
-    return samples[begin : loud[-1] + 1 + int(TAIL_SECONDS * RATE)]
+    end = len(samples) if keep_tail else loud[-1] + 1 + int(TAIL_SECONDS * RATE)
+    return samples[begin:end]
