@@ -59,7 +59,7 @@ def split_text(text: str, limit: int = REQUEST_CHARACTERS) -> list[str]:
     pieces, begin = [], 0
     while len(text) - begin > limit:
         window = text[begin : begin + limit + 1]
-        cut = _place_to_cut(window, (limit + 1) // 2, limit)
+        cut = _place_to_cut(window, (limit + 1) // 2, limit, limit)
         pieces.append(window[:cut].rstrip())
         begin += cut
         while text[begin : begin + 1].isspace():
@@ -74,9 +74,16 @@ def split_until(text: str, fits: Callable[[str], bool]) -> list[str]:
     """
     if len(text) < 2 or fits(text):
         return [text] if text else []
+    return [piece for half in halve(text) for piece in split_until(half, fits)]
+
+
+def halve(text: str) -> list[str]:
+    """Cut in two at the best place in the middle third; what has no two halves gives none."""
+    if len(text) < 2:
+        return []
     third = max(len(text) // 3, 1)
-    cut = _place_to_cut(text, third, len(text) - third)
-    return [*split_until(text[:cut].rstrip(), fits), *split_until(text[cut:].lstrip(), fits)]
+    cut = _place_to_cut(text, third, len(text) - third, len(text) - 1)
+    return [half for half in (text[:cut].rstrip(), text[cut:].lstrip()) if half]
 
 
 def ends_clause(text: str) -> bool:
@@ -84,16 +91,18 @@ def ends_clause(text: str) -> bool:
     return bool(_CLAUSE_END.search(text, max(0, len(text) - 10)))
 
 
-def _place_to_cut(text: str, low: int, high: int) -> int:
-    """The index of the last of the best places to cut at, from `low` to `high`.
+def _place_to_cut(text: str, low: int, high: int, limit: int) -> int:
+    """The index of the best place to cut at: from `low` to `high`, else from 1 to `limit`.
 
-    Numbers and characters made of several code points stay whole where there is another place.
+    Of places that are equally good it is the nearest to `high`, which also serves where none is.
+    Numbers and characters made of several code points stay whole if they can.
     """
-    for place in _PLACES:
-        ends = [found.end() for found in place.finditer(text, low - 1)]
-        for end in reversed(ends):
-            if low <= end <= high and not _is_joined(text, end):
-                return end
+    for first, last in ((low, high), (1, limit)):
+        for place in _PLACES:
+            ends = [found.end() for found in place.finditer(text, first - 1)]
+            for end in sorted(ends, key=lambda end: abs(end - high)):
+                if first <= end <= last and not _is_joined(text, end):
+                    return end
     return high
 
 
