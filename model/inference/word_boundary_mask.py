@@ -31,10 +31,11 @@ class WordBoundaryMask:
         self._pieces = pieces
         self._continuations = [i for i, piece in enumerate(pieces) if continues_character(piece)]
         self._everything = torch.zeros(len(pieces))  # (V,)
-        self._masks: dict[tuple[Boundary, bytes], Tensor] = {}  # (V,) each
-        self._begun = b""  # the bytes of an incomplete character
-        for self._boundary in (Boundary.WORD, Boundary.MARK, Boundary.OPEN):
-            self.mask()
+        self._masks = {  # (V,) each, by the boundary and the bytes of a character begun
+            (boundary, b""): self._make_mask(boundary, b"")
+            for boundary in (Boundary.WORD, Boundary.MARK)
+        }
+        self._boundary, self._begun = Boundary.OPEN, b""
 
     @property
     def in_force(self) -> bool:
@@ -57,49 +58,52 @@ class WordBoundaryMask:
             return self._everything
         key = self._boundary, self._begun
         if key not in self._masks:
-            self._masks[key] = self._make_mask()
+            self._masks[key] = self._make_mask(*key)
         return self._masks[key]
 
-    def _make_mask(self) -> Tensor:
-        """The mask (V,) for the boundary and the first bytes of a character."""
-        if self._begun:
-            fitting = [i for i in self._continuations if self._fits(self._pieces[i])]
+    def _make_mask(self, boundary: Boundary, begun: bytes) -> Tensor:
+        """The mask (V,) after this boundary and these first bytes of a character."""
+        if begun:
+            fitting = [i for i in self._continuations if _fits(boundary, begun + self._pieces[i])]
         else:
-            fitting = self._fitting_at_a_character()
+            fitting = _fitting_at_a_character(boundary, self._pieces)
         if not any(self._pieces[i] for i in fitting):
             return self._everything
         mask = torch.full((len(self._pieces),), FORBIDDEN)  # (V,)
         mask[fitting] = 0.0
         return mask
 
-    def _fitting_at_a_character(self) -> list[int]:
-        """The ids that may come next where no character is incomplete.
 
-        An ASCII character at the beginning, a blank or a letter, decides for most of them.
-        """
-        first = {bytes([byte]): advance(self._boundary, chr(byte)) for byte in range(0x80)}
-        return [
-            i
-            for i, piece in enumerate(self._pieces)
-            if (after := first.get(piece[:1], self._boundary)) is Boundary.OPEN
-            or (after is not None and self._fits(piece))
-        ]
+def _fitting_at_a_character(boundary: Boundary, pieces: Sequence[bytes]) -> list[int]:
+    """The ids that may come next where no character is incomplete.
 
-    def _fits(self, piece: bytes) -> bool:
-        """True if these bytes may come next.
+    Most begin with an ASCII character that decides for the whole: a blank or a letter.
+    """
+    first = {bytes([byte]): advance(boundary, chr(byte)) for byte in range(0x80)}
+    return [
+        i
+        for i, piece in enumerate(pieces)
+        if (after := first.get(piece[:1], boundary)) is Boundary.OPEN
+        or (after is not None and _fits(boundary, piece))
+    ]
 
-        Of an incomplete character, the share of characters that may follow decides: "é" begins with
-        the same byte as "×", which may follow a word, but is seldom meant; "—" with that of "’",
-        which may not.
-        """
-        try:
-            text, begun = decode(self._begun + piece, "strict")
-        except UnicodeDecodeError:
-            return False
-        boundary = advance(self._boundary, text)
-        if boundary is None or boundary is Boundary.OPEN or not begun:
-            return boundary is not None
-        return share_of_word_parts(_code_points(begun)) <= _MAX_SHARE
+
+def _fits(boundary: Boundary, data: bytes) -> bool:
+    """True if these bytes may come next.
+
+    An incomplete character at the end may come next unless most of the characters that begin with
+    its bytes are letters. Those that share the first byte of "é" are, but for "×" and "÷", so that
+    byte is forbidden. The first byte of "—" is allowed, and its second and third must then not make
+    "’" of it.
+    """
+    try:
+        text, begun = decode(data, "strict")
+    except UnicodeDecodeError:
+        return False
+    after = advance(boundary, text)
+    if after is None or after is Boundary.OPEN or not begun:
+        return after is not None
+    return share_of_word_parts(_code_points(begun)) <= _MAX_SHARE
 
 
 def _code_points(begun: bytes) -> range:

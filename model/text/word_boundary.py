@@ -45,6 +45,7 @@ _OPENERS = "¿¡"  # those without an own category
 _CLOSERS = ".,;:!?%"
 _EXTENDERS = ("Mn", "Mc", "Me", "Cf", "Sk")  # accents, variation selectors, joiners, modifiers
 
+_LOOK_BACK = 100  # characters: more than the marks and accents at the end of a text
 _UNASSIGNED = ("Cn", "Co", "Cs", "Cc")
 _MOST_CODE_POINTS = 250  # looked at of a range
 
@@ -93,7 +94,7 @@ def _after(boundary: Boundary, kind: _Kind) -> Boundary:
 def boundary_after(text: str) -> Boundary:
     """The boundary at the end of a text."""
     boundary = Boundary.OPEN
-    for character in text:
+    for character in text[-_LOOK_BACK:]:
         boundary = _after(boundary, _kind(character))
     return boundary
 
