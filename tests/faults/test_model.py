@@ -309,5 +309,5 @@ def test_a_model_that_never_ends_is_stopped_by_the_limit() -> None:
     options = GeneratorOptions(SamplingOptions(0.0, 0, 1.0, 1.0), 100, 300, 1)
     engine = Rambling(0.0, vocabulary.size)
     generator = TextGenerator(engine, vocabulary, options)  # type: ignore[arg-type]
-    said = list(generator.continue_text("a fox", lambda: False))
+    said = list(generator.continue_text("a fox-", lambda: False))
     assert said == ["x" * 300]
