@@ -1,6 +1,7 @@
-"""Each script prints what it is for on --help, and does nothing else."""
+"""Each script prints what it is for on --help; scripts/run knows whether there is a microphone."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.program import ROOT, SECONDS
+from tests.support.sound_server import SoundServer
 
 SCRIPTS = sorted(file.name for file in (ROOT / "scripts").iterdir() if file.is_file())
-# These set up the checkout or lock its packages; they have tests beside them.
-OF_THE_SETUP = {"setup", "run", "test", "lock", "list-dependencies"}
+PASSES_HELP_ON = "run"  # to `afterword run`, behind a set-up
 
 
-@pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in OF_THE_SETUP])
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name != PASSES_HELP_ON])
 def test_help_is_printed_and_nothing_is_done(name: str, tmp_path: Path) -> None:
     script = ROOT / "scripts" / name
     python = "python" in script.read_text("utf-8").partition("\n")[0]
@@ -35,7 +36,7 @@ def test_help_is_printed_and_nothing_is_done(name: str, tmp_path: Path) -> None:
 
 
 def test_there_are_scripts() -> None:
-    assert set(SCRIPTS) > OF_THE_SETUP | {"fetch-story-model", "make-docs"}
+    assert set(SCRIPTS) > {"setup", "run", "test", "fetch-story-model", "make-docs"}
 
 
 @pytest.mark.parametrize("name", ["fetch-story-model", "make-translations"])
@@ -45,3 +46,31 @@ def test_an_unknown_option_is_refused(name: str, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith(f"{name}: ")
     assert list(tmp_path.iterdir()) == []
+
+
+def looked_for_microphone(**environment: str) -> subprocess.CompletedProcess[str]:
+    """What scripts/run does to decide whether a recording is played instead."""
+    found = re.search(r"^probe='\n(.*?)^'$", (ROOT / "scripts/run").read_text("utf-8"), re.S | re.M)
+    assert found is not None
+    return subprocess.run(
+        [sys.executable, "-c", found[1]],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+
+
+def test_run_finds_the_microphone(sound_server: SoundServer) -> None:
+    done = looked_for_microphone()
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_run_says_in_a_sentence_that_there_is_no_microphone(tmp_path: Path) -> None:
+    done = looked_for_microphone(
+        ALSA_CONFIG_PATH=str(tmp_path / "none.conf"), PULSE_SERVER=f"unix:{tmp_path}/none"
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("afterword: ")
+    assert "Traceback" not in done.stderr
