@@ -22,6 +22,7 @@ _UNSPACED = (
 """Beginnings of the Unicode names of letters of scripts without blanks between words."""
 _AMBIGUOUS = "“”‘’\"'…—–"  # marks of both scripts: the character beside them decides
 _LEADS_ON = re.compile(r"""\w[-‐‑]$|[(\[{“‘]$|(?:^|\s)["']$""")
+"""The end of a text that leads into the next word: a hyphen, an opening mark."""
 
 
 @dataclass(frozen=True)
