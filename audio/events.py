@@ -1,4 +1,4 @@
-"""Events of speech recognition. Times are seconds of audio since the source was opened.
+"""Events of speech recognition. Times are audio times in seconds, as those of the chunks.
 
 Their usual order: TriggerSuspected, Triggered, Partial and Paused while the user speaks, then one
 of Seed, VoiceCommand and NoSpeech; Resumed may take either of the first two back.

@@ -24,13 +24,19 @@ class AudioChunk:
     Attributes:
         pcm: signed 16-bit little-endian samples.
         rate: samples per second.
-        end_seconds: audio time at the end of this chunk, counted in samples since the source was
-            opened. It is the only clock of the daemon.
+        end_seconds: audio time at the end of this chunk, the only clock of the daemon. A source
+            counts it in samples since it was opened; in the daemon it goes on over all openings
+            (daemon/conversation/audio_clock.py).
     """
 
     pcm: bytes
     rate: int
     end_seconds: float
+
+    @property
+    def begin_seconds(self) -> float:
+        """Audio time at the beginning of this chunk."""
+        return self.end_seconds - len(self.pcm) / 2 / self.rate
 
 
 def level_db(pcm: bytes) -> float:
@@ -54,7 +60,10 @@ def level_percentile_db(levels: Sequence[float], percentile: float) -> float:
 
 
 class AudioRingBuffer:
-    """Holds the last seconds of 16-bit samples at 16 kHz. Times are seconds since it was made."""
+    """Holds the last seconds of 16-bit samples at 16 kHz.
+
+    Times are seconds of sound, and of what was skipped, since it was made.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._limit = 2 * round(seconds * SAMPLE_RATE)  # bytes
@@ -63,7 +72,7 @@ class AudioRingBuffer:
 
     @property
     def seconds(self) -> float:
-        """The length of all sound so far: the time at its end."""
+        """The time at the end of all sound so far."""
         return self._samples / SAMPLE_RATE
 
     def add(self, pcm: bytes) -> None:
@@ -73,6 +82,11 @@ class AudioRingBuffer:
         excess = len(self._kept) - self._limit
         if excess > 2 * SAMPLE_RATE:  # trim now and then, not at every chunk
             del self._kept[:excess]
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass without sound, and drop all samples."""
+        self._samples += round(seconds * SAMPLE_RATE)
+        self._kept.clear()
 
     def since(self, start: float, end: float = float("inf")) -> bytes:
         """The samples from `start` to `end`, as far as they are still held."""

@@ -51,6 +51,7 @@ Commands = Mapping[str, Sequence[str]]
 _BUFFER_SECONDS = 30  # an utterance, and with it the verdict on a phrase in it, may last 20
 _UTTERANCE_END_SECONDS = 0.2  # of silence (rule 2 of the engine); the model's 0.5 is only later
 _REPLAY_BYTES = 2 * SAMPLE_RATE // 10  # 0.1 s
+_GAP_SECONDS = 0.01  # a longer gap in audio time is a closed microphone; shorter ones are rounding
 
 
 def open_recognition(
@@ -170,7 +171,8 @@ class AudioRecognition:
         """Hear one more chunk.
 
         Args:
-            chunk: at 16 kHz; may be empty, as while a microphone is away.
+            chunk: at 16 kHz; may be empty, as while a microphone is away. Where its time does not
+                follow on, the microphone was closed in between, and what was half heard is dropped.
             commands: whether commands without a trigger are listened for.
             playing: whether the loudspeaker may be in the sound.
 
@@ -179,6 +181,8 @@ class AudioRecognition:
         """
         if chunk.rate != SAMPLE_RATE:
             raise ValueError(f"hearing needs {SAMPLE_RATE} Hz, not {chunk.rate}")
+        if chunk.pcm:
+            self._skip_gap(chunk)
         self._listen_for_commands(commands)
         self._playing = playing
         if not chunk.pcm:
@@ -193,6 +197,19 @@ class AudioRecognition:
         if self._command_detector and (command := self._command_detector.process(chunk.pcm)):
             events += self._with_source_time([command])
         return events + self._capture_more(chunk.pcm)
+
+    def _skip_gap(self, chunk: AudioChunk) -> None:
+        """Begin anew where the microphone was closed before this chunk.
+
+        The words before and after a gap are no one phrase, and the time in it counts for the
+        refractory period.
+        """
+        gap = chunk.begin_seconds - self._offset - self._sound.seconds
+        if self._sound.seconds and gap > _GAP_SECONDS:
+            self._sound.skip(gap)
+            self._detector.skip(gap)
+            self._command_detector = None
+            self.cancel()
 
     def _listen_for_commands(self, wanted: bool) -> None:
         if not wanted:

@@ -51,7 +51,7 @@ def changed_text(text: str, values: Mapping[str, Scalar]) -> str:
         for key, value in values.items():
             new = _with(new, key, value)
         understood = _meaning(new) == _changed(_meaning(text), values)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: of a date that is none
         understood = False
     if not understood:
         raise ConfigError("The settings file cannot be changed safely; change it by hand.")
@@ -153,8 +153,13 @@ def _line_end(text: str) -> str:
 
 
 def _as_yaml(value: Scalar) -> str:
-    """A value in flow style, which is valid in block and in flow mappings."""
-    return yaml.safe_dump([value], default_flow_style=True, allow_unicode=True).strip()[1:-1]
+    """A value in flow style, which is valid in block and in flow mappings.
+
+    A text that YAML would take for something else, such as `no`, is put in quotes.
+    """
+    one_line = float("inf")
+    text = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=one_line)
+    return text.strip()[1:-1]
 
 
 def _replace(path: Path, text: str) -> None:

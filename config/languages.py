@@ -15,7 +15,14 @@ HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Ranges of Chinese characters, for a character class of a regular expression."""
 
 _HAN = re.compile(f"[{HAN}]")
+_UNSPACED = (
+    *("CJK ", "IDEOGRAPHIC ", "BOPOMOFO ", "HIRAGANA ", "KATAKANA", "HALFWIDTH KATAKANA"),
+    *("THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ", "TAI ", "NEW TAI LUE "),
+)
+"""Beginnings of the Unicode names of letters of scripts without blanks between words."""
 _AMBIGUOUS = "“”‘’\"'…—–"  # marks of both scripts: the character beside them decides
+_LEADS_ON = re.compile(r"""\w[-‐‑]$|[(\[{“‘]$|(?:^|\s)["']$""")
+"""The end of a text that leads into the next word: a hyphen, an opening mark."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +133,20 @@ def is_han(text: str) -> bool:
     return bool(_HAN.search(text))
 
 
+def is_unspaced(character: str) -> bool:
+    """True for a letter of a script without blanks between words: Chinese, Thai or another."""
+    if "\U00020000" <= character <= "\U0003ffff":  # ideographs only, with names or without
+        return True
+    return character.isalnum() and unicodedata.name(character, "").startswith(_UNSPACED)
+
+
 def sentence_gap(before: str, after: str) -> str:
-    """The separator of two sentences: a space, or nothing beside a wide (Chinese) character."""
-    if not before or not after:
+    """The separator of two sentences: a space, or nothing beside a wide (Chinese) character.
+
+    A text that the second one continues may also end in a hyphen or an opening mark, which take no
+    space either.
+    """
+    if not before or not after or _LEADS_ON.search(before):
         return ""
     last, first = before.rstrip(_AMBIGUOUS)[-1:], after.lstrip(_AMBIGUOUS)[:1]
     return "" if _is_wide(last) or _is_wide(first) else " "

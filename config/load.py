@@ -28,6 +28,9 @@ RENAMED_KEYS = {  # old: new; the old ones are accepted in every layer, with a n
     "conversation.again_phrases": "commands.again",
     "conversation.never_mind_phrases": "commands.never_mind",
 }
+_YAML_WORDS = {True: "true", False: "false", None: "null"}
+# Types that no setting has: a date, `=` and `<<` stay text.
+_TEXT_TAGS = [f"tag:yaml.org,2002:{name}" for name in ("timestamp", "value", "merge")]
 MAX_FILE_BYTES = 256 * 1024  # a settings file has a few kilobytes; a larger one is a mistake
 
 Scalar = str | int | float | bool | None
@@ -41,12 +44,27 @@ class Entry:
     Attributes:
         value: as YAML gives it.
         origin: where it was written, such as "/home/ann/config.yaml, line 3".
+        written: the value as written, or each item of a list.
         old_key: the key as written, where it is one of `RENAMED_KEYS`.
     """
 
     value: Value
     origin: str
+    written: "tuple[Written, ...]" = ()
     old_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A scalar as it was written, before YAML gave it a type: `off` is false.
+
+    Attributes:
+        text: without quotes.
+        origin: as `Entry.origin`; the items of a list may stand on lines of their own.
+    """
+
+    text: str
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -193,8 +211,8 @@ def _assign(key: str, text: str, origin: str) -> dict[str, Entry]:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError:
         raise ConfigError(f"{origin}: {text!r} is not a YAML value.") from None
-    value = None if node is None else _value(node, key, origin)
-    return {key: Entry(value, origin)}
+    entry = Entry(None, origin) if node is None else _entry(node, key, origin, with_lines=False)
+    return {key: entry}
 
 
 def _parse(text: str, origin: str, *, with_lines: bool) -> dict[str, Entry]:
@@ -215,7 +233,7 @@ def _parse(text: str, origin: str, *, with_lines: bool) -> dict[str, Entry]:
             place = _place(origin, node, with_lines)
             if key in layer:
                 raise ConfigError(f"{place}: {key} is set twice; keep one of them.")
-            layer[key] = Entry(_value(node, key, place), place)
+            layer[key] = _entry(node, key, origin, with_lines=with_lines)
     return layer
 
 
@@ -242,6 +260,14 @@ def _leaves(
             yield key, value_node
 
 
+def _entry(node: yaml.Node, key: str, origin: str, *, with_lines: bool) -> Entry:
+    place = _place(origin, node, with_lines)
+    items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    value = _value(node, key, place)
+    written = (Written(item.value, _place(origin, item, with_lines)) for item in items)
+    return Entry(value, place, tuple(written))
+
+
 def _value(node: yaml.Node, key: str, place: str) -> Value:
     """A scalar or a flat list of scalars; deeper nesting, as of an alias bomb, is refused."""
     if isinstance(node, yaml.SequenceNode):
@@ -252,13 +278,15 @@ def _value(node: yaml.Node, key: str, place: str) -> Value:
 def _scalar(node: yaml.Node, key: str, place: str) -> Scalar:
     if not isinstance(node, yaml.ScalarNode):
         raise ConfigError(f"{place}: {key} must be a single value or a list of them.")
+    if node.tag in _TEXT_TAGS:
+        return str(node.value)
     try:
         value = yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError):
+    except Exception:  # of many kinds, for `!!bool x` and the like are not checked
         raise ConfigError(f"{place}: {key} cannot be read: {node.value!r}.") from None
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    return str(node.value)  # a date stays text
+    return str(node.value)  # of !!binary, which is bytes
 
 
 def _refuse_unknown(key: str, place: str) -> None:
@@ -297,10 +325,49 @@ def _validate(entries: Mapping[str, Entry]) -> Settings:
 
 def _explain(errors: list[ErrorDetails], entries: Mapping[str, Entry]) -> str:
     """One sentence on the first wrong value: its origin, key, expected type and value."""
-    path = [str(part) for part in errors[0]["loc"]]
-    key = next(k for k in entries if k == path[0] or k == ".".join(path[:2]))
-    entry = entries[key]
-    return f"{entry.origin}: {entry.old_key or key} should be {expected(key)}, not {entry.value!r}."
+    path = errors[0]["loc"]
+    dotted = ".".join(map(str, path[:2]))
+    key = next(k for k in entries if k in (path[0], dotted))
+    entry, depth = entries[key], key.count(".") + 1
+    found = {
+        error["type"]: error["loc"]
+        for error in reversed(errors)
+        if error["loc"][:depth] == path[:depth]
+    }
+    name = entry.old_key or key
+    if "string_type" in found and "bool_type" not in found and entry.written:
+        if isinstance(entry.value, list):
+            number = int(found["string_type"][depth])
+            return _explain_word(name, entry.written[number], entry.value[number])
+        if entry.written[0].text:
+            return _explain_word(name, entry.written[0], entry.value)
+    wanted = expected(key)
+    if "list_type" in found and entry.written and entry.written[0].text:
+        wanted += f', such as ["{entry.written[0].text}"]'
+    return f"{entry.origin}: {name} should be {wanted}, {_not(entry)}."
+
+
+def _explain_word(name: str, written: Written, value: Scalar) -> str:
+    """One sentence on a word that YAML does not take for a text: its meaning, how to write it."""
+    if not written.text:
+        return f"{written.origin}: {name} has an empty item; remove it, or write a text."
+    what = f"{written.text}, which YAML takes for the number {value}"
+    if value is None or isinstance(value, bool):
+        what = f"the YAML word {written.text}, which means {_YAML_WORDS[value]}"
+    remedy = f'put it in quotes: "{written.text}"'
+    if written.origin.startswith(("flag ", "environment ")):
+        remedy = f"put it in quotes that the shell does not take away: '\"{written.text}\"'"
+    return f"{written.origin}: {name} has {what}; {remedy}."
+
+
+def _not(entry: Entry) -> str:
+    """The wrong value, in the user's words."""
+    texts = ", ".join(written.text for written in entry.written)
+    if isinstance(entry.value, list):
+        return f"not [{texts}]"
+    if entry.value is None or isinstance(entry.value, bool):
+        return f"not {texts}" if texts else "but is empty"
+    return f"not {entry.value!r}"
 
 
 def expected(key: str) -> str:

@@ -3,6 +3,7 @@
 https://specifications.freedesktop.org/basedir-spec/latest/
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -53,3 +54,15 @@ def runtime_folder() -> Path:
         return Path(named) / APP
     session = Path(f"/run/user/{os.getuid()}")
     return session / APP if os.access(session, os.W_OK) else cache_folder() / "run"
+
+
+def leave_missing_folder() -> None:
+    """Work in /proc if the working directory has been removed, in which much code cannot work.
+
+    MKL, for one, then ends the process. As in the removed folder, no file can be made in /proc.
+    """
+    try:
+        Path.cwd()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.chdir("/proc")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from config.errors import AudioDeviceError
 from config.settings import Settings
 from daemon.control.status import ComponentStatus
-from daemon.memory import trim_heap, use_one_malloc_arena
+from daemon.memory import trim_heap, try_within_limit, use_one_malloc_arena
 from daemon.observers import history, recordings
 from daemon.ports import AudioSource, Observer
 from model.checkpoints.store import WeightsInfo
@@ -79,6 +79,7 @@ def open_components(
         AfterwordError: as the functions below.
     """
     use_one_malloc_arena()
+    try_models(settings)
     gc.disable()  # nothing that is imported and loaded here is garbage
     try:
         with contextlib.ExitStack() as undo:
@@ -96,6 +97,15 @@ def open_components(
         gc.enable()
     trim_heap()
     return Components(source, recognition, generator, speech, weights, out)
+
+
+def try_models(settings: Settings) -> None:
+    """Try whether both models fit into the memory of this process, where that is limited.
+
+    Raises:
+        GenerationError: the limit is too low.
+    """
+    try_within_limit(lambda: (load_weights(settings), open_recognition(settings)))
 
 
 def _in_background(build: "Callable[[], Built]") -> "Future[Built]":

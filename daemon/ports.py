@@ -30,6 +30,8 @@ class AudioSource(Protocol):
     def open(self) -> AbstractContextManager[Iterator[AudioChunk]]:
         """Open the source; the iterator ends where the sound ends. It may be opened again.
 
+        The times of the chunks begin at 0 whenever it is opened.
+
         While a live source has no sound, it gives empty chunks, several a second.
 
         Raises:
@@ -48,7 +50,7 @@ class Recognition(Protocol):
         """Recognise speech in one more chunk.
 
         Args:
-            chunk: the next chunk of the source.
+            chunk: the next chunk; where its time does not follow on, the microphone was closed.
             commands: report commands that are said without a trigger phrase.
             playing: the loudspeaker may be in the chunk.
         """

@@ -8,8 +8,15 @@ from collections.abc import Iterator
 
 from config.errors import GenerationError
 
-# torch's messages: an allocation on the CPU, a mapping of a file, an allocation on a GPU.
-_MESSAGES = ("can't allocate memory", "Cannot allocate memory", "out of memory")
+# torch's messages: an allocation on the CPU, a mapping of a file, an allocation on a GPU; the
+# dynamic linker's of a library, and Python's of a thread's stack.
+_MESSAGES = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "out of memory",
+    "failed to map segment",
+    "can't start new thread",
+)
 
 
 def keep_freed_memory() -> None:
@@ -40,10 +47,17 @@ def refuse_without_memory() -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(text in str(error) for text in _MESSAGES):
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not is_shortage(error):
             raise
         raise GenerationError(
             "There is not enough memory for the model; close other programs, or name smaller "
             "weights (model.weights)."
         ) from error
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether this error, or one that it was raised from, says that memory is short."""
+    if isinstance(error, MemoryError) or any(text in str(error) for text in _MESSAGES):
+        return True
+    return error.__cause__ is not None and is_shortage(error.__cause__)

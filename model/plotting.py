@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from config.errors import MissingPackageError
+from config.installation import add_extra_command
 
 BLUE, ORANGE, GREY, GREEN = "#3b6ea5", "#d9822b", "#c4c4c4", "#3f8f4f"
 FONT = "DejaVu Sans"  # comes with matplotlib
@@ -21,7 +22,7 @@ def _matplotlib() -> Any:
         import matplotlib
     except ImportError as error:
         raise MissingPackageError(
-            'Pictures need matplotlib; `pip install "afterword[train]"` brings it.'
+            f"Pictures need matplotlib; `{add_extra_command('train')}` brings it."
         ) from error
     return matplotlib
 

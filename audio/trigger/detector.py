@@ -29,7 +29,7 @@ _BEGINNING_GAP_SECONDS = 0.3  # without a word before a phrase that begins what 
 
 @dataclass(frozen=True)
 class Detection:
-    """A phrase was said, from `start` to `end`, in seconds since the detector was made.
+    """A phrase was said, from `start` to `end`, in seconds of the detector's time (its buffer's).
 
     Attributes:
         begins: whether no word came just before it.
@@ -167,6 +167,13 @@ class TriggerDetector:
             self._voice.reset()
             pcm = self._sound.since(self._sound.seconds - _WARM_UP_SECONDS)
         return self._voice.accept(pcm) >= _PAUSE_SECONDS
+
+    def skip(self, seconds: float) -> None:
+        """Forget what was half heard: the microphone was closed for so long."""
+        self._sound.skip(len(self._pending) / 2 / SAMPLE_RATE + seconds)
+        self._pending = b""
+        self._gate = EnergyGate()
+        self._restart()
 
     def finish(self) -> Detection | None:
         """The sound has ended: judge what is left, and restart."""

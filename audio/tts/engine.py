@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import select
 import signal
@@ -12,27 +13,41 @@ import time
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar, cast
 
 import numpy as np
 
 from audio.pcm import Samples
-from audio.tts.text import clean_text, split_text
+from audio.tts.text import clean_text, ends_clause, halve, split_text
 from audio.tts.voices import Voice
-from audio.tts.worker import FAILED, HEADER, MAGIC, PING, READY, REFUSED, SOUND, TEXT, frame
+from audio.tts.worker import (
+    FAILED,
+    HEADER,
+    MAGIC,
+    PIECES,
+    PING,
+    READY,
+    REFUSED,
+    SOUND,
+    SPLIT,
+    TEXT,
+    frame,
+)
 from config.errors import AfterwordError, ConfigError, SpeechError
 from config.settings import FASTEST_WPM, SLOWEST_WPM
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 RATE = 22_050  # samples per second; the only rate of pyttsx3's espeak driver
 COMMAND = (sys.executable, "-P", "-m", "audio.tts.worker")
 
 START_SECONDS = 15.0  # a start takes 0.1 s, but not on a machine that is busy or swaps
 ANSWER_SECONDS = 5.0  # a sentence takes 0.01 s
-MAX_ANSWER_BYTES = 64 * 2**20  # a piece that is all digits is 20 MB
+SECONDS_PER_CHARACTER = 0.05  # more for a long piece on a busy machine
+MAX_ANSWER_BYTES = 64 * 2**20  # a piece of espeak-ng's is 5 MB at most
+REPAIR_SECONDS = 5.0  # of failures, after which a text is given up; a crash takes 0.2 s
 LEAD_SECONDS, TAIL_SECONDS = 0.005, 0.03  # of silence that trimming leaves around the speech
 SILENCE_LEVEL = 0.01  # of the loudest sample; softer samples are silence
 
@@ -64,7 +79,8 @@ class SpeechEngine:
             rate_wpm: words per minute, clamped to SLOWEST_WPM…FASTEST_WPM.
             volume: amplitude, clamped to 0…1.
             command: the worker's program, without its settings.
-            answer_seconds: how long one piece of text may take before the worker is replaced.
+            answer_seconds: how long the worker may take for an answer before it is replaced;
+                a text has SECONDS_PER_CHARACTER on top.
         """
         rate = min(max(int(rate_wpm), SLOWEST_WPM), FASTEST_WPM)
         settings = (f"--voice={voice}", f"--rate={rate}", f"--volume={min(max(volume, 0.0), 1.0)}")
@@ -98,7 +114,7 @@ class SpeechEngine:
     def synthesize(self, text: str) -> Samples:
         """The speech at `rate`, without the silence that espeak puts around it.
 
-        Text of any length and content is accepted; one that cannot be spoken gives no samples.
+        Text of any length and content is accepted. What cannot be spoken gives no samples.
 
         Raises:
             ConfigError: there is no such voice.
@@ -109,13 +125,57 @@ class SpeechEngine:
     def stream(self, text: str) -> Iterator[tuple[str, Samples]]:
         """Synthesize piece by piece: yield each piece of text with its speech.
 
+        A piece that ends in punctuation keeps the engine's own pause, but for the last one. A
+        symbol at which the engine fails, as espeak-ng does at some, is left out.
+
         Raises:
-            ConfigError, SpeechError: as `synthesize`.
+            ConfigError, SpeechError: as `synthesize`; also if failures leave nothing to be heard.
         """
-        for piece in split_text(clean_text(text)):
-            with self._use_lock:
-                sound = trim(self._try_twice(partial(self._ask, text=piece)))
+        repairs = _Repairs()
+        pieces = self._pieces(clean_text(text), repairs)
+        following = next(pieces, None)
+        heard = False
+        while (piece := following) is not None:
+            following = next(pieces, None)
+            pause = following is not None and ends_clause(piece)
+            # Without a comma the voice would fall as at the end of a sentence.
+            spoken = f"{piece}," if following and not pause else piece
+            sound = trim(self._speech(spoken, repairs), keep_tail=pause)
+            heard = heard or len(sound) > 0
             yield piece, sound
+        if repairs.failure and not heard:
+            raise repairs.failure
+        if repairs.failure:
+            log.warning("part of a sentence is not spoken: %s", repairs.failure)
+
+    def _pieces(self, text: str, repairs: "_Repairs") -> Iterator[str]:
+        """Cut a text into pieces that the engine speaks whole."""
+        for part in split_text(text):
+            yield from self._around_failures(_Worker.split, part, repairs)
+
+    def _speech(self, text: str, repairs: "_Repairs") -> Samples:
+        """The speech of a piece, with the silence around it."""
+        sounds = self._around_failures(lambda *request: [_Worker.ask(*request)], text, repairs)
+        return np.concatenate([np.zeros(0, np.int16), *sounds])
+
+    def _around_failures(
+        self, use: "Callable[[_Worker, str, float], list[T]]", text: str, repairs: "_Repairs"
+    ) -> list[T]:
+        """Do something with a text; if the worker fails at it, with its halves.
+
+        Raises:
+            ConfigError, SpeechError: as `start`, or the failures take more than REPAIR_SECONDS.
+        """
+        begin = time.monotonic()
+        seconds = self._answer_seconds + SECONDS_PER_CHARACTER * len(text)
+        try:
+            with self._use_lock:
+                return self._try_twice(lambda worker: use(worker, text, seconds))
+        except _FailedTwiceError as error:
+            repairs.note(error, time.monotonic() - begin)
+            self.check()  # raises if the engine fails at everything
+        halves = halve(text)
+        return [one for half in halves for one in self._around_failures(use, half, repairs)]
 
     def close(self) -> None:
         """End the worker at once; a `synthesize` under way in another thread raises."""
@@ -126,9 +186,6 @@ class SpeechEngine:
         with self._use_lock:  # an exchange under way sees the end of the pipe and releases it
             self._drop_worker()
 
-    def _ask(self, worker: "_Worker", text: str) -> Samples:
-        return read_wav(worker.ask(text, self._answer_seconds))
-
     def _try_twice(self, use: "Callable[[_Worker], T]") -> T:
         """Do something with a running worker; if that fails, with a fresh one."""
         for first in (True, False):
@@ -138,7 +195,7 @@ class SpeechEngine:
                 reason = f"{error}{self._worker.last_error_line() if self._worker else ''}"
                 self._drop_worker()
                 if not first:
-                    raise SpeechError(
+                    raise _FailedTwiceError(
                         f"The speech engine failed twice in a row: {reason}."
                     ) from error
                 self.restarts += 1
@@ -162,6 +219,25 @@ class SpeechEngine:
             worker, self._worker = self._worker, None
         if worker:
             worker.close()
+
+
+class _FailedTwiceError(SpeechError):
+    """The worker failed, and so did the fresh one."""
+
+
+class _Repairs:
+    """The failures at one text, and the time that they took."""
+
+    def __init__(self) -> None:
+        self.failure: SpeechError | None = None
+        self._seconds = 0.0
+
+    def note(self, failure: SpeechError, seconds: float) -> None:
+        """Add a failure; raise it if there is no time for more."""
+        self.failure = failure
+        self._seconds += seconds
+        if self._seconds > REPAIR_SECONDS:
+            raise failure
 
 
 class _WorkerError(Exception):
@@ -199,14 +275,29 @@ class _Worker:
         """
         self._expect(READY, START_SECONDS)
 
-    def ask(self, text: str, seconds: float) -> bytes:
-        """Send a text and return its speech as a WAV file.
+    def split(self, text: str, seconds: float) -> list[str]:
+        """Send a text and return it in pieces that the engine speaks whole.
 
         Raises:
-            _WorkerError: there was no answer within `seconds`.
+            _WorkerError: there was no sensible answer within `seconds`.
+        """
+        self._send(SPLIT, text.encode())
+        try:
+            pieces = json.loads(self._expect(PIECES, seconds))
+        except ValueError as error:
+            raise _WorkerError("its answer makes no sense") from error
+        if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
+            raise _WorkerError("its answer makes no sense")
+        return pieces
+
+    def ask(self, text: str, seconds: float) -> Samples:
+        """Send a piece of text and return its speech.
+
+        Raises:
+            _WorkerError: there was no sound within `seconds`.
         """
         self._send(TEXT, text.encode())
-        return self._expect(SOUND, seconds)
+        return read_wav(self._expect(SOUND, seconds))
 
     def ping(self, seconds: float) -> None:
         """Return when the worker has answered.
@@ -329,12 +420,18 @@ def read_wav(data: bytes) -> Samples:
     return samples
 
 
-def trim(samples: Samples) -> Samples:
-    """Cut off the silence at both ends, but for LEAD_SECONDS and TAIL_SECONDS."""
+def trim(samples: Samples, *, keep_tail: bool = False) -> Samples:
+    """Cut off the silence at both ends, but for LEAD_SECONDS and TAIL_SECONDS.
+
+    Args:
+        samples: the speech.
+        keep_tail: leave the end as it is, a pause.
+    """
     loudness = np.abs(samples.astype(np.int32))
     # Most voices end in zeros, but voices with an echo (en-us+f3) in a murmur.
     loud = np.flatnonzero(loudness > SILENCE_LEVEL * loudness.max(initial=0))
     if len(loud) == 0:
         return samples[:0]
     begin = max(0, loud[0] - int(LEAD_SECONDS * RATE))
-    return samples[begin : loud[-1] + 1 + int(TAIL_SECONDS * RATE)]
+    end = len(samples) if keep_tail else loud[-1] + 1 + int(TAIL_SECONDS * RATE)
+    return samples[begin:end]

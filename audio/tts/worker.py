@@ -21,7 +21,9 @@ from config.errors import AfterwordError, ConfigError
 # A frame is a header and a body. The magic word tells an answer from stray output.
 HEADER = struct.Struct("<4scI")  # magic, kind, length of the body in bytes
 MAGIC = b"ftwd"
-TEXT = b"T"  # parent to worker: UTF-8 text to synthesize
+SPLIT = b"L"  # parent to worker: UTF-8 text to cut into pieces
+PIECES = b"L"  # worker to parent: the pieces as a JSON list
+TEXT = b"T"  # parent to worker: UTF-8 text to synthesize, a piece
 PING = b"P"  # parent to worker: health check, answered by another READY
 READY = b"R"  # worker to parent, at first: the settings are in force
 SOUND = b"S"  # worker to parent: the speech as a WAV file
@@ -32,8 +34,11 @@ FAILED = b"F"  # the engine cannot work; the body is the error message
 class Driver(Protocol):
     """A voice engine with one voice, rate and volume for the life of the process."""
 
+    def split(self, text: str) -> list[str]:
+        """Cut a text into pieces that the engine speaks whole, and soon."""
+
     def synthesize(self, text: str) -> bytes:
-        """The speech as a WAV file, mono and 16-bit; `text` holds more than blanks."""
+        """The speech of a piece as a WAV file, mono and 16-bit; it holds more than blanks."""
 
 
 def frame(kind: bytes, body: bytes) -> bytes:
@@ -42,16 +47,18 @@ def frame(kind: bytes, body: bytes) -> bytes:
 
 
 def serve(driver: Driver, requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer each text with its speech until the parent closes the pipe or dies."""
+    """Answer each text with its pieces or its speech until the parent closes the pipe or dies."""
     answers.write(frame(READY, b""))
     answers.flush()
     while len(header := requests.read(HEADER.size)) == HEADER.size:
         magic, kind, length = HEADER.unpack(header)
         text = requests.read(length)
-        if magic != MAGIC or kind not in (TEXT, PING) or len(text) != length:
+        if magic != MAGIC or kind not in (SPLIT, TEXT, PING) or len(text) != length:
             return
         if kind == PING:
             answers.write(frame(READY, b""))
+        elif kind == SPLIT:
+            answers.write(frame(PIECES, json.dumps(driver.split(text.decode())).encode()))
         else:
             answers.write(frame(SOUND, driver.synthesize(text.decode())))
         answers.flush()

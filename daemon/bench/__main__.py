@@ -66,7 +66,8 @@ class Load:
 
     Attributes:
         silence, noise, speech: percent of one processor core.
-        resident_mb: memory of the daemon's process and of its TTS worker, in 2**20 bytes.
+        resident_mb: memory of the daemon's process and of each of its child processes (the
+            reader of C libraries' messages, the speech engine), in 2**20 bytes.
     """
 
     silence: float
@@ -336,8 +337,8 @@ def main(
         f"processor            silence {load.silence:g} %, noise {load.noise:g} %, "
         f"speech {load.speech:g} % of a core"
     )
-    daemon, *engine = load.resident_mb
-    click.echo(f"memory               {daemon:g} MB, the speech engine {sum(engine):g} MB")
+    daemon, *children = load.resident_mb
+    click.echo(f"memory               {daemon:g} MB, its child processes {sum(children):g} MB")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import importlib.util
 
 from config.errors import MissingPackageError
+from config.installation import add_extra_command
 
 
 def require_psutil() -> None:
@@ -13,7 +14,7 @@ def require_psutil() -> None:
     """
     if importlib.util.find_spec("psutil") is None:
         raise MissingPackageError(
-            'The benches of the daemon need psutil; `pip install "afterword[bench]"` brings it.'
+            f"The benches of the daemon need psutil; `{add_extra_command('bench')}` brings it."
         )
 
 

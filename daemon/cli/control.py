@@ -13,6 +13,7 @@ import click
 
 from audio.native_stderr import let_c_libraries_speak
 from config.errors import MissingPackageError
+from config.installation import add_extra_command
 from config.standard_streams import json_bytes
 from daemon.cli.help import examples
 from daemon.control import client
@@ -82,8 +83,8 @@ def watch() -> None:
         raise click.UsageError("watch needs a terminal; `afterword follow` prints the same events.")
     if importlib.util.find_spec("textual") is None:
         raise MissingPackageError(
-            "`afterword watch` needs the package textual, which is not installed; install it: "
-            "`.venv/bin/pip install textual` in a checkout, or `pipx inject afterword textual`."
+            "`afterword watch` needs the package textual, which is not installed; "
+            f"`{add_extra_command('tui')}` brings it."
         )
     from daemon.tui.app import WatchApp
 

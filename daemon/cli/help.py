@@ -25,9 +25,14 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "tune": "Find voice, speed and volume by ear, and write them into your settings",
         "config": "Print the settings in force, and where each of them comes from",
         "models": "List, fetch and verify the speech recognition models (Vosk)",
-        "weights": "List the weights that were trained here, or go back to earlier ones",
         "service": "Run the daemon as a service of your session (systemd)",
         "completion": "Print the script that lets a shell complete commands and options",
+    },
+    "Train": {
+        "train": "Train a model on texts, or resume a training",
+        "weights": "List the weights that were trained here, or go back to earlier ones",
+        "explain": "Continue SEED and show the numbers that lead to each token",
+        "evaluate": "Print bits per byte and nats a token of texts under a model",
     },
     "While it runs": {
         "status": "Show what the daemon is doing",

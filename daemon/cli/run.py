@@ -82,6 +82,7 @@ def run_recording(settings: Settings, wav: Path, out: Path | None) -> None:
     wav = Path("/dev/stdin") if wav == STREAM else wav
     _refuse_overwriting(wav, out)
     source = components.open_source(settings, wav)
+    components.try_models(settings)
     recognition = components.open_recognition(settings)
     generator, _ = load_weights(settings)
     speech = components.open_speech_output(settings, out)

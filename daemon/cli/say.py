@@ -18,6 +18,7 @@ from daemon.cli.help import examples
 from daemon.cli.options import load_settings, out_option, settings_options, text
 from daemon.control import client
 from daemon.control.protocol import SEED_CHARACTERS
+from daemon.memory import try_within_limit
 
 if TYPE_CHECKING:  # it imports pydantic, which `say --daemon` does without
     from config.settings import Settings
@@ -131,10 +132,11 @@ def continue_seed(
     the text then goes to standard error. A kill leaves no sound on the disk.
 
     Raises:
-        GenerationError: the model gave no sentence.
+        GenerationError: the model gave no sentence, or memory is short.
     """
     from model.inference.loading import load_weights
 
+    try_within_limit(lambda: load_weights(settings))
     generator, _ = load_weights(settings)
     sentences: Iterable[str] = generator.continue_text(seed, _never)
     shown = None if quiet else sys.stderr if out == STREAM else sys.stdout

@@ -1,15 +1,23 @@
 """`afterword wyoming`: the Wyoming server, if the package `wyoming` is installed."""
 
+import importlib.metadata
+import re
 from contextlib import closing
 from pathlib import Path
 
 import click
 
 from config.errors import MissingPackageError
+from config.installation import add_extra_command
 from daemon import components
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options
+from daemon.memory import try_within_limit
 from model.inference.loading import load_weights
+
+# Of the package `wyoming`, as in pyproject.toml. 1.7.0 is the first with streamed answers; until
+# 1.7.2 its client fails at an event without data, and 1.7.0 excludes Python 3.14.
+OLDEST_LIBRARY = (1, 7, 2)
 
 
 @click.command(
@@ -31,19 +39,32 @@ def wyoming(
 ) -> None:
     """Continue and speak texts for Home Assistant and other Wyoming clients."""
     settings = load_settings(config_file, flags, language).settings
-    try:
-        from daemon.wyoming import server
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            'Wyoming needs its library; `pip install "afterword[wyoming]"` brings it.'
-        ) from error
-    place = server.check_uri(uri, exposed=expose)
+    _check_library()
+    from daemon.wyoming import address, server, services
+
+    place = address.check_uri(uri, exposed=expose)
+    try_within_limit(lambda: load_weights(settings))
     generator, _ = load_weights(settings)
     with closing(components.open_engine(settings)) as engine:
-        shared = server.Shared(
+        shared = services.Shared(
             generator,
             engine,
-            server.describe(settings),
+            services.describe(settings),
             lambda: load_weights(settings, "cpu")[0],
         )
         server.serve(place, shared, lambda line: click.echo(line, err=True))
+
+
+def _check_library() -> None:
+    """Refuse to start without the package `wyoming`, or with one that is too old."""
+    remedy = f"`{add_extra_command('wyoming')}` brings it."
+    try:
+        found = importlib.metadata.version("wyoming")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingPackageError(f"Wyoming needs its library; {remedy}") from error
+    if tuple(map(int, re.findall(r"\d+", found)[:3])) < OLDEST_LIBRARY:
+        oldest = ".".join(map(str, OLDEST_LIBRARY))
+        raise MissingPackageError(
+            f"Wyoming needs its library in version {oldest} or newer, and {found} is installed; "
+            f"{remedy}"
+        )

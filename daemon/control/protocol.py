@@ -63,7 +63,7 @@ def read_request(line: bytes) -> Request:
     """
     content = _object(line)
     if content is None:
-        raise RefusedError("A request is one line with a JSON object.")
+        raise RefusedError("A request is one line with a JSON object, in UTF-8.")
     version, command = content.pop("version", None), content.pop("command", None)
     if version != VERSION or isinstance(version, bool):
         raise RefusedError(f"This daemon speaks version {VERSION} of the protocol.")
@@ -74,6 +74,9 @@ def read_request(line: bytes) -> Request:
     if given != COMMANDS[command] or arguments.keys() != content.keys():
         wanted = " and ".join(sorted(COMMANDS[command])) or "no arguments"
         raise RefusedError(f"The command {command} takes {wanted}, as text.")
+    for name, value in arguments.items():
+        if not _is_unicode(value):
+            raise RefusedError(f"The {name} holds half a character (an unpaired surrogate).")
     return Request(command, arguments)
 
 
@@ -123,13 +126,22 @@ def is_same_user(connection: socket.socket) -> bool:
     return peer(connection)[1] == os.geteuid()
 
 
+def _is_unicode(text: str) -> bool:
+    """True if UTF-8 can carry the text; escapes in JSON can spell surrogates without a pair."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _line(content: Mapping[str, object]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def _object(line: bytes) -> dict[str, object] | None:
     try:
-        content = json.loads(line)
+        content = json.loads(line.decode("utf-8"))  # from bytes, it would take UTF-16, too
     except (ValueError, RecursionError):  # ValueError: of JSON, of UTF-8, or too long a number
         return None
     return content if isinstance(content, dict) else None

@@ -1,7 +1,8 @@
 """The control socket's server: hands requests of the same user to the main loop.
 
 One request a connection. Clients are bounded in number, in the length of a line, and in the time
-to send a request and to read the answer. The loop never waits for a client.
+to send a request and to read the answer. Followers, who stay, have a bound of their own, so that
+they cannot shut out the others. The loop never waits for a client.
 """
 
 import contextlib
@@ -28,7 +29,8 @@ from daemon.control.subscriber import SUBSCRIBERS, Subscriber
 
 log = logging.getLogger(__name__)
 
-CLIENTS = 16  # at a time, subscribers included
+CLIENTS = 16  # at a time that send a request or wait for its answer
+FOLLOWERS = 16  # at a time that stay for the events
 CLIENT_SECONDS = 2.0  # to send a request, and again to read the answer
 CLOSE_SECONDS = 0.5  # for all clients together, when the daemon ends
 
@@ -48,6 +50,8 @@ class ControlServer:
         self._ask = ask
         self._closing = threading.Event()
         self._places = threading.BoundedSemaphore(CLIENTS)
+        self._followers = threading.BoundedSemaphore(FOLLOWERS)
+        self._has_refused = False  # a client, since there was a place
         self._socket = _listen(path)
         self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
         self._thread.start()
@@ -60,8 +64,9 @@ class ControlServer:
         self._thread.join(1)
         self._socket.close()
         deadline = time.monotonic() + CLOSE_SECONDS
-        for _ in range(CLIENTS):
-            self._places.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        for places, count in ((self._places, CLIENTS), (self._followers, FOLLOWERS)):
+            for _ in range(count):
+                places.acquire(timeout=max(0.0, deadline - time.monotonic()))
         self._path.unlink(missing_ok=True)
 
     def _accept(self) -> None:
@@ -73,25 +78,44 @@ class ControlServer:
                 continue
             if self._places.acquire(blocking=False):
                 serve = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-                serve.start()
+                try:
+                    serve.start()
+                except RuntimeError:  # the system gives no more threads
+                    self._places.release()
+                    self._refuse(connection)
+                else:
+                    self._has_refused = False
             else:
-                _send(connection, error_line(RefusedError("Too many clients at a time.")))
-                connection.close()
+                self._refuse(connection)
+
+    def _refuse(self, connection: socket.socket) -> None:
+        if not self._has_refused:
+            log.warning(
+                "More clients at a time than can be served (%d); some are refused.", CLIENTS
+            )
+        self._has_refused = True
+        _send(connection, error_line(RefusedError("Too many clients at a time.")))
+        connection.close()
 
     def _serve(self, connection: socket.socket) -> None:
-        try:
-            with connection, contextlib.suppress(OSError):  # the client has left
-                connection.settimeout(CLIENT_SECONDS)
-                self._answer(connection)
-        finally:
-            self._places.release()
+        with (
+            contextlib.ExitStack() as place,
+            connection,
+            contextlib.suppress(OSError),  # the client has left
+        ):
+            place.callback(self._places.release)
+            connection.settimeout(CLIENT_SECONDS)
+            self._answer(connection, place)
 
-    def _answer(self, connection: socket.socket) -> None:
+    def _answer(self, connection: socket.socket, place: contextlib.ExitStack) -> None:
+        """Answer one request; `place` frees the client's place among the clients."""
         try:
             if not is_same_user(connection):
                 raise RefusedError("Only the user who runs the daemon may control it.")
             request = read_request(_read_line(connection))
             subscriber = SUBSCRIBERS.get(request.command, lambda: None)()
+            if subscriber is not None:
+                self._move_to_followers(place)
             answer = answer_line(self._ask(request, subscriber))
         except AfterwordError as error:
             connection.sendall(error_line(error))
@@ -103,6 +127,12 @@ class ControlServer:
         connection.sendall(answer)
         if subscriber is not None:
             self._send_events(connection, subscriber)
+
+    def _move_to_followers(self, place: contextlib.ExitStack) -> None:
+        if not self._followers.acquire(blocking=False):
+            raise RefusedError("Too many followers at a time.")
+        place.close()
+        place.callback(self._followers.release)
 
     def _send_events(self, connection: socket.socket, subscriber: Subscriber) -> None:
         try:

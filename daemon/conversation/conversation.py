@@ -9,6 +9,7 @@ from audio.events import Event as RecognitionEvent
 from audio.events import Partial
 from audio.pcm import CHUNK_SECONDS, AudioChunk
 from audio.turn.resumption import FinalSeedFilter
+from daemon.conversation.audio_clock import AudioClock
 from daemon.conversation.publisher import EventPublisher
 from daemon.conversation.responder import Responder
 from daemon.conversation.state_machine import (
@@ -51,13 +52,12 @@ class Conversation:
         speech: SpeechOutput,
         publisher: EventPublisher,
         follow_up_seconds: float,
-        *,
-        live: bool,
+        clock: AudioClock,
     ) -> None:
         """Join the components.
 
-        `follow_up_seconds` after a reply "go on" and "again" need no trigger phrase. `live`: True
-        for a microphone, which is real-time; False for a file.
+        `follow_up_seconds` after a reply "go on" and "again" need no trigger phrase. `clock` gives
+        the times of the chunks.
         """
         self.state = State()
         self._recognition = recognition
@@ -65,9 +65,8 @@ class Conversation:
         self._speech = speech
         self._publisher = publisher
         self._follow_up_seconds = follow_up_seconds
-        self._live = live
+        self._clock = clock
         self._recent: deque[AudioChunk] = deque(maxlen=round(RECENT_SECONDS / CHUNK_SECONDS))
-        self._newest = (0.0, 0.0)  # the newest chunk: audio time of its end, monotonic of arrival
         self._follow_up_until = 0.0  # audio time
         self._echo_until = 0.0  # monotonic time at which the reverberation is over
         self._final_seeds = FinalSeedFilter()
@@ -76,9 +75,8 @@ class Conversation:
     def feed(self, chunk: AudioChunk) -> Sequence[RecognitionEvent]:
         """Recognise speech in one more chunk; the caller gives each event to `on_recognised`."""
         self._recent.append(chunk)
-        self._newest = chunk.end_seconds, time.monotonic()
         # Commands without a trigger phrase are recognised only while they mean something.
-        is_follow_up = self._newest[0] < self._follow_up_until
+        is_follow_up = chunk.end_seconds < self._follow_up_until
         waits = is_follow_up and self.state.phase is Phase.LISTENING
         commands, playing = self.state.replying or waits, self._is_playing()
         events = self._recognition.feed(chunk, commands=commands, playing=playing)
@@ -92,7 +90,7 @@ class Conversation:
 
     def _final(self, events: Sequence[RecognitionEvent]) -> Sequence[RecognitionEvent]:
         """A reply to a microphone can be cancelled; a file waits until the seed is final."""
-        return events if self._live else self._final_seeds.filter(events, self._newest[0])
+        return events if self._clock.live else self._final_seeds.filter(events, self._clock.now)
 
     def finish(self) -> Sequence[RecognitionEvent]:
         """The sound has ended; the caller gives the last events to `on_recognised`."""
@@ -107,7 +105,7 @@ class Conversation:
     def on_recognised(self, event: RecognitionEvent) -> None:
         """Advance by an event of the recognition."""
         self._publisher.on_recognised(event)
-        at = self._monotonic(getattr(event, "at_seconds", None)) or time.monotonic()
+        at = self._clock.monotonic(getattr(event, "at_seconds", None)) or time.monotonic()
         playing = self._speech.words_between(at - ECHO_BEFORE_SECONDS, at + ECHO_AFTER_SECONDS)
         self.state = replace(self.state, playing_words=playing)
         self.advance(event)
@@ -129,7 +127,7 @@ class Conversation:
             case Sentence():
                 self._publisher.on_sentence(event)
             case Ended(error=error):
-                if error is not None and not self._live:
+                if error is not None and not self._clock.live:
                     raise error
                 self._publisher.on_reply_ended(event)
 
@@ -153,18 +151,18 @@ class Conversation:
             self._publisher.on_state(before, self.state.phase)
             if self.state.phase is Phase.LISTENING:
                 self._responder.discard()
-                self._follow_up_until = self._newest[0] + self._follow_up_seconds
+                self._follow_up_until = self._clock.now + self._follow_up_seconds
         for order in orders:
             self._carry_out(order)
 
     def _carry_out(self, order: Order) -> None:
         match order:
             case PrepareReply(seed=seed):
-                if self._live:  # a file has no time to gain
+                if self._clock.live:  # a file has no time to gain
                     self._responder.prepare(seed)
             case StartReply(turn=turn, seed=seed, voice_seconds=voice, sentences=sentences):
+                self._responder.start(turn, seed, self._clock.monotonic(voice), sentences)
                 self._publisher.on_reply_started(turn, seed)
-                self._responder.start(turn, seed, self._monotonic(voice), sentences)
             case PauseReply():
                 self._speech.pause(REPLY_PAUSE_SECONDS)
             case PlayCue(name=name):
@@ -175,10 +173,3 @@ class Conversation:
                 self._publisher.on_reply_cancelled()
             case CancelCapture():
                 self._recognition.cancel()
-
-    def _monotonic(self, audio_seconds: float | None) -> float | None:
-        """The monotonic time at which the microphone gave this moment of audio time."""
-        if audio_seconds is None or not self._live:
-            return None
-        end_seconds, arrived_at = self._newest
-        return arrived_at - (end_seconds - audio_seconds)

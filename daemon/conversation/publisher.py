@@ -1,13 +1,16 @@
 """Logs, prints and publishes events, and keeps the counters for `status`.
 
 Recognised and generated words go to the console, to the subscribers and observers and, at debug
-level, to the log.
+level, to the log. None of the three can end the main loop: one that fails is closed, once and for
+all, and named in the log.
 """
 
+import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 
 from audio.events import Event as RecognitionEvent
 from audio.events import (
@@ -25,6 +28,7 @@ from daemon.control.status import Counts, last_turn
 from daemon.control.subscriber import Subscriber
 from daemon.conversation.state_machine import Ended, Phase, Sentence
 from daemon.observers.console import Console
+from daemon.observers.isolation import succeeds
 from daemon.ports import Observer
 from daemon.timings import TurnRecord
 
@@ -38,9 +42,16 @@ MUTED = "muted"
 class EventPublisher:
     """Receives everything that happens, in the loop's thread."""
 
-    def __init__(self, console: Console | None = None, observers: Sequence[Observer] = ()) -> None:
-        """`console` prints the exchange."""
+    def __init__(
+        self,
+        console: Console | None = None,
+        observers: Sequence[Observer] = (),
+        *,
+        console_required: bool = False,
+    ) -> None:
+        """`console` prints the exchange; with `console_required` its errors are raised."""
         self._console = console
+        self._console_required = console_required
         self._observers = observers
         self._subscribers: list[Subscriber] = []
         self._turn: TurnRecord | None = None
@@ -91,8 +102,7 @@ class EventPublisher:
 
     def on_audio(self, chunk: AudioChunk) -> None:
         """A chunk of the microphone; its level goes to the subscribers that want levels."""
-        for observer in self._observers:
-            observer.on_audio(chunk)
+        self._observe(lambda observer: observer.on_audio(chunk))
         wanting = [subscriber for subscriber in self._subscribers if subscriber.wants_levels]
         if wanting:
             from audio.pcm import level_db
@@ -120,8 +130,7 @@ class EventPublisher:
         self.replies += 1
         self._turn = self._untimed[turn] = TurnRecord(turn)
         self._publish("seed", turn=turn, text=seed)
-        if self._console:
-            self._console.heard(seed)
+        self._print(lambda console: console.heard(seed))
 
     def on_sentence(self, sentence: Sentence) -> None:
         """The reply has one more sentence."""
@@ -129,8 +138,7 @@ class EventPublisher:
         if self._turn:
             self._set(replace(self._turn, sentences=self._turn.sentences + 1))
         self._publish("sentence", turn=sentence.turn, text=sentence.text)
-        if self._console:
-            self._console.spoken(sentence.text)
+        self._print(lambda console: console.spoken(sentence.text))
 
     def on_reply_ended(self, event: Ended) -> None:
         """The reply has played to its end, or failed."""
@@ -170,8 +178,7 @@ class EventPublisher:
 
     def set_observers(self, observers: Sequence[Observer]) -> None:
         """Close the present observers and use these from now on."""
-        for observer in self._observers:
-            observer.close()
+        self._close_observers()
         self._observers = observers
 
     def on_update(self, summary: str) -> None:
@@ -184,19 +191,45 @@ class EventPublisher:
 
     def on_tick(self) -> None:
         """The loop has made a tick."""
-        for observer in self._observers:
-            observer.on_tick()
+        self._observe(lambda observer: observer.on_tick())
 
     def close(self) -> None:
         """The daemon ends."""
-        self._end_line()
-        for observer in self._observers:
-            observer.close()
+        try:
+            self._end_line()
+        finally:
+            self._close_observers()
 
     def _end_line(self) -> None:
         """End the console's line of a reply in progress."""
-        if self._console:
-            self._console.end()
+        self._print(lambda console: console.end())
+
+    def _print(self, act: Callable[[Console], None]) -> None:
+        """Let the console print; one that fails is not used again.
+
+        Raises:
+            OSError: the console cannot be written, and is required.
+        """
+        console = self._console
+        if console is None:
+            return
+        if self._console_required:
+            act(console)
+        elif not succeeds("The display of the exchange", lambda: act(console)):
+            self._console = None
+
+    def _observe(self, act: Callable[[Observer], None]) -> None:
+        """Call each observer; one that fails is closed and not called again."""
+        for observer in self._observers:
+            if not succeeds(_name(observer), partial(act, observer)):
+                self._observers = [other for other in self._observers if other is not observer]
+                with contextlib.suppress(Exception):  # it is in the log already
+                    observer.close()
+
+    def _close_observers(self) -> None:
+        for observer in self._observers:
+            succeeds(_name(observer), observer.close)
+        self._observers = ()
 
     def _end_turn(self, outcome: str) -> None:
         if self._turn:
@@ -210,16 +243,20 @@ class EventPublisher:
     def _publish(self, name: str, **details: object) -> None:
         if self._subscribers or self._observers:
             event = self._push(self._subscribers, name, **details)
-            for observer in self._observers:
-                observer.on_event(event)
+            self._observe(lambda observer: observer.on_event(event))
 
     def _push(
         self, subscribers: Sequence[Subscriber], name: str, **details: object
     ) -> Mapping[str, object]:
         event = {"event": name, "time": round(time.time(), 3), **details}
         for subscriber in subscribers:
-            subscriber.push(event)
+            if not succeeds("A subscriber of the control socket", partial(subscriber.push, event)):
+                subscriber.disconnected = True
         self._subscribers = [
             subscriber for subscriber in self._subscribers if not subscriber.disconnected
         ]
         return event
+
+
+def _name(observer: Observer) -> str:
+    return f"The observer {type(observer).__name__}"

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from config import paths
 from config.errors import AfterwordError, NotRunningError, UnitError
+from config.installation import install_again_command
 from config.settings import Settings
 from daemon.doctor.finding import Finding, fault
 
 OLDEST_PYTHON = (3, 11)
-_REINSTALL = "install Afterword again: `scripts/setup`, or `pipx reinstall afterword`"
+_OTHER_HOME = "set HOME, or the variable of this folder (XDG_…), to a folder of yours"
 
 
 def python(_: Settings) -> Finding:
@@ -26,7 +27,8 @@ def python(_: Settings) -> Finding:
         return Finding(name, "fault", f"{version} is too old", f"install Python {wanted} or newer")
     required = _required_packages()
     if missing := [package for package in required if not _is_installed(package)]:
-        return Finding(name, "fault", f"packages are missing: {', '.join(missing)}", _REINSTALL)
+        remedy = f"install Afterword again: `{install_again_command()}`"
+        return Finding(name, "fault", f"packages are missing: {', '.join(missing)}", remedy)
     return Finding(name, "ok", f"{version}, all {len(required)} packages are there")
 
 
@@ -60,11 +62,14 @@ def folders(_: Settings) -> Finding:
         paths.runtime_folder,
     )
     for folder in (place() for place in places):
-        existing = next(p for p in (folder, *folder.parents) if p.exists())
+        # Not Path.exists, which raises if a folder above may not be searched.
+        existing = next(p for p in (folder, *folder.parents) if os.path.exists(p))  # noqa: PTH110
         if not existing.is_dir():
             return Finding(name, "fault", f"{existing} is no folder", "move it away")
         if folder != paths.config_file().parent and not os.access(existing, os.W_OK | os.X_OK):
-            remedy = f"make it yours: `sudo chown -R $USER {existing}`"
+            home = os.environ.get("HOME", "")
+            mine = home.strip("/") and existing.is_relative_to(home)
+            remedy = f"make it yours: `sudo chown -R $USER {existing}`" if mine else _OTHER_HOME
             return Finding(name, "fault", f"{existing} cannot be written to", remedy)
     runtime = paths.runtime_folder()
     if runtime.exists() and runtime.stat().st_mode & 0o077:
@@ -89,13 +94,15 @@ def service(_: Settings) -> Finding:
 def _installed(state: str | None) -> Finding:
     from daemon.systemd import unit
 
-    name = "service"
-    if not unit.unit_file().exists():
-        seen = "no daemon runs" if state is None else f"a daemon runs ({state}), started by hand"
-        return Finding(name, "ok", seen, "`afterword service install` starts it at every login")
+    name, names = "service", unit.installed()
     lines: list[str] = []
     try:
-        unit.status(lines.append)
+        if names:
+            unit.status(lines.append)
     except (NotRunningError, UnitError) as error:
         return fault(name, error)
-    return Finding(name, "ok", f"installed, {lines[0]}")
+    if unit.NAME in names:
+        return Finding(name, "ok", f"installed, {lines[0]}")
+    seen = "no daemon runs" if state is None else f"a daemon runs ({state}), started by hand"
+    remedy = "`afterword service install` starts it at every login"
+    return Finding(name, "ok", "; ".join([seen, *lines[:1]]), remedy)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from config.errors import AfterwordError
 from config.settings import Settings
 from daemon.doctor.finding import Finding, fault
+from daemon.memory import try_within_limit
 
 if TYPE_CHECKING:
     from model.transformer import Transformer
@@ -21,6 +22,7 @@ def vosk(settings: Settings) -> Finding:
 
     try:
         folder = vosk_models.find(settings.language, settings.hearing.model)
+        try_within_limit(lambda: VoskEngine(folder))
         began = time.perf_counter()
         VoskEngine(folder)
     except AfterwordError as error:
@@ -49,12 +51,15 @@ def trigger(settings: Settings) -> Finding:
 def weights(settings: Settings) -> Finding:
     """Check that the Transformer loads, and measure its speed in tokens a second."""
     from model.checkpoints.store import find_weights
-    from model.checkpoints.weights_file import load_weights
-    from model.device import choose_device
+    from model.inference import loading
 
     name = "weights"
     chosen = settings.model
     try:
+        try_within_limit(lambda: loading.load_weights(settings))
+        from model.checkpoints.weights_file import load_weights  # imports torch
+        from model.device import choose_device
+
         path = find_weights(settings.language, chosen.weights)
         device = choose_device(chosen.device)
         loaded = load_weights(path)

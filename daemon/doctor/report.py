@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from config.errors import AfterwordError, ConfigError
+from config.installation import install_again_command
 from config.load import load
 from config.settings import Settings
 from config.standard_streams import json_bytes
@@ -67,9 +68,12 @@ def _run(check: Check, settings: Settings) -> Finding:
         return check(settings)
     except AfterwordError as error:
         return fault(check.__name__, error)
+    except PermissionError as error:  # the folders of the user
+        detail = f"{error.filename}: {error.strerror}"
+        return Finding(check.__name__, "fault", detail, "make it yours, or set HOME to your folder")
     except Exception as error:  # a broken package may raise anything
         detail = f"{type(error).__name__}: {error}"
-        remedy = "install Afterword again: `scripts/setup`, or `pipx reinstall afterword`"
+        remedy = f"install Afterword again: `{install_again_command()}`"
         return Finding(check.__name__, "fault", detail, remedy)
 
 

@@ -24,7 +24,7 @@ class InputState:
         self.state = ""
         self.attempts = 0
         self.recoveries = 0
-        self._was_open = False
+        self._is_awaited = True  # by the user: at the start, and after the microphone was muted
         self._drops = 0  # of sources used before
 
     @property
@@ -51,11 +51,11 @@ class InputState:
         """Note a new state.
 
         Returns:
-            True if the source is open for the first time, or after it was muted.
+            True if the source is open for the first time, or for the first time since it was muted.
         """
         opened = state == OPEN and self.state != SILENT
-        recovered = opened and self._was_open and self.state != MUTED
-        self.recoveries += recovered
+        awaited = opened and self._is_awaited
+        self.recoveries += opened and not awaited
         self.state = state
-        self._was_open = self._was_open or opened
-        return opened and not recovered
+        self._is_awaited = state == MUTED or (self._is_awaited and not opened)
+        return awaited

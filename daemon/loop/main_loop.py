@@ -3,6 +3,7 @@
 The main thread owns all state, so there are no locks; other threads send messages to the inbox.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from audio.events import Event as RecognitionEvent
 from audio.pcm import AudioChunk, DigitalSilence
 from config.errors import AudioDeviceError, ConfigError, DeviceError
+from daemon.conversation.audio_clock import AudioClock
 from daemon.conversation.conversation import Conversation
 from daemon.conversation.publisher import MUTED, OPEN, SILENT, EventPublisher
 from daemon.conversation.responder import Responder
@@ -22,6 +24,7 @@ from daemon.loop.options import LoopOptions
 from daemon.loop.pending_reloads import PendingReloads
 from daemon.loop.request_handler import RequestHandler
 from daemon.observers.console import Console
+from daemon.observers.isolation import succeeds
 from daemon.ports import (
     AudioSource,
     ComponentUpdate,
@@ -65,16 +68,20 @@ class MainLoop:
         self._options = options = options or LoopOptions()
         self.inbox = Inbox()
         self._input = InputState(source, muted=options.muted, retry=options.wait_for_microphone)
-        self._publisher = EventPublisher(console, options.observers)
+        # The exchange is all that a recording is served for; beside a microphone it is a display.
+        self._publisher = EventPublisher(
+            console, options.observers, console_required=not source.live
+        )
         self._responder = Responder(generator, speech, self.inbox.put)
         self._speech = speech
+        self._clock = AudioClock(live=source.live)
         self._conversation = Conversation(
             recognition,
             self._responder,
             speech,
             self._publisher,
             options.follow_up_seconds,
-            live=source.live,
+            self._clock,
         )
         self._reloads = PendingReloads(
             options.begin_reload, options.notifier.reloading, options.status_info
@@ -112,18 +119,17 @@ class MainLoop:
             InputError: the file holds no sound.
             AfterwordError: a reply to a file failed. A reply to a microphone that fails is logged.
         """
-        try:
+        with contextlib.ExitStack() as stack:  # each is closed, whatever another one raises
+            stack.callback(self._publisher.close)
+            stack.callback(self._reloads.close)
+            stack.callback(self.inbox.close)
+            stack.callback(self._responder.close)  # no speech after the loop has ended
+            stack.callback(self._options.notifier.stopping)
             while not (self._stopping.is_set() or self._source_ended):
                 if self._input.muted:
                     self._idle(MUTED, float("inf"))
                 elif problem := self._listen():
                     self._idle(problem, self._input.retry_seconds)
-        finally:
-            self._options.notifier.stopping()
-            self._responder.close()  # no speech after the loop has ended
-            self.inbox.close()
-            self._reloads.close()
-            self._publisher.close()
         interrupted = self._stopping.is_set()
         return Summary(self._publisher.triggers, self._publisher.replies, interrupted)
 
@@ -137,7 +143,7 @@ class MainLoop:
         try:
             with self._input.source.open() as chunks:
                 self._input.retry = True  # a source that was there once may come back
-                self._feed_all(chunks)
+                self._feed_all(self._clock.stamped(chunks))
         except (AudioDeviceError, ConfigError) as error:
             if not (self._input.retry and self._input.source.live):
                 raise
@@ -211,7 +217,8 @@ class MainLoop:
             return
         self._publisher.on_microphone(self._input.state, microphone)
         if self._input.set(microphone):
-            self._options.on_listening(self._reloads.status_info.get("phrases", []))
+            phrases = self._reloads.status_info.get("phrases", [])
+            succeeds("The greeting", lambda: self._options.on_listening(phrases))
 
     def _apply_updates(self) -> None:
         """Begin a reload that a signal asked for; take the components that are ready."""

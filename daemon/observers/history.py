@@ -15,6 +15,7 @@ from audio.pcm import AudioChunk
 from config.errors import OutputError
 from config.languages import join_sentences
 from config.paths import state_folder
+from config.private_file import open_private
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +80,8 @@ class History:
         if len(line) > self._max_bytes:
             return
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(handle, "r+b", buffering=0) as file:
-            os.fchmod(handle, 0o600)
-            size = os.fstat(handle).st_size
+        with os.fdopen(open_private(self._file, os.O_APPEND), "r+b", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
             if size + len(line) > self._max_bytes:
                 kept = newest_lines(file.read(), self._max_bytes // 2 - len(line))
                 file.truncate(0)
@@ -105,7 +104,7 @@ def read(file: Path) -> Iterator[dict[str, object]]:
         OutputError: the file cannot be read.
     """
     try:
-        lines = file.read_bytes().splitlines() if file.exists() else []
+        lines = file.read_bytes().splitlines() if file.is_file() else []
     except OSError as error:
         raise OutputError(f"The history {file} cannot be read: {error.strerror}.") from error
     for line in lines:

@@ -7,6 +7,7 @@ owner alone, and deleted when they are too many or too old.
 import contextlib
 import logging
 import os
+import re
 import time
 import wave
 from collections import deque
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 BUFFER_SECONDS = 180.0  # of sound: the longest seed, and what comes before it
 PREROLL_SECONDS = 2.0  # before the end of the trigger phrase
 EXPIRY_INTERVAL_SECONDS = 600.0  # between two looks for expired files
+_NAME = re.compile(r"\d{8}-\d{6}-\d{3}\.wav")  # of a recording, as `_create` makes it
 
 
 def captures_folder() -> Path:
@@ -43,8 +45,6 @@ class DebugRecordings:
 
     def on_audio(self, chunk: AudioChunk) -> None:
         """Buffer a chunk; its events have come before."""
-        if self._chunks and chunk.end_seconds < self._chunks[-1].end_seconds:
-            self._chunks.clear()  # the microphone was opened again
         self._chunks.append(chunk)
         while chunk.end_seconds - self._chunks[0].end_seconds > BUFFER_SECONDS:
             self._chunks.popleft()
@@ -60,19 +60,27 @@ class DebugRecordings:
                 self._begin = self._last_begin
             case {"event": "seed" | "nothing"} if self._begin is not None:
                 self._is_due = True
+            case {"event": "state", "state": "listening"} if not self._is_due:
+                self._begin = None  # muted, or taken back: a typed seed has no sound
 
     def on_tick(self) -> None:
-        """Delete expired files every `EXPIRY_INTERVAL_SECONDS`."""
+        """Write a capture that the loss of the microphone has ended; delete expired files."""
+        if self._is_due:
+            self._write()
         if time.monotonic() - self._last_expiry > EXPIRY_INTERVAL_SECONDS:
             self._last_expiry = time.monotonic()
             expire(self._folder, self._keep, self._expire_seconds)
 
     def close(self) -> None:
-        """Drop a capture under way."""
+        """Write a capture that has just ended; one under way is dropped."""
+        if self._is_due:
+            self._write()
 
     def _write(self) -> None:
         begin, self._begin, self._is_due = self._begin or 0.0, None, False
         chunks = [chunk for chunk in self._chunks if chunk.end_seconds > begin]
+        if not chunks:
+            return
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.fdopen(_create(self._folder), "wb") as file, wave.open(file) as wav:
@@ -98,10 +106,14 @@ def _create(folder: Path) -> int:
 
 
 def expire(folder: Path, keep: int, expire_seconds: float) -> None:
-    """Delete files older than `expire_seconds`, and of the rest all but the newest `keep`."""
+    """Delete recordings older than `expire_seconds`, and of the rest all but the newest `keep`.
+
+    Other sound files are kept, for the folder may be a link to one of the user's.
+    """
     oldest = time.time() - expire_seconds
-    with contextlib.suppress(OSError):  # there is no such folder, or a file has just gone
-        files = sorted(folder.glob("*.wav"), reverse=True)
-        for number, file in enumerate(files):
-            if number >= keep or file.stat().st_mtime < oldest:
-                file.unlink()
+    with contextlib.suppress(OSError):  # there is no such folder
+        names = [file for file in folder.iterdir() if _NAME.fullmatch(file.name)]
+        for number, file in enumerate(sorted(names, reverse=True)):
+            with contextlib.suppress(OSError):  # a file has just gone, or may not be deleted
+                if number >= keep or file.lstat().st_mtime < oldest:
+                    file.unlink()

@@ -36,9 +36,10 @@ class Notifier:
 
     def status(self, text: str) -> None:
         """STATUS: what the daemon does; sent when it changes."""
-        if text != self._status:
-            self._status = text
-            self._send(f"STATUS={text}")
+        line = " ".join(text.split())  # a line end would begin another variable
+        if line != self._status:
+            self._status = line
+            self._send(f"STATUS={line}")
 
     def alive(self) -> None:
         """Feed the watchdog, at most four times in its interval."""
@@ -59,7 +60,7 @@ class Notifier:
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel,
         ):
             channel.settimeout(1.0)
-            channel.sendto(message.encode(), self._address)
+            channel.sendto(message.encode("utf-8", "replace"), self._address)
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float:

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config import paths
-from config.errors import NotRunningError, UnitError
+from config.errors import NotRunningError, OutputError, RefusedError, UnitError
+from config.installation import install_again_command
+from daemon.control.lock import single_instance_lock
+from daemon.control.protocol import socket_path
 
 NAME = "afterword.service"
 WYOMING = "afterword-wyoming.service"
@@ -54,43 +57,65 @@ def install(echo: Print, name: str = NAME) -> None:
 def uninstall(echo: Print) -> None:
     """Stop the services, remove their units and sockets; the user's own files stay.
 
+    A daemon that was started by hand runs on, with its socket.
+
     Raises:
         UnitError: systemd cannot be reached.
     """
     _systemctl("show-environment")
+    names = installed()
     for name in (NAME, WYOMING):
         _systemctl("disable", "--now", name, check=False)  # it may be removed already
         unit_file(name).unlink(missing_ok=True)
     _systemctl("daemon-reload")
     for name in (NAME, WYOMING):
         _systemctl("reset-failed", name, check=False)
-    for name in ("control.sock", "control.lock"):
-        (paths.runtime_folder() / name).unlink(missing_ok=True)
+    with contextlib.suppress(RefusedError, OutputError), single_instance_lock(socket_path()):
+        for file in (socket_path(), socket_path().with_suffix(".lock")):
+            file.unlink(missing_ok=True)
     for folder in (paths.runtime_folder(), *_own_folders()):
         with contextlib.suppress(OSError):  # the user has files in it
             folder.rmdir()
-    echo("The service is removed. Your settings, weights and models stay where they are.")
+    removed = " and ".join(names)
+    echo(
+        f"Removed {removed}. Your settings, weights and models stay where they are."
+        if names
+        else "No service was installed."
+    )
+
+
+def installed() -> list[str]:
+    """Names of the units that are among the user's own."""
+    return [name for name in (NAME, WYOMING) if unit_file(name).exists()]
 
 
 def status(echo: Print) -> None:
-    """Print the state of the service.
+    """Print the state of each service that is installed.
 
     Raises:
-        NotRunningError: the service is not installed, or not active.
+        NotRunningError: no service is installed, or one is not active.
         UnitError: systemd cannot be reached.
     """
     _systemctl("show-environment")
-    if not unit_file().exists():
+    names = installed()
+    if not names:
         raise NotRunningError("There is no service yet; `afterword service install` makes one.")
-    state = _property("ActiveState")
-    if state != "active":
-        raise NotRunningError(
-            f"The service is {state} ({_property('Result')}); see `journalctl --user -u afterword`."
-        )
-    echo(f"{_property('StatusText') or 'running'} (process {_property('MainPID')})")
-    echo(f"unit {unit_file()}, {_property('UnitFileState')}, restarts {_property('NRestarts')}")
-    if unit_file(WYOMING).exists():
-        echo(f"{WYOMING}: {_property('ActiveState', WYOMING)}")
+    states = {name: _property("ActiveState", name) for name in names}
+    for name in (name for name in names if states[name] == "active"):
+        text = _property("StatusText", name) or "running"
+        before = "" if name == NAME else f"{name}: active, "
+        echo(f"{before}{text} (process {_property('MainPID', name)})")
+        enabled, restarts = _property("UnitFileState", name), _property("NRestarts", name)
+        echo(f"unit {unit_file(name)}, {enabled}, restarts {restarts}")
+    if faults := [_not_active(name, states[name]) for name in names if states[name] != "active"]:
+        raise NotRunningError(" ".join(faults))
+
+
+def _not_active(name: str, state: str) -> str:
+    service = "The service" if name == NAME else "The Wyoming service"
+    log = name.removesuffix(".service")
+    reason = _property("Result", name)
+    return f"{service} is {state} ({reason}); see `journalctl --user -u {log}`."
 
 
 def render(program: Path, folders: list[Path], name: str = NAME) -> str:
@@ -127,7 +152,9 @@ def _program() -> Path:
     """
     program = Path(sys.prefix) / "bin" / "afterword"
     if not program.exists():
-        raise UnitError(f"There is no {program}; install Afterword with pipx or scripts/setup.")
+        raise UnitError(
+            f"There is no {program}; install Afterword again: `{install_again_command()}`."
+        )
     if program.is_relative_to("/tmp") or program.is_relative_to("/var/tmp"):  # noqa: S108
         raise UnitError(f"{program} lies in a temporary folder, which services do not see.")
     return program

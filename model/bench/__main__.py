@@ -23,6 +23,7 @@ import click
 import torch
 
 from config.errors import ConfigError
+from config.installation import add_extra_command
 from config.languages import LANGUAGES
 from config.load import load
 from config.standard_streams import prepare_standard_streams
@@ -266,7 +267,7 @@ def main(
     torch.set_num_threads(threads)
     chosen = choose_device(device)
     if importlib.util.find_spec("transformers") is None:
-        click.echo('Without Hugging Face: pip install "afterword[bench]" adds it.', err=True)
+        click.echo(f"Without Hugging Face: `{add_extra_command('bench')}` adds it.", err=True)
     results = {}
     for name in dict.fromkeys(shapes):
         in_use = load_weights(find_weights(language, weights)) if name == WEIGHTS else None

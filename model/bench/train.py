@@ -31,7 +31,7 @@ from model.command import report_errors
 from model.data import corpus as corpora
 from model.data.batches import Batches, render_pass
 from model.device import choose_device
-from model.evaluate import score
+from model.evaluate.score import score
 from model.memory import keep_freed_memory
 from model.text.vocabulary import Vocabulary
 from model.train.options import TrainOptions
@@ -134,7 +134,7 @@ def _shape(vocabulary: Vocabulary) -> TransformerConfig:
 
 
 def _options(folder: Path, optimizer: str) -> TrainOptions:
-    """The defaults of `python -m model.train`, without a length."""
+    """The defaults of `afterword train`, without a length."""
     return TrainOptions(
         corpus=(),
         out=folder,
@@ -214,7 +214,7 @@ def describe(found: list[Learned]) -> str:
     multiple=True,
     required=True,
     metavar="FILE[@SHARE]",
-    help="As for model.train.",
+    help="As for `afterword train`.",
 )
 @click.option(
     "--nanogpt",
@@ -233,7 +233,7 @@ def describe(found: list[Learned]) -> str:
     "--optimizer",
     type=click.Choice(["auto", "adamw", "muon"]),
     default="auto",
-    help="Our optimizer, as for model.train; adamw takes more steps and learns less.",
+    help="Our optimizer, as for `afterword train`; adamw takes more steps and learns less.",
 )
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), default=10.0, help="CPU minutes each."

@@ -24,7 +24,9 @@ from config.errors import AfterwordError, OutputError, WeightsError
 MAX_PREVIOUS = 5  # archived files of a language; 20 MB each
 SHIPPED = "shipped"
 """Name of the weights that come with Afterword."""
-TRAIN_HINT = "train some with `python -m model.train --corpus FILE --out FOLDER`"
+TRAIN_HINT = "train some with `afterword train --corpus FILE --out FOLDER`"
+LARGEST_CONTEXT = 8192
+"""Tokens; beyond it, keys and values would take gigabytes."""
 _MAX_HEADER_BYTES = 2**20  # those of our files have 5000
 _SUFFIX = ".safetensors"
 

@@ -21,13 +21,11 @@ from torch.overrides import TorchFunctionMode
 
 from config.errors import OutputError, WeightsError
 from model.checkpoints.checksum import checksum
-from model.checkpoints.store import TRAIN_HINT, archive
+from model.checkpoints.store import LARGEST_CONTEXT, TRAIN_HINT, archive
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
 
 WEIGHTS_FORMAT = 1
-LARGEST_CONTEXT = 8192
-"""Tokens; beyond it, keys and values would take gigabytes."""
 KIND = "afterword"
 _AGAIN = "install afterword or train them again"
 

@@ -1,24 +1,28 @@
 """Text files to tokenized documents, and the vocabulary that they need.
 
 Documents end with a line `<|endoftext|>`; a file without such lines is one document. Long ones are
-cut at line ends. The tokens of a file are cached under the hash of its content.
+cut, at line ends where there are any. The tokens of a file are cached under the hash of its
+content.
 """
 
 import hashlib
 import lzma
 import random
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from config import paths
-from config.errors import InputError
+from config.errors import AfterwordError, InputError
+from model.data.cutting import LINES, SENTENCES, WORDS, cut_text
+from model.data.plain_text import Text, decode, read_bytes
+from model.data.user_texts import read_user_text
 from model.text.spoken_form import to_spoken_form
-from model.text.tokenizer import END_OF_TEXT, load_encoding
+from model.text.tokenizer import END_OF_TEXT, encode, load_encoding
 from model.text.vocabulary import SINGLE_BYTES, Vocabulary
 
 _SEPARATOR = "<|endoftext|>"
@@ -27,7 +31,11 @@ _HELD_OUT_SHARE = 0.01  # of the documents of each file, for validation
 _MAX_HELD_OUT_DOCUMENTS = 32
 _HELD_OUT_CHARACTERS = 1_500  # of each held-out document
 _SOLE_DOCUMENT_PIECES = 20  # a file of one document is cut, so that some can be held out
-_MIN_TOKENS = 1_000  # fewer teach nothing
+_MAX_REASONS = 10  # in one error
+_READ_AS_PAGES = (".epub", ".html", ".htm", ".xhtml")  # others may hold several documents
+
+MIN_CHARACTERS = 4_900
+"""Fewer teach nothing. Told as "about 5,000", since blanks are lost when a text is read and cut."""
 
 Tokens = npt.NDArray[np.uint32]
 
@@ -37,7 +45,7 @@ class CorpusFile:
     """A file to train on.
 
     Attributes:
-        path: .txt, .md or .txt.xz, in UTF-8.
+        path: .txt, .md or .txt.xz, read as they are; HTML or an e-book.
         share: the part of its documents, 0 to 1, that each pass over the corpus draws.
     """
 
@@ -70,11 +78,15 @@ class Corpus:
         sources: the training documents, file by file.
         held_out: texts for validation, never trained on.
         fingerprint: changes when the texts or shares do.
+        notes: what is worth telling about how they were read, a sentence for each.
+        errors: one for each file that was left out.
     """
 
     sources: list[Source]
     held_out: list[str]
     fingerprint: str
+    notes: list[str] = field(default_factory=list)
+    errors: list[AfterwordError] = field(default_factory=list)
 
 
 def parse_corpus_file(argument: str) -> CorpusFile:
@@ -95,68 +107,68 @@ def parse_corpus_file(argument: str) -> CorpusFile:
     return CorpusFile(Path(path), value)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path) -> Text:
     """The text of a file, unpacked where its name ends with .xz.
 
     Raises:
-        InputError: the file is missing, cannot be unpacked, or is not UTF-8 (names the byte).
+        InputError: the file is missing, cannot be unpacked, is no whole e-book, or no text in an
+            encoding that can be told.
+        MissingPackageError: a package that its format needs is not installed.
     """
-    try:
-        data = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"The text file {path} is missing.") from error
-    except lzma.LZMAError as error:
-        raise InputError(f"{path} is not a complete .xz file: {error}.") from error
-    except OSError as error:
-        raise InputError(f"The text file {path} cannot be read: {error.strerror}.") from error
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 at byte {error.start}; convert it, for example with iconv."
-        ) from error
+    if path.suffix.lower() in _READ_AS_PAGES:
+        read = read_user_text(path)
+        return Text(read.text, read.note)
+    data = read_bytes(path)
+    if path.suffix == ".xz":
+        try:
+            data = lzma.decompress(data)
+        except lzma.LZMAError as error:
+            raise InputError(f"{path} is not a complete .xz file: {error}.") from error
+    return decode(data, path)
 
 
 def read_documents(path: Path) -> list[str]:
-    """The documents of a file: empty ones left out, long ones cut at line ends.
+    """The documents of a file: empty ones left out, long ones cut.
 
     Raises:
         InputError: see read_text; or the file holds no text.
+        MissingPackageError: see read_text.
     """
-    lines = f"\n{read_text(path)}\n"
+    return _documents(read_text(path).text, path)
+
+
+def _documents(text: str, path: Path) -> list[str]:
+    lines = f"\n{text}\n"
     parts = (part.strip() for part in lines.split(f"\n{_SEPARATOR}\n"))
     whole = [part for part in parts if part]
     longest = _MAX_DOCUMENT_CHARACTERS
     if len(whole) == 1:
         longest = min(longest, max(500, len(whole[0]) // _SOLE_DOCUMENT_PIECES))
-    documents = [piece for document in whole for piece in _cut(document, longest)]
+    ends = (LINES, SENTENCES, WORDS)
+    documents = [piece for document in whole for piece in cut_text(document, longest, ends)]
     if not documents:
         raise InputError(f"The text file {path} holds no text.")
     return documents
 
 
-def _cut(document: str, longest: int) -> list[str]:
-    """A document in pieces of whole lines, of at most `longest` characters where lines allow."""
-    if len(document) <= longest:
-        return [document]
-    pieces = [""]
-    for line in document.splitlines(keepends=True):
-        if pieces[-1] and len(pieces[-1]) + len(line) > longest:
-            pieces.append("")
-        pieces[-1] += line
-    return [piece.strip() for piece in pieces if piece.strip()]
-
-
-def load_corpus(files: Sequence[CorpusFile], seed: int) -> Corpus:
+def load_corpus(files: Sequence[CorpusFile], seed: int, *, partial: bool = False) -> Corpus:
     """Read and tokenize the files; which documents are held out depends on `seed`.
 
+    Args:
+        files: the files.
+        seed: of the order of the documents.
+        partial: leave out files that cannot be used, and go on as long as one can.
+
     Raises:
-        InputError: a file cannot be used, or all of them hold too little text.
+        AfterwordError: a file (with `partial`: every file) cannot be used, or all of them hold too
+            little text.
     """
+    read, notes, errors = _read_files(files)
+    if errors and not (read and partial):
+        raise all_unusable(errors)
     sources, held_out = [], []
     digest = hashlib.sha256()
-    for file in files:
-        documents = read_documents(file.path)
+    for file, documents in read:
         digest.update(f"{file.share} {len(documents)}".encode())
         for document in documents:
             digest.update(document.encode())
@@ -165,19 +177,57 @@ def load_corpus(files: Sequence[CorpusFile], seed: int) -> Corpus:
         if len(documents) > 1:
             held_out += [document[:_HELD_OUT_CHARACTERS] for document in documents[:count]]
             documents = documents[count:]
-        sources.append(_tokenize(documents, file.share))
-    total = sum(len(source.tokens) for source in sources)
-    if total < _MIN_TOKENS or not held_out:
-        names = ", ".join(str(file.path) for file in files)
+        sources.append(make_source(documents, file.share))
+    if not held_out and len(sources) > 1:  # files of one document each: one of them is held out
+        held_out = [document[:_HELD_OUT_CHARACTERS] for document in sources.pop().documents]
+    _refuse_too_little(read, sources)
+    return Corpus(sources, held_out, digest.hexdigest(), notes, errors)
+
+
+def _read_files(
+    files: Iterable[CorpusFile],
+) -> tuple[list[tuple[CorpusFile, list[str]]], list[str], list[AfterwordError]]:
+    """The files that can be used with their documents, notes, and errors of the others."""
+    read: list[tuple[CorpusFile, list[str]]] = []
+    notes: list[str] = []
+    errors: list[AfterwordError] = []
+    for file in files:
+        try:
+            text = read_text(file.path)
+            read.append((file, _documents(text.text, file.path)))
+        except AfterwordError as error:
+            errors.append(error)
+        else:
+            notes += [f"{file.path}: {text.note}"] if text.note else []
+    return read, notes, errors
+
+
+def all_unusable(errors: Sequence[AfterwordError]) -> AfterwordError:
+    """The error for texts of which none can be used: the only one, or all reasons in one."""
+    if len(errors) == 1:
+        return errors[0]
+    kinds = {type(error) for error in errors}
+    kind = kinds.pop() if len(kinds) == 1 else InputError
+    more = len(errors) - _MAX_REASONS
+    rest = [f"And {more:,} more cannot be used."] if more > 0 else []
+    return kind(" ".join(map(str, [*errors[:_MAX_REASONS], *rest])))
+
+
+def _refuse_too_little(
+    read: Sequence[tuple[CorpusFile, list[str]]], sources: Sequence[Source]
+) -> None:
+    characters = sum(len(document) for _, documents in read for document in documents)
+    if characters < MIN_CHARACTERS:
+        names = ", ".join(str(file.path) for file, _ in read)
+        tokens = sum(len(source.tokens) for source in sources)
         raise InputError(
-            f"The corpus ({names}) is too small: {total} tokens in "
-            f"{sum(len(s.documents) for s in sources)} documents to train on; at least "
-            f"{_MIN_TOKENS} tokens and 2 documents, parted by lines {_SEPARATOR}, are needed."
+            f"The corpus ({names}) is too small: {tokens} tokens, {characters:,} characters; at "
+            "least about 5,000 characters are needed."
         )
-    return Corpus(sources, held_out, digest.hexdigest())
 
 
-def _tokenize(documents: list[str], share: float) -> Source:
+def make_source(documents: list[str], share: float = 1.0) -> Source:
+    """Tokenize documents, or take their tokens from the cache."""
     digest = hashlib.sha256(b"cl100k_base")
     for document in documents:
         digest.update(document.encode() + b"\xff")
@@ -185,11 +235,8 @@ def _tokenize(documents: list[str], share: float) -> Source:
     tokens = _load_tokens(cached, len(documents))
     if tokens is None:
         encoding = load_encoding()
-        ids: list[int] = []
-        for document in documents:
-            ids += encoding.encode_ordinary(document)
-            ids.append(END_OF_TEXT)
-        tokens = np.array(ids, dtype=np.uint32)
+        ids = ([*encode(encoding, document), END_OF_TEXT] for document in documents)
+        tokens = np.concatenate([np.array(part, dtype=np.uint32) for part in ids])
         _save_tokens(cached, tokens)
     ends = np.flatnonzero(tokens == END_OF_TEXT) + 1
     return Source(documents, tokens, np.concatenate([[0], ends]), share)

@@ -1,4 +1,4 @@
-"""Plots of `python -m model.explain` as PNG: the candidates of a token, and temperatures."""
+"""Plots of `afterword explain` as PNG: the candidates of a token, and temperatures."""
 
 from model.explain.trace import Step, Trace
 from model.plotting import BLUE, GREEN, GREY, ORANGE, in_fonts, labels, new_figure, to_png

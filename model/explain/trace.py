@@ -1,4 +1,4 @@
-"""Traces one continuation: all the numbers that lead to each token, for `python -m model.explain`.
+"""Traces one continuation: all the numbers that lead to each token, for `afterword explain`.
 
 The whole context is read again for every token, as textbooks do. Until the context is full, the
 logits are those of model.inference.engine with its key–value cache, but for the rounding of 8-bit
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from model.checkpoints.weights_file import Weights
 from model.inference.sampler import SamplingOptions, filter_logits, penalise, sample
 from model.inference.utf8_mask import FORBIDDEN, Utf8Mask
+from model.inference.word_boundary_mask import WordBoundaryMask
 from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer
@@ -73,7 +74,8 @@ class Candidate:
         tempered_probability: by softmax of `tempered`: no filter.
         draw_probability: with which it is drawn; 0 where a filter has left it out.
         completes: the characters that pending bytes and its own make; empty if none are pending.
-        left_out_by: "top-k", "top-p", "min-p" or "temperature 0"; empty where it is kept.
+        left_out_by: "new word", because it would go on with the seed's last word, or "top-k",
+            "top-p", "min-p" or "temperature 0"; empty where it is kept.
     """
 
     token: Token
@@ -98,7 +100,7 @@ class Step:
         shapes: of the output of each part of the model.
         logits: (V,) of the last position, on the CPU.
         candidates: the likeliest, and the drawn one if it is not among them.
-        left: the number of ids that each filter leaves, in order.
+        left: the number of ids that each mask and filter leaves, in order.
         drawn: the token.
         text: seed and continuation so far, whole characters only.
     """
@@ -200,17 +202,23 @@ def _steps(
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = "".join(decoder.decode(vocabulary.pieces[i]) for i in ids)
     utf8_mask = Utf8Mask(vocabulary.pieces)
+    word_boundary_mask = WordBoundaryMask(vocabulary.pieces)
+    word_boundary_mask.reset(prepare_seed(seed))
     while ids[-1] != vocabulary.end or len(ids) == begin:
         context = torch.tensor([ids[-model.config.context_length :]], device=device)  # (1, T)
         logits, shapes = _forward(model, context)  # (V,)
-        masked = logits + utf8_mask.mask()  # (V,)
+        whole = logits + utf8_mask.mask()  # (V,)
+        words = word_boundary_mask.mask()  # (V,)
         recent = ids[begin:]
-        drawn = sample(masked, recent, sampling, random)
+        drawn = sample(whole + words, recent, sampling, random)
         utf8_mask.feed(drawn)
+        word_boundary_mask.feed(drawn)
         ids.append(drawn)
         pending = decoder.getstate()[0]
         text += decoder.decode(vocabulary.pieces[drawn])
-        candidates, left = _candidates(masked, recent, pending, sampling, drawn, vocabulary, top)
+        candidates, left = _candidates(
+            whole, words, recent, pending, sampling, drawn, vocabulary, top
+        )
         yield Step(
             number=len(ids) - begin,
             tokens=len(ids) - 1,
@@ -251,6 +259,7 @@ def _forward(model: Transformer, context: Tensor) -> tuple[Tensor, list[Shape]]:
 
 def _candidates(
     logits: Tensor,
+    words: Tensor,
     recent: list[int],
     pending: bytes,
     sampling: SamplingOptions,
@@ -260,7 +269,8 @@ def _candidates(
 ) -> tuple[list[Candidate], dict[str, int]]:
     """The likeliest candidates by logits (V,), and the number of ids that each filter leaves.
 
-    `recent` are the ids drawn so far; `pending` are the bytes of an incomplete character.
+    `words` (V,) is the mask of ids that would go on with the seed's last word; `recent` are the ids
+    drawn so far; `pending` are the bytes of an incomplete character.
     """
     penalised = penalise(logits, recent, sampling.repetition_penalty)  # (V,)
     tempered = penalised / (sampling.temperature or 1)  # (V,)
@@ -268,21 +278,23 @@ def _candidates(
     tempered_probability = tempered.softmax(dim=-1)  # (V,)
     rows = penalised.topk(min(top, logits.numel())).indices.tolist()
     rows += [] if drawn in rows else [drawn]
-    whole = int((logits > FORBIDDEN / 2).sum())  # ids that the UTF-8 mask allows
-    left: dict[str, int] = {"vocabulary": logits.numel(), "whole characters": whole}
-    reason: dict[int, str] = {}
+    masked = tempered + words  # (V,)
+    left = {"vocabulary": logits.numel(), "whole characters": _allowed(logits)}
+    if words.any():
+        left["new word"] = _allowed(logits + words)
+    reason = {row: "new word" for row in rows if words[row]}
     draw_probabilities: dict[int, float] = {}
     for name, options in _filters(sampling).items():
-        values, ids = filter_logits(tempered, options)  # (K,) each
+        values, ids = filter_logits(masked, options)  # (K,) each
         draw_probabilities = dict(zip(ids.tolist(), values.softmax(dim=-1).tolist(), strict=True))
         left[name] = len(draw_probabilities)
         for row in rows:
             if row not in draw_probabilities:
                 reason.setdefault(row, name)
     if sampling.temperature == 0:
-        likeliest = int(penalised.argmax())
+        likeliest = int(masked.argmax())
         draw_probabilities, left["temperature 0"] = {likeliest: 1.0}, 1
-        reason |= {row: "temperature 0" for row in rows if row != likeliest}
+        reason = {row: "temperature 0" for row in rows if row != likeliest} | reason
     candidates = [
         Candidate(
             _token(vocabulary, row),
@@ -298,6 +310,11 @@ def _candidates(
         for row in rows
     ]
     return candidates, left
+
+
+def _allowed(logits: Tensor) -> int:
+    """The number of ids that masks have left in logits (V,)."""
+    return int((logits > FORBIDDEN / 2).sum())
 
 
 def _completed(pending: bytes, data: bytes) -> str:

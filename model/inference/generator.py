@@ -4,6 +4,7 @@ The engine reads the seed, then one token at a time: each is sampled and decoded
 sentence is yielded as soon as it is complete.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from model.device import choose_device, device_faults
 from model.inference.engine import InferenceEngine
 from model.inference.sampler import SamplingOptions, sample
 from model.inference.utf8_mask import Utf8Mask
+from model.inference.word_boundary_mask import WordBoundaryMask
 from model.memory import refuse_without_memory
 from model.text.sentences import SentenceSplitter, within_speech
 from model.text.spoken_form import prepare_seed
@@ -51,13 +53,18 @@ class TextGenerator:
         self._engine = engine
         self._vocabulary = vocabulary
         self._utf8_mask = Utf8Mask(vocabulary.pieces)
+        self._word_boundary_mask = WordBoundaryMask(vocabulary.pieces)
         self._options = options
         self._random = torch.Generator()
         self._random.seed()
 
     def with_options(self, options: GeneratorOptions) -> "TextGenerator":
         """A generator with the same loaded model; the two must not run at the same time."""
-        return TextGenerator(self._engine, self._vocabulary, options)
+        other = copy.copy(self)  # with the masks, which take a moment to make
+        other._options = options
+        other._random = torch.Generator()
+        other._random.seed()
+        return other
 
     @property
     def device(self) -> str:
@@ -67,8 +74,9 @@ class TextGenerator:
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
         """Yield each sentence as soon as it is complete; `cancelled` is polled at every token.
 
-        The first continues the seed, often in mid-sentence; it may come in two parts, its first
-        clause and the rest, so that speech can begin sooner. No sentence is empty, and there may
+        The first continues the seed, often in mid-sentence, but not its last word, unless the seed
+        ends in a hyphen. It may come in two parts, its first clause and the rest, so that speech
+        can begin sooner. No sentence is empty, and there may
         be none at all.
 
         Raises:
@@ -104,19 +112,22 @@ class TextGenerator:
         if self._options.random_seed is not None:  # for each text: some are begun and discarded
             self._random.manual_seed(self._options.random_seed)
         end = self._vocabulary.end
-        ids = [end, *self._vocabulary.encode(prepare_seed(seed))]
+        text = prepare_seed(seed)
+        ids = [end, *self._vocabulary.encode(text)]
         begin = len(ids)
         self._utf8_mask.reset()
+        self._word_boundary_mask.reset(text)
         while True:
             with refuse_without_memory():
                 with device_faults(self._engine.device):
                     reads_seed = len(ids) == begin
                     logits = self._engine.prefill(ids) if reads_seed else self._engine.step(ids[-1])
                     logits = logits.cpu()  # (V,)
-                logits = logits + self._utf8_mask.mask()  # (V,)
+                logits = logits + self._utf8_mask.mask() + self._word_boundary_mask.mask()  # (V,)
                 token = sample(logits, ids[begin:], self._options.sampling, self._random)
             yield token
             self._utf8_mask.feed(token)
+            self._word_boundary_mask.feed(token)
             ids.append(token)
             if token == end or len(ids) - begin == self._options.max_new_tokens:
                 return

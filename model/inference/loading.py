@@ -18,6 +18,7 @@ from model.checkpoints.store import (
     previous,
     shipped_weights,
 )
+from model.memory import refuse_without_memory
 
 if TYPE_CHECKING:  # imported where they are used: torch takes a second
     from model.inference.generator import GeneratorOptions, TextGenerator
@@ -92,7 +93,8 @@ def load_file(
         DeviceError: the GPU failed, or its memory is full.
         GenerationError: memory is short.
     """
-    from model.inference.generator import load_generator
+    with refuse_without_memory():
+        from model.inference.generator import load_generator
 
     weights = describe(path)
     if weights.language not in ("", settings.language):

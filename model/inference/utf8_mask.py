@@ -23,7 +23,7 @@ class Utf8Mask:
         """`pieces` are the bytes of each of the V ids; an id without bytes ends a text."""
         self._pieces = pieces
         self._device = device
-        self._continuations = [i for i, piece in enumerate(pieces) if _continues_character(piece)]
+        self._continuations = [i for i, piece in enumerate(pieces) if continues_character(piece)]
         self._masks: dict[bytes, Tensor] = {}  # (V,) each, by the bytes of a character begun
         self._begun = b""
         self.mask()
@@ -36,7 +36,7 @@ class Utf8Mask:
         """Append this id, which the mask must have allowed."""
         piece = self._pieces[token]
         if self._begun or not piece.isascii():  # else only whole characters
-            self._begun = _incomplete_end(self._begun + piece)
+            self._begun = decode(self._begun + piece)[1]
 
     def mask(self) -> Tensor:
         """Added to logits: (V,), 0 for the ids that may come next, FORBIDDEN for others."""
@@ -53,7 +53,7 @@ class Utf8Mask:
         return mask.to(self._device)
 
 
-def _continues_character(piece: bytes) -> bool:
+def continues_character(piece: bytes) -> bool:
     """True if the first byte is a UTF-8 continuation byte."""
     return bool(piece) and 0x80 <= piece[0] < 0xC0
 
@@ -62,17 +62,19 @@ def _is_valid_prefix(data: bytes) -> bool:
     """True if these bytes are valid UTF-8, but that the last character may be incomplete."""
     if data.isascii():
         return True
-    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        decoder.decode(data)
+        begun = decode(data, "strict")[1]
     except UnicodeDecodeError:
         return False
     # A surrogate is no character, but Python reports it only at its last byte.
-    return not b"\xed\xa0" <= decoder.getstate()[0][:2] <= b"\xed\xbf"
+    return not b"\xed\xa0" <= begun[:2] <= b"\xed\xbf"
 
 
-def _incomplete_end(data: bytes) -> bytes:
-    """The bytes of an incomplete character at the end."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    decoder.decode(data)
-    return decoder.getstate()[0]
+def decode(data: bytes, errors: str = "replace") -> tuple[str, bytes]:
+    """The whole characters of UTF-8 bytes, and the bytes of an incomplete one at the end.
+
+    Raises:
+        UnicodeDecodeError: bytes are no UTF-8, and `errors` is "strict".
+    """
+    text, length = codecs.utf_8_decode(data, errors, False)
+    return text, data[length:]

@@ -13,6 +13,7 @@ from config.languages import HAN, is_han
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SENTENCE_START = re.compile(r"(?:[.!?][\"”’']?\s+|\n+)(?=\S)")
 _WRITTEN = re.compile(r"[.!?,;:\"“”\n]")
+_HYPHEN_AT_END = re.compile(r"[^\W_][-‐‑]$")
 _SPACE_IN_HAN = re.compile(rf"(?<=[{HAN}])\s+(?=[{HAN}])")
 _PRONOUNS = frozenset(
     ["he", "she", "they", "it", "but", "and", "so", "then", "his", "her", "their", "this", "that"]
@@ -32,13 +33,14 @@ def to_spoken_form(text: str) -> str:
 def prepare_seed(seed: str) -> str:
     """The model's input for a seed: written text unchanged, spoken words in their spoken form.
 
-    Text with punctuation counts as written. Chinese loses the spaces that the recogniser puts
-    between words, and gets none in front.
+    Text with punctuation counts as written. A hyphen at the end is kept, because it asks for the
+    rest of the word. Chinese loses the spaces that the recogniser puts between words, and gets
+    none in front.
     """
     text = _SPACE_IN_HAN.sub("", seed.strip())
     if not text or _WRITTEN.search(text) or is_han(text[0]):
         return text
-    return to_spoken_form(text)
+    return to_spoken_form(text) + ("-" if _HYPHEN_AT_END.search(text) else "")
 
 
 def with_spoken_opening(document: str, rng: random.Random) -> str:

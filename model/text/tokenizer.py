@@ -9,6 +9,7 @@ import binascii
 import functools
 import gzip
 import hashlib
+import re
 from importlib import resources
 
 import tiktoken
@@ -33,6 +34,16 @@ _SPECIAL_TOKENS = {
 _PATTERN = (
     r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"""
     r"""| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"""
+)
+
+# Longer runs are cut: somewhere above 100,000 blanks tiktoken's regular expression overflows its
+# stack, which is no exception that callers would catch.
+_MAX_RUN_CHARACTERS = 10_000
+_LONG_RUN = re.compile(rf"(?<!\s)\s{{{_MAX_RUN_CHARACTERS},}}|(?<!\S)\S{{{_MAX_RUN_CHARACTERS},}}")
+# Part of a run; if possible up to a letter before another character, where a token ends anyway.
+_PART_OF_RUN = re.compile(
+    rf"\s{{1,{_MAX_RUN_CHARACTERS}}}"
+    rf"|\S{{1,{_MAX_RUN_CHARACTERS - 1}}}[^\W\d_](?![^\W\d_])|\S{{1,{_MAX_RUN_CHARACTERS}}}"
 )
 
 
@@ -72,6 +83,34 @@ def load_encoding() -> tiktoken.Encoding:
     )
     ranks.clear()  # 20 MB that tiktoken keeps only to pickle itself; its core has a copy
     return encoding
+
+
+def encode(encoding: tiktoken.Encoding, text: str) -> list[int]:
+    """The ids of any text, as tiktoken gives them; a written-out `<|endoftext|>` is ordinary text.
+
+    Only in runs of more than 10,000 blanks or letters some ids differ.
+    """
+    encode_ordinary = encoding.encode_ordinary
+    if not _may_have_long_run(text):
+        return encode_ordinary(text)
+    ids: list[int] = []
+    begin = 0
+    for run in _LONG_RUN.finditer(text):
+        ids += encode_ordinary(text[begin : run.start()])
+        *parts, last = _PART_OF_RUN.finditer(text, run.start(), run.end())
+        for part in parts:
+            ids += encode_ordinary(part.group())
+        # The last character of a run of blanks belongs to the word after it.
+        begin = run.end() - 1 if text[run.start()].isspace() else last.start()
+        ids += encode_ordinary(text[last.start() : begin])
+    return ids + encode_ordinary(text[begin:])
+
+
+def _may_have_long_run(text: str) -> bool:
+    """False if no part of half a long run is blank or a single word, which is faster to see."""
+    size = _MAX_RUN_CHARACTERS // 2
+    parts = (text[i : i + size] for i in range(0, len(text) - size + 1, size))
+    return any(len(part.split(maxsplit=1)) < 2 for part in parts)
 
 
 def token_id(piece: bytes) -> int | None:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from config.errors import WeightsError
-from model.text.tokenizer import ENCODING_SIZE, END_OF_TEXT, load_encoding, token_id
+from model.text.tokenizer import ENCODING_SIZE, END_OF_TEXT, encode, load_encoding, token_id
 
 Ids = npt.NDArray[np.integer]
 
@@ -68,7 +68,7 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Text to compact ids; a written-out `<|endoftext|>` is ordinary text."""
-        ids = load_encoding().encode_ordinary(text)
+        ids = encode(load_encoding(), text)
         return [int(i) for i in self.compact(np.array(ids, dtype=np.int64))]
 
     def compact(self, ids: Ids) -> npt.NDArray[np.int32]:

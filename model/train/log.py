@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError, OutputError
+from config.installation import add_extra_command
 
 Record = Callable[[Mapping[str, Any]], None]
 
@@ -63,7 +64,7 @@ def _open_board(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError(
-            'TensorBoard is not installed: pip install "afterword[tensorboard]" adds it; or leave '
-            "out --tensorboard."
+            f"TensorBoard is not installed: `{add_extra_command('tensorboard')}` brings it; or "
+            "leave out --tensorboard."
         ) from error
     return SummaryWriter(str(folder))

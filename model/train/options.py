@@ -2,15 +2,25 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from model.data.corpus import CorpusFile
+if TYPE_CHECKING:  # it imports numpy, which the help does without
+    from model.data.corpus import CorpusFile
+
+PRESETS = {  # width, layers, heads, hidden
+    "tiny": (64, 2, 2, 192),
+    "small": (192, 4, 4, 512),
+    "medium": (256, 4, 4, 704),
+    "story": (288, 6, 6, 768),
+    "large": (512, 8, 8, 1408),
+}
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """The options of the command, see its --help; exactly one of `steps` and `minutes` is given."""
 
-    corpus: tuple[CorpusFile, ...]
+    corpus: "tuple[CorpusFile, ...]"
     out: Path
     init_from: Path | None = None
     resume: bool = False

@@ -1,4 +1,4 @@
-"""Refresh the weights in use from the user's own texts: `python -m model.train` without arguments.
+"""Refresh the weights in use from the user's own texts: `afterword train` without arguments.
 
 The texts are in `$XDG_DATA_HOME/afterword/corpus`. As many again come from a starter corpus, a
 sample of the training texts of the shipped weights, so that the language is not forgotten.
@@ -7,10 +7,10 @@ texts, half of them the user's, better. A stopped training resumes from its own 
 """
 
 import fcntl
+import hashlib
 import json
 import math
 import random
-import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -24,19 +24,21 @@ import click
 import torch
 
 from config import paths
-from config.errors import InputError, MissingPackageError, OutputError, RefusedError
+from config.errors import MissingPackageError, OutputError, RefusedError
 from config.languages import LANGUAGES
 from config.load import load
 from config.settings import Settings
 from model.checkpoints.store import find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
-from model.data.corpus import Corpus, CorpusFile, load_corpus
-from model.data.user_texts import SUFFIXES, UserText, find_user_texts, read_user_text
+from model.data.corpus import Corpus, CorpusFile, load_corpus, make_source
+from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
+from model.data.user_texts import UserText
 from model.device import choose_device, faster_with_bfloat16
 from model.loss import batch_loss
 from model.train.distributed import ProcessGroup
 from model.train.log import open_log
 from model.train.options import TrainOptions
+from model.train.own_texts import read_own_texts
 from model.train.report import make_samples, write_report
 from model.train.run import prepare, train
 
@@ -45,11 +47,9 @@ _MIN_STEPS = 30
 _MAX_MINUTES = 30.0  # unless --minutes or --steps is given
 _VALIDATIONS = 8
 _PIECE_CHARACTERS = range(500, 2001)  # of a document to train on
-_MIN_PIECES = 6
 _HELD_OUT_EVERY = 20  # one piece in 20 is held out ...
 _HELD_OUT_PIECES = range(2, 33)  # ... but at least 2 and at most 32
 _LENGTH = "length.json"  # steps or minutes of the training, for resuming it
-_SENTENCE = re.compile(r".+?(?:[.!?][\"”’']*\s+|[。！？][”’」』]*|\n|$)", re.S)
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,14 @@ def _plan(given: dict[str, Any], settings: Settings, folder: Path) -> _Plan:
     """Read the texts and decide how long to train; prints both."""
     language = settings.language
     resumes = (folder / "last.pt").is_file()
-    pieces = _read_pieces(language)
+    pieces = cut(read_own_texts(corpus_folder(), language))
     start = folder / "start.safetensors"
     if not resumes:
         source = given["init_from"] or find_weights(language, settings.model.weights)
         _begin_folder(folder, Path(source), start)
         click.echo(f"Starting from {source}.")
     weights = load_weights(start)
-    corpus, own = _mix(pieces, language, folder, given["seed"])
+    corpus, own = _mix(pieces, language, given["seed"])
     options = _options(given, weights, language, folder, resumes)
     if resumes:
         click.echo(f"Going on with the training in {folder}; delete that folder to begin anew.")
@@ -186,80 +186,31 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
     return [line for line in lines if "bits_per_byte" in line]
 
 
-def _read_pieces(language: str) -> list[str]:
-    """The user's texts in pieces; prints the files that were read."""
-    folder = corpus_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    found, left_out = find_user_texts(folder, language)
-    if not found:
-        raise InputError(
-            f"There are no texts in {folder} yet; put some there ({', '.join(SUFFIXES)}), or name "
-            "them with --corpus and a folder with --out."
-        )
-    texts = [read_user_text(path) for path in found]
-    for text in texts:
-        click.echo(f"  {text.path.relative_to(folder)}: {len(text.text):,} characters")
-    for path in left_out:
-        click.echo(f"  {path.relative_to(folder)}: left out, it is none of {', '.join(SUFFIXES)}")
-    pieces = cut(texts)
-    if len(pieces) < _MIN_PIECES:
-        raise InputError(
-            f"The texts in {folder} hold {sum(len(t.text) for t in texts):,} characters; at least "
-            "about 5,000 are needed."
-        )
-    return pieces
-
-
 def cut(texts: Sequence[UserText]) -> list[str]:
-    """Cut texts at sentence ends into pieces of a twentieth of all, 500 to 2,000 characters."""
+    """Cut texts at sentence ends into pieces of a twentieth of all, 500 to 2,000 characters.
+
+    A sentence that is longer by itself is cut at blanks, or anywhere if it has none.
+    """
     size = sum(len(text.text) for text in texts)
     longest = min(_PIECE_CHARACTERS[-1], max(_PIECE_CHARACTERS[0], size // _HELD_OUT_EVERY))
-    pieces = []
-    for text in texts:
-        piece = ""
-        for part in _parts(text.text, longest):
-            if piece and len(piece) + len(part) > longest:
-                pieces.append(piece.strip())
-                piece = ""
-            piece += part
-        pieces.append(piece.strip())
-    return [piece for piece in pieces if piece]
+    ends = (PARAGRAPHS, LINES, SENTENCES, WORDS)
+    return [piece for text in texts for piece in cut_text(text.text, longest, ends)]
 
 
-def _parts(text: str, longest: int) -> Iterator[str]:
-    """Paragraphs, each with the empty line after it; too long ones by sentence."""
-    for paragraph in text.split("\n\n"):
-        if len(paragraph) <= longest:
-            yield paragraph + "\n\n"
-        else:
-            yield from _SENTENCE.findall(paragraph)
-            yield "\n\n"
-
-
-def _mix(pieces: list[str], language: str, folder: Path, seed: int) -> tuple[Corpus, list[str]]:
+def _mix(pieces: list[str], language: str, seed: int) -> tuple[Corpus, list[str]]:
     """The user's pieces with as much of the starter corpus, and the user's held-out texts."""
     pieces = list(pieces)
     random.Random(seed).shuffle(pieces)  # noqa: S311
     count = len(pieces) // _HELD_OUT_EVERY
     count = min(_HELD_OUT_PIECES[-1], max(_HELD_OUT_PIECES[0], count))
-    own, rest = pieces[:count], pieces[count:]
-    texts = folder / "texts.txt"
-    try:
-        texts.write_text("\n<|endoftext|>\n".join(rest) + "\n", "utf-8")
-    except OSError as error:
-        raise OutputError(f"{texts} cannot be written: {error.strerror}.") from error
-    mine = load_corpus([CorpusFile(texts)], seed)
-    own += mine.held_out
+    own, mine = pieces[:count], make_source(pieces[count:])
     starter_file = Path(str(resources.files("model").joinpath("starter", f"{language}.txt.xz")))
     starter = load_corpus([CorpusFile(starter_file)], seed)
-    share = min(1.0, _size(mine) / _size(starter))
-    sources = [*mine.sources, *(replace(source, share=share) for source in starter.sources)]
+    share = min(1.0, len(mine.tokens) / _size(starter))
+    sources = [mine, *(replace(source, share=share) for source in starter.sources)]
     others = _as_much(starter.held_out, sum(map(len, own)))
-    fingerprint = f"{mine.fingerprint} {starter.fingerprint}"
-    return Corpus(sources, own + others, fingerprint), own
+    digest = hashlib.sha256("\0".join(pieces).encode()).hexdigest()
+    return Corpus(sources, own + others, f"{digest} {starter.fingerprint}"), own
 
 
 def _size(corpus: Corpus) -> int:

@@ -21,22 +21,16 @@ from tqdm import tqdm
 from config.errors import OutputError, WeightsError
 from model.checkpoints.training_state import load_state
 from model.checkpoints.weights_file import build_model, load_weights
+from model.command import first_lines
 from model.data.corpus import Corpus, choose_vocabulary, load_corpus
 from model.teacher.llama2c import shared_ids, start_from_story_model
 from model.text.vocabulary import Vocabulary
 from model.train.distributed import ProcessGroup, destroy, init
 from model.train.log import open_log
-from model.train.options import TrainOptions
+from model.train.options import PRESETS, TrainOptions
 from model.train.trainer import Trainer
 from model.transformer import Transformer, TransformerConfig
 
-PRESETS = {  # width, layers, heads, hidden
-    "tiny": (64, 2, 2, 192),
-    "small": (192, 4, 4, 512),
-    "medium": (256, 4, 4, 704),
-    "story": (288, 6, 6, 768),
-    "large": (512, 8, 8, 1408),
-}
 _BAR = "{percentage:5.1f}% |{bar}| {elapsed} < {remaining}{postfix}"
 
 
@@ -86,7 +80,10 @@ def prepare(
     """
     _check_writable(options.folder)
     state = load_state(options.state_path) if options.resume else None
-    corpus = corpus or load_corpus(options.corpus, options.seed)
+    if corpus is None:
+        corpus = load_corpus(options.corpus, options.seed, partial=True)
+        if processes.is_main:
+            _tell(corpus, len(options.corpus))
     if state:
         vocabulary = Vocabulary(state["vocabulary"].tolist())
         model = _resumed_model(state, options)
@@ -96,6 +93,18 @@ def prepare(
         vocabulary = _choose_vocabulary(options, corpus)
         model = _fresh_model(options, vocabulary)
     return Trainer(options, corpus, vocabulary, model, state, processes)
+
+
+def _tell(corpus: Corpus, files: int) -> None:
+    """Print what was read, and what is left out."""
+    documents = [text for source in corpus.sources for text in source.documents]
+    characters = sum(map(len, documents)) + sum(map(len, corpus.held_out))
+    click.echo(f"Read {files - len(corpus.errors):,} files of {characters:,} characters.")
+    if corpus.notes:
+        click.echo(first_lines(corpus.notes))
+    if corpus.errors:
+        click.echo(f"Left out {len(corpus.errors):,} files:")
+        click.echo(first_lines(corpus.errors))
 
 
 def _check_writable(folder: Path) -> None:

@@ -15,7 +15,7 @@ from model.checkpoints.weights_file import Weights, publish_weights
 from model.data.batches import Batches, render_pass
 from model.data.corpus import Corpus
 from model.device import choose_device, faster_with_bfloat16
-from model.evaluate import score
+from model.evaluate.score import score
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions

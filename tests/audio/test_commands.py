@@ -98,7 +98,7 @@ def test_other_short_seeds_stay_what_they_are(rescorer: CommandRescorer) -> None
 
 def test_longer_seeds_and_commands_are_not_heard_again(engine: VoskEngine) -> None:
     check = CommandRescorer(engine, parse_phrases(["go on"], engine.knows, engine.vocabulary))
-    sound = spoken("en-us+f3", "go on")
+    sound = spoken("en-us+m7", "go on")  # the same each time; +f3 is not
     assert check.rescored("it goes on and on", sound) == "it goes on and on"
     assert check.rescored("don't", sound) == "go on"
     assert CommandRescorer(engine, []).rescored("don't", sound) == "don't"

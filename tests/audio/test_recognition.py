@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.events import Event, NoSpeech, Resumed, Seed, Triggered, TriggerSuspected
+from audio.events import (
+    Event,
+    NoSpeech,
+    Resumed,
+    Seed,
+    Triggered,
+    TriggerSuspected,
+    VoiceCommand,
+)
 from audio.input.file import WavFile
 from audio.pcm import AudioChunk
 from audio.phrases import Phrase, confusable_phrases, parse_phrases, sub_phrases
@@ -200,6 +208,64 @@ def test_a_microphone_that_was_open_before_gives_its_own_times(vosk_en: Path) ->
     assert isinstance(seed, Seed)
     assert trigger.at_seconds == pytest.approx(101.5, abs=0.15)
     assert seed.end_seconds == pytest.approx(104.1, abs=0.2)
+
+
+# A microphone that was closed and opened again: a gap in audio time
+
+
+def later(sound: np.ndarray, seconds: float) -> Iterator[AudioChunk]:
+    """The chunks of a sound that begins at this audio time."""
+    return (replace(chunk, end_seconds=seconds + chunk.end_seconds) for chunk in chunks_of(sound))
+
+
+def hear_with_gap(hearing: AudioRecognition, sound: np.ndarray, at: float, gap: float) -> Timed:
+    """Hear a sound whose microphone is closed at `at` seconds, for `gap` seconds."""
+    cut = round(at * RATE)
+    chunks = [*chunks_of(sound[:cut]), *later(sound[cut:], at + gap)]
+    return [(chunk.end_seconds, event) for chunk in chunks for event in hearing.feed(chunk)]
+
+
+@pytest.mark.parametrize("at", [0.9, 1.6])  # in the phrase, and after it but before the detection
+def test_a_phrase_before_a_closed_microphone_is_not_heard_after_it(
+    at: float, vosk_en: Path
+) -> None:
+    sound = np.concatenate([samples("one-breath.wav")[: round(1.7 * RATE)], room(2.0)])
+    assert len(of(Triggered, hear_with_gap(make(vosk_en), sound, at, gap=0.0))) == 1
+    assert of(Triggered, hear_with_gap(make(vosk_en), sound, at, gap=60.0)) == []
+
+
+@pytest.mark.parametrize(("gap", "triggers"), [(0.0, 1), (2.0, 1), (60.0, 2)])
+def test_the_time_of_a_closed_microphone_counts_for_the_cooldown(
+    gap: float, triggers: int, vosk_en: Path
+) -> None:
+    once = np.concatenate([samples("one-breath.wav"), room(2.0)])
+    both = np.concatenate([once, once])
+    events = hear_with_gap(make(vosk_en, cooldown=30.0), both, len(once) / RATE, gap)
+    found = [event for _, event in of(Triggered, events) if isinstance(event, Triggered)]
+    assert len(found) == triggers
+    if triggers == 2:
+        assert found[1].at_seconds - found[0].at_seconds == pytest.approx(
+            len(once) / RATE + gap, abs=0.1
+        )
+
+
+def test_a_user_does_not_resume_after_a_closed_microphone(vosk_en: Path) -> None:
+    for gap, resumed in ((0.0, 1), (60.0, 0)):
+        events = hear_with_gap(make(vosk_en, silence=0.2), in_two(1.8), 5.3, gap)
+        assert len(of(Resumed, events)) == resumed
+
+
+def test_a_command_before_a_closed_microphone_is_not_heard_after_it(vosk_en: Path) -> None:
+    settings = load(Path(os.devnull), (), {}).settings
+    phrases = {"again": ["hey computer"]}
+    trigger = replace(settings.trigger, phrases=["tell me a story"])
+    sound = np.concatenate([samples("one-breath.wav")[: round(1.7 * RATE)], room(2.0)])
+    for gap, commands in ((0.0, 1), (60.0, 0)):
+        hearing = open_recognition(vosk_en, trigger, settings.seed, "en", phrases)
+        cut = round(0.9 * RATE)
+        chunks = [*chunks_of(sound[:cut]), *later(sound[cut:], cut / RATE + gap)]
+        events = [event for chunk in chunks for event in hearing.feed(chunk, commands=True)]
+        assert len([event for event in events if isinstance(event, VoiceCommand)]) == commands
 
 
 def test_silence_and_noise_trigger_nothing(vosk_en: Path) -> None:

@@ -83,7 +83,12 @@ def test_every_kind_of_file(before: str, after: str) -> None:
     assert changed_text(before, {"voice.name": "cmn"}) == after
 
 
-@pytest.mark.parametrize("value", ["en-us+f3", "yes", "a, b", "null", "# no", "'", 0.25, 130, None])
+WORDS = ["yes", "no", "Off", "on", "null", "~", "y", "12:30", "1_000", "0x1F", "2024-01-01", "="]
+
+
+@pytest.mark.parametrize(
+    "value", ["en-us+f3", "a, b", "# no", "'", "a " * 100, *WORDS, 0.25, 130, None]
+)
 @pytest.mark.parametrize("before", ["voice: {name: x}\n", "voice:\n  name: x\n", "voice:\n"])
 def test_every_value_is_quoted_as_needed(before: str, value: Scalar) -> None:
     text = changed_text(before, {"voice.name": value})
@@ -121,6 +126,13 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     change_settings(path, {"voice.name": "en-us+f3", "language": "en", "voice.volume": 0.25})
     voice = load(path, (), {}).settings.voice
     assert (voice.name, voice.volume) == ("en-us+f3", 0.25)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_yaml_word_that_is_written_is_read_as_a_text(word: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    change_settings(path, {"voice.name": word})
+    assert load(path, (), {}).settings.voice.name == word
 
 
 def test_a_wrong_value_changes_nothing(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from config.languages import LANGUAGES, is_han, join_sentences, sentence_gap
+from config.languages import LANGUAGES, is_han, is_unspaced, join_sentences, sentence_gap
 from config.settings import Settings
 
 
@@ -33,6 +33,13 @@ def test_every_settings_file_is_in_the_package(language: object) -> None:
         (["他走了……", "她笑了。"], "他走了……她笑了。"),
         (["", "Only one."], "Only one."),
         ([], ""),
+        (["She was six-", "year-old Anna."], "She was six-year-old Anna."),
+        (["He stopped -", "and ran."], "He stopped - and ran."),
+        (["He said, “", "Stop!”"], "He said, “Stop!”"),
+        (['He said, "', 'Stop!"'], 'He said, "Stop!"'),
+        (['"Stop!"', "he said."], '"Stop!" he said.'),
+        (["The boys'", "boat sank."], "The boys' boat sank."),
+        (["a fish (", "a big one)"], "a fish (a big one)"),
     ],
 )
 def test_one_blank_between_sentences_and_none_beside_chinese(
@@ -50,3 +57,13 @@ def test_the_gap_needs_two_texts() -> None:
 )
 def test_chinese_characters_are_known(text: str, expected: bool) -> None:
     assert is_han(text) is expected
+
+
+@pytest.mark.parametrize("character", "武々〇さサー\uff76ไทยລາວខမཀ\U00020000\U0003134f")
+def test_letters_of_scripts_without_blanks_are_known(character: str) -> None:
+    assert is_unspaced(character)
+
+
+@pytest.mark.parametrize("character", "aé1_я한अا\uff21。' \n\u0301\ud800\x00")
+def test_all_others_need_a_blank(character: str) -> None:
+    assert not is_unspaced(character)

@@ -110,6 +110,81 @@ def test_an_error_names_file_line_and_remedy(
     assert "\n" not in text
 
 
+FALSE, TRUE, NULL = (f"which means {word}; put it in quotes" for word in ("false", "true", "null"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "commands: {stop: [off]}\n",
+            f'line 1: commands.stop has the YAML word off, {FALSE}: "off".',
+        ),
+        (
+            "commands:\n  stop:\n  - be quiet\n  # mine\n  - No\n",
+            f'line 5: commands.stop has the YAML word No, {FALSE}: "No".',
+        ),
+        ("voice:\n  name: no\n", f'line 2: voice.name has the YAML word no, {FALSE}: "no".'),
+        ("voice: {name: ~}\n", f'voice.name has the YAML word ~, {NULL}: "~".'),
+        ("model: {device: on}\n", f'model.device has the YAML word on, {TRUE}: "on".'),
+        ("model: {weights: yes}\n", f'model.weights has the YAML word yes, {TRUE}: "yes".'),
+        ("audio: {input: off}\n", f'audio.input has the YAML word off, {FALSE}: "off".'),
+        (
+            "trigger: {phrases: [null]}\n",
+            f'trigger.phrases has the YAML word null, {NULL}: "null".',
+        ),
+        (
+            "trigger: {phrases: [12:30]}\n",
+            "trigger.phrases has 12:30, which YAML takes for the number 750; "
+            'put it in quotes: "12:30".',
+        ),
+        (
+            "trigger: {stop_phrases: [off]}\n",
+            f"trigger.stop_phrases has the YAML word off, {FALSE}",
+        ),
+        ("trigger:\n  phrases:\n  - hey\n  -\n", "line 4: trigger.phrases has an empty item"),
+        ("voice: {name: }\n", "voice.name should be a text, but is empty."),
+        ("voice: {rate_wpm: yes}\n", "should be a whole number from 80 to 450, not yes."),
+        ("language: no\n", "language should be en or zh, not no."),
+        ("log: {level: off}\n", "not off."),
+        ("commands: {stop: [" + "off, " * 20 + "]}\n", "texts, not [off, off, "),
+        ("commands: {stop: off}\n", 'a list of 0 to 16 texts, such as ["off"], not off.'),
+        ("trigger: {phrases: 2024-01-01}\n", "such as [\"2024-01-01\"], not '2024-01-01'."),
+        ("trigger: no\n", "line 1: trigger must hold keys and values"),
+        ("trigger: 2024-01-01\n", "line 1: trigger must hold keys and values"),
+        ("trigger: {phrases: [!!bool maybe]}\n", "trigger.phrases cannot be read: 'maybe'"),
+        ("trigger: {phrases: [!!int '']}\n", "trigger.phrases cannot be read: ''"),
+    ],
+)
+def test_a_word_that_is_no_text_in_yaml_is_named_as_written(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    text = refusal(tmp_path, content)
+    assert message in text
+    assert str(tmp_path / "settings.yaml") in text
+
+
+@pytest.mark.parametrize("word", ["off", "No", "~", "12:30", "1_000", "2024-01-01"])
+def test_a_word_in_quotes_is_a_text(tmp_path: Path, word: str) -> None:
+    path = write(tmp_path, f'commands: {{stop: ["{word}"]}}\nvoice: {{name: "{word}"}}\n')
+    settings = load(path).settings
+    assert (settings.commands.stop, settings.voice.name) == ([word], word)
+
+
+@pytest.mark.parametrize("word", ["2024-01-01", "2024-13-45", "=", "<<"])
+def test_what_no_setting_can_be_is_a_text_without_quotes(tmp_path: Path, word: str) -> None:
+    path = write(tmp_path, f"commands: {{stop: [{word}]}}\nvoice: {{name: {word}}}\n")
+    settings = load(path).settings
+    assert (settings.commands.stop, settings.voice.name) == ([word], word)
+
+
+def test_a_yaml_word_in_flag_or_environment_needs_quotes_within_the_shells() -> None:
+    for flags, environment in ((["voice.name=no"], {}), ([], {"AFTERWORD_VOICE__NAME": "no"})):
+        with pytest.raises(ConfigError, match="""the shell does not take away: '"no"'"""):
+            load(None, flags, environment)
+    assert load(None, ['voice.name="no"'], {}).settings.voice.name == "no"
+
+
 def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
     bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n"
     for name, last in zip("bcdefghij", "abcdefghi", strict=True):

@@ -20,7 +20,7 @@ from daemon import mute
 from daemon.observers.history import History, read
 from model.checkpoints.training_state import load_state
 from model.checkpoints.weights_file import load_weights, save_weights
-from model.train.__main__ import main
+from model.train.command import train as main
 from model.train.log import open_log
 from tests.model.made import small_weights, story_text
 from tests.support.program import Outcome, afterword

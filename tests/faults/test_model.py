@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -261,13 +262,39 @@ main()
 """
 
 
-@pytest.mark.parametrize("megabytes", [8, 27])  # the file (18 MB) cannot be mapped; not twice
+# The tokenizer's library cannot be loaded, the file (18 MB) not be mapped, or not twice, or a
+# library in C++ or Rust gets no memory and ends the process.
+@pytest.mark.parametrize("megabytes", [4, 8, 27, 50])
 def test_too_little_memory_to_load_the_model_is_one_sentence(megabytes: int) -> None:
     arguments = ("-c", SHORT_OF_MEMORY, str(megabytes), "say", "a fox", "--no-speech")
     done = afterword(*arguments, program=sys.executable)
     assert "Traceback" not in done.err
     assert done.code == GenerationError.exit_code, done.err
     assert done.err.count("\n") == 1
+
+
+def limited(mebibytes: int) -> tuple[str, ...]:
+    """What runs a program within this address space."""
+    return "bash", "-c", 'ulimit -v "$0" && exec "$@"', str(mebibytes * 1024)
+
+
+# Within 400 MiB std::bad_alloc ends the import of torch's build for the CPU, within 3,000 MiB
+# OpenBLAS ends that of the build for CUDA; either is silent.
+@pytest.mark.parametrize("mebibytes", [300, 400, 3000])
+def test_a_limit_on_memory_that_is_too_low_is_named(mebibytes: int) -> None:
+    done = afterword("say", "a fox", "--no-speech", before=limited(mebibytes))
+    assert "Traceback" not in done.err
+    if mebibytes < 1000 or done.code != 0:  # 3,000 MiB suffice for the CPU's build
+        assert done.code == GenerationError.exit_code, done.err
+        assert done.err.count("\n") == 1
+        assert f"within the limit of {mebibytes:,} MiB" in done.err
+
+
+def test_doctor_outlives_a_limit_on_memory_that_is_too_low() -> None:
+    done = afterword("doctor", "--no-sound", before=limited(400))
+    assert done.code == 2, done.err
+    assert re.search(r"weights .*limit of 400 MiB", " ".join(done.out.split()))
+    assert "service" in done.out
 
 
 def test_a_model_that_never_ends_is_stopped_by_the_limit() -> None:
@@ -282,5 +309,5 @@ def test_a_model_that_never_ends_is_stopped_by_the_limit() -> None:
     options = GeneratorOptions(SamplingOptions(0.0, 0, 1.0, 1.0), 100, 300, 1)
     engine = Rambling(0.0, vocabulary.size)
     generator = TextGenerator(engine, vocabulary, options)  # type: ignore[arg-type]
-    said = list(generator.continue_text("a fox", lambda: False))
+    said = list(generator.continue_text("a fox-", lambda: False))
     assert said == ["x" * 300]

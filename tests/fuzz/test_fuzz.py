@@ -1,5 +1,6 @@
 """Fuzzing: every input gives a result or an `AfterwordError`; nothing crashes, hangs or leaks."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -13,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
+from wyoming.info import Info
 
 from audio.input.file import WavFile
 from config.errors import AfterwordError, ConfigError, InputError, RefusedError, WeightsError
@@ -20,10 +22,14 @@ from config.load import known_keys, load
 from daemon.control import protocol
 from daemon.control.lock import single_instance_lock
 from daemon.control.server import ControlServer
+from daemon.wyoming.connection import Connection
+from daemon.wyoming.events import LINE_BYTES
+from daemon.wyoming.services import Shared
 from model.checkpoints.training_state import load_state, save_state
 from model.checkpoints.weights_file import load_weights, save_weights
 from model.text.sentences import SentenceSplitter
 from model.text.vocabulary import TextDecoder, Vocabulary
+from tests.daemon.wyoming.peers import FakeEngine, FakeGenerator, answers
 from tests.model.made import small_weights
 
 
@@ -141,6 +147,54 @@ def test_any_request_through_the_socket_is_answered() -> None:
                 assert isinstance(json.loads(answer)["ok"], bool)
 
         ask()
+
+
+# --- wyoming --------------------------------------------------------------------------------------
+
+_TYPES = st.sampled_from(["describe", "transcript", "transcript", "synthesize", "audio-chunk"])
+_LENGTHS = st.integers(-1, 60) | st.integers() | _JSON
+_GOOD_EVENT = b"""{"type": "transcript", "data_length": 32, "payload_length": 3}
+{"text": "a fox", "context": {}}abc"""
+_EVENTS = st.one_of(
+    st.binary(max_size=300),
+    damaged(_GOOD_EVENT + b'{"type": "describe"}\n'),
+    st.tuples(
+        st.fixed_dictionaries(
+            {"type": st.one_of(_TYPES, _TYPES, _JSON)},
+            optional={
+                "data": st.fixed_dictionaries({"text": _JSON}, optional={"context": _JSON}) | _JSON,
+                "data_length": _LENGTHS,
+                "payload_length": _LENGTHS,
+            },
+        ).map(lambda header: json.dumps(header).encode()),
+        st.binary(max_size=60) | _JSON.map(lambda data: json.dumps(data).encode()),
+    ).map(b"\n".join),
+)
+
+
+@given(st.lists(_EVENTS, max_size=4).map(b"".join))
+def test_any_wyoming_peer_is_answered_or_disconnected(
+    caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    async def run() -> list[str]:
+        ours, theirs = socket.socketpair()
+        shared = Shared(FakeGenerator(), FakeEngine(), Info(), FakeGenerator)
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES)
+        peer, to_server = await asyncio.open_unix_connection(sock=theirs)
+        to_server.write(sent)
+        to_server.write_eof()
+        serving = asyncio.create_task(Connection(shared, reader, writer, lambda _: None).serve())
+        types = [event.type for event in await answers(peer)]
+        to_server.close()
+        await serving
+        assert not shared.generating.locked()
+        assert not shared.speaking.locked()
+        return types
+
+    types = asyncio.run(run())
+    assert types.count("handled-start") == types.count("handled-stop")
+    assert types.count("audio-start") == types.count("audio-stop")
+    assert caplog.records == []
 
 
 # --- sound ----------------------------------------------------------------------------------------

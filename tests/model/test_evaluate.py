@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from model.checkpoints.store import shipped_weights
 from model.checkpoints.weights_file import load_weights, save_weights
 from model.data.corpus import read_documents
-from model.evaluate import main, score
+from model.evaluate.command import evaluate as main
+from model.evaluate.score import score
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
 from tests.model.made import small_weights, story_text
@@ -91,6 +92,24 @@ def test_what_cannot_be_scored_is_refused(
         arguments = [*arguments, "--weights", str(tmp_path / "w.safetensors")]
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, message in result.stderr) == (code, True), result.output
+
+
+def test_a_file_that_cannot_be_scored_is_told_and_the_others_are_scored(tmp_path: Path):
+    save_weights(tmp_path / "w.safetensors", small_weights())
+    (tmp_path / "a.txt").write_text(story_text(1))
+    (tmp_path / "blanks.txt").write_text("The fox." + " " * 1_000_000 + "The hen.")
+    (tmp_path / "bad.txt").write_bytes(bytes(range(256)) * 9)
+    names = ["none.txt", "a.txt", "bad.txt", "blanks.txt"]
+    arguments = [*(str(tmp_path / name) for name in names), "--weights"]
+    result = CliRunner().invoke(main, [*arguments, str(tmp_path / "w.safetensors")])
+    assert result.exit_code == 0, result.output
+    assert [line.partition(":")[0] for line in result.stdout.splitlines()] == [
+        str(tmp_path / "a.txt"),
+        str(tmp_path / "blanks.txt"),
+    ]
+    assert "Left out 2 files:" in result.stderr
+    assert "none.txt is missing." in result.stderr
+    assert "bad.txt holds binary data, no text." in result.stderr
 
 
 def test_the_shipped_weights_tell_stories():

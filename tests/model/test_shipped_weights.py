@@ -1,7 +1,9 @@
 """The shipped weights are worth hearing: small samples of what the model card counts."""
 
+import itertools
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +55,43 @@ def test_a_story_takes_up_its_seed(home, seed: str, taken_up: str):
         assert re.search(rf"\b({taken_up})\b", story, re.I), story
         assert len(story.split()) >= 12
         assert re.search(r"[.!?][\"”']?$", story), story
+
+
+def beginnings(language: str, seeds: list[str], replies: int) -> list[tuple[str, str]]:
+    """Each seed with the text of the first tokens after it, for several random seeds."""
+    generator = shipped(language)
+    options = generator_options(load(flags=[f"language={language}"]).settings)
+    vocabulary = load_weights(find_weights(language, None)).vocabulary
+    return [
+        (seed, vocabulary.decode(itertools.islice(reply._tokens(seed), 4)))
+        for n in range(replies)
+        for reply in [generator.with_options(replace(options, random_seed=n))]
+        for seed in seeds
+    ]
+
+
+SPOKEN = (Path(__file__).parent / "inference/glue-seeds-en.txt").read_text("utf-8").splitlines()
+GLUED = re.compile(r"""[\w'’-]|[^\s\w—]+\w""")
+
+
+def test_no_story_begins_inside_the_last_word_of_its_seed(home):
+    """Without the mask all after "never mind" do ("ed"), 9 of 10 after "dear boss" ("y")."""
+    seeds = ["never mind", "never mind ", "dear boss", "A fish. Then came a fire", "chapter 1"]
+    seeds += ["by the lake there lived a fish", "the children sat around the fire", *SPOKEN[::8]]
+    texts = beginnings("en", seeds, 4)
+    assert [pair for pair in texts if GLUED.match(pair[1])] == []
+    assert sum(text.startswith((" ", ".", ",")) for _, text in texts) > 0.95 * len(texts)
+    assert not [pair for pair in texts if re.match(r"\s*\n|  ", pair[1])]
+
+
+def test_after_a_hyphen_a_word_goes_on(home):
+    texts = beginnings("en", ["yesterday i saw a butter-", 'He said, "'], 4)
+    assert all(GLUED.match(text) for _, text in texts), texts
+
+
+def test_a_poem_begins_with_any_character(home):
+    texts = beginnings("zh", list("武春秋月"), 3)
+    assert sum("\u4e00" <= text[:1] <= "\u9fff" for _, text in texts) == len(texts)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

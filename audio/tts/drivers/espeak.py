@@ -6,12 +6,26 @@ another thread, so it runs in the worker process, which the parent kills when it
 
 import ctypes
 import os
+import re
 import threading
 from contextlib import suppress
 from typing import Any
 
+from audio.tts.text import split_until
 from audio.tts.voices import Voices, resolve_voice
 from config.errors import SpeechError
+from config.languages import HAN
+
+# espeak-ng silently leaves out the rest of a clause or word beyond the sizes of its buffers
+# (translate.h, synthesize.h); these limits keep a whole piece below them.
+MAX_SOURCE_BYTES = 750  # N_TR_SOURCE is 800; counted with a blank after each character
+MAX_WORDS = 250  # N_CLAUSE_WORDS is 300
+MAX_PHONEMES = 700  # N_PHONEME_LIST is 1000, with pauses and switches of language
+MAX_WORD_PHONEMES = 100  # N_WORD_PHONEMES is 200, with stress marks; the name of an emoji is a word
+LONG_WORD = re.compile(rf"[^\s{HAN}]{{81}}")  # N_WORD_BYTES is 160
+_UTF8 = 1  # text mode
+_SEPARATOR = b"_"
+_SEPARATED = ord(_SEPARATOR) << 8  # phoneme mode
 
 SETTING_ATTEMPTS = 20  # espeak loses about one setting in 200 to a race with its own thread
 
@@ -58,6 +72,21 @@ class EspeakDriver:
         raise SpeechError(
             f"The speech engine was asked for {wanted} but keeps to "
             f"{_settings_in_force(self._espeak)}."
+        )
+
+    def split(self, text: str) -> list[str]:
+        """Cut a text into pieces of which espeak-ng speaks every word, half a minute at most."""
+        return split_until(text, self._fits)
+
+    def _fits(self, text: str) -> bool:
+        """Whether espeak-ng's buffers hold all of the text."""
+        if len(text.encode()) + len(text) > MAX_SOURCE_BYTES or LONG_WORD.search(text):
+            return False
+        words = _phonemes_of_words(self._espeak, text)
+        return (
+            len(words) <= MAX_WORDS
+            and sum(words) <= MAX_PHONEMES
+            and max(words, default=0) <= MAX_WORD_PHONEMES
         )
 
     def synthesize(self, text: str) -> bytes:
@@ -134,6 +163,18 @@ def _start_pyttsx3() -> tuple[Any, Any]:
     from pyttsx3.drivers import _espeak
 
     return pyttsx3.init("espeak"), _espeak
+
+
+def _phonemes_of_words(espeak: Any, text: str) -> list[int]:
+    """How many phonemes each word has, of those that espeak-ng would speak."""
+    translate = espeak.dll.espeak_TextToPhonemes
+    translate.restype = ctypes.c_char_p
+    source = ctypes.create_string_buffer(text.encode())
+    rest = ctypes.c_void_p(ctypes.addressof(source))  # null at the end of the text
+    words: list[bytes] = []
+    while rest.value and (clause := translate(ctypes.byref(rest), _UTF8, _SEPARATED)) is not None:
+        words += clause.split()
+    return [word.count(_SEPARATOR) + 1 for word in words]
 
 
 def _settings_in_force(espeak: Any) -> tuple[str, int, int]:

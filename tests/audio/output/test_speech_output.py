@@ -16,7 +16,7 @@ from audio.output.speech_output import SpeechOutput
 from audio.output.wav_file import WavFilePlayer
 from audio.pcm import Samples
 from audio.tts.engine import RATE, SpeechEngine
-from audio.tts.text import PIECE_CHARACTERS, clean_text, split_text
+from audio.tts.text import REQUEST_CHARACTERS, clean_text, split_text
 from config.errors import AudioDeviceError, SpeechError
 from tests.support.sound_server import SoundServer
 
@@ -114,7 +114,7 @@ class TestOrder:
     def test_a_long_sentence_can_be_cancelled_between_its_pieces(self) -> None:
         engine, sink = LoudEngine(), ListSink()
         speaker = SpeechOutput(engine, sink, 0.5)
-        speaker.speak(["word " * PIECE_CHARACTERS], lambda: len(engine.texts) >= 2)
+        speaker.speak(["word " * REQUEST_CHARACTERS], lambda: len(engine.texts) >= 2)
         assert len(engine.texts) == 2
         assert sink.orders[-1] == "stop"
 

@@ -3,12 +3,14 @@
 import importlib.util
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from config.errors import MissingPackageError
+from config.installation import add_extra_command
 from config.load import load
 from daemon.bench import resumption
 from daemon.bench.__main__ import Exchange, summary
@@ -33,7 +35,7 @@ def test_usage_of_a_process_is_measured() -> None:
 
 def test_a_missing_psutil_is_an_error_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingPackageError, match=r'pip install "afterword\[bench\]"'):
+    with pytest.raises(MissingPackageError, match=re.escape(add_extra_command("bench"))):
         require_psutil()
 
 

@@ -1,5 +1,6 @@
 """The control socket in front of a real main loop with fake components."""
 
+import io
 import json
 import os
 import socket
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from daemon.control.server import ControlServer
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
 from daemon.loop.request_handler import RequestHandler
+from daemon.observers.console import Console
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
 from tests.support.program import afterword
 
@@ -259,6 +261,19 @@ def test_a_subscriber_that_never_reads_is_disconnected(
         (b'{"version": 1, "command": "say"}\n', "takes seed, as text"),
         (b'{"version": 1, "command": "say", "seed": 3}\n', "takes seed, as text"),
         (b"x" * 20_000, "at most 16384 bytes"),
+        (b"[" * 100_000, "at most 16384 bytes"),
+        (b'{"version": 1, "command": "say", "seed": ' + b"[" * 16_000 + b"\n", "a JSON object"),
+        (b'{"version": 1, "command": "say", "seed": "\\ud83d"}\n', "half a character"),
+        (b'{"version": 1, "command": "say", "seed": "a \\ude00\\ud83d"}\n', "half a character"),
+        (b'{"version": 1, "command": "reload", "wait": "\\ud800"}\n', "half a character"),
+        (b'{"version": 1, "command": "say", "seed": "\xed\xa0\x80"}\n', "in UTF-8"),
+        (b'{"version": 1, "command": "say", "seed": "caf\xe9"}\n', "in UTF-8"),
+        ('{"version": 1, "command": "stop"}\n'.encode("utf-16-be"), "in UTF-8"),
+        (b'{"version": NaN, "command": "stop"}\n', "version 1"),
+        (b'{"version": 1e999, "command": "stop"}\n', "version 1"),
+        (b'{"version": 1, "command": "say", "seed": NaN}\n', "takes seed, as text"),
+        (b'{"version": 1, "command": {"say": null}}\n', "choose one of"),
+        (b'{"version": 1, "command": "status"}\n{"version": 1}\n', "a JSON object"),
     ],
 )
 def test_invalid_requests_are_refused(line: bytes, message: str, daemon: MainLoop) -> None:
@@ -266,6 +281,26 @@ def test_invalid_requests_are_refused(line: bytes, message: str, daemon: MainLoo
     assert (answer["ok"], answer["error"]) == (False, "refused")
     assert message in str(answer["message"])
     assert client.ask("status")["pid"] == os.getpid()
+
+
+def test_both_halves_of_a_character_are_one(daemon: MainLoop) -> None:
+    line = b'{"version": 1, "command": "say", "seed": "\\ud83d\\ude00"}\n'
+    assert send(line)["ok"] is True
+
+
+def test_a_surrogate_from_elsewhere_leaves_no_reply_unfinished(
+    source: Source, speech: SpeechOutput
+) -> None:
+    screen = io.TextIOWrapper(io.BytesIO(), "ascii")
+    loop = MainLoop(source, Recognition({}), Generator(), speech, Console(screen), options())
+    with serving(loop):
+        loop.inbox.ask(protocol.Request("say", {"seed": "the \ud83d"}))
+        wait_until("listening")
+        assert client.ask("say", seed="the crow") == {"turn": 2}
+        deadline = time.monotonic() + 30
+        while len(speech.spoken) < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_a_request_may_end_without_a_newline(daemon: MainLoop) -> None:
@@ -287,6 +322,47 @@ def test_clients_are_bounded_in_time_and_number(
     assert client.ask("status")["triggers"] in (0, 1)
     for one in silent:
         one.close()
+
+
+def test_a_thousand_silent_clients_are_gone_in_time_and_told_in_one_line(
+    daemon: MainLoop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(control_module, "CLIENT_SECONDS", 0.5)
+    with ExitStack() as stack:
+        for _ in range(1000):
+            one = stack.enter_context(socket.socket(socket.AF_UNIX))
+            one.connect(str(protocol.socket_path()))
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                assert client.ask("status")["pid"] == os.getpid()
+                break
+            except RefusedError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+    assert "More clients at a time than can be served (16)" in caplog.text
+    assert len(caplog.messages) < 20
+
+
+def test_followers_do_not_shut_out_other_clients(daemon: MainLoop) -> None:
+    with ExitStack() as stack:
+        for _ in range(control_module.FOLLOWERS):
+            follower = stack.enter_context(socket.socket(socket.AF_UNIX))
+            follower.connect(str(protocol.socket_path()))
+            follower.sendall(protocol.request_line("follow", {}))
+            stream = stack.enter_context(follower.makefile("rb"))
+            assert json.loads(stream.readline())["ok"] is True
+        with pytest.raises(RefusedError, match="Too many followers"):
+            next(client.follow())
+        assert client.ask("status")["pid"] == os.getpid()
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            next(client.follow())
+            break
+        except RefusedError:  # until their leaving is noticed
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_a_stuck_loop_is_reported(daemon: MainLoop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,6 +447,60 @@ def test_an_unusable_runtime_folder_is_an_output_error(
         pytest.raises(OutputError, match="too long"),
     ):
         ControlServer(long, lambda *_: {})
+
+
+@pytest.mark.parametrize("kind", ["symbolic link", "link to another file", "pipe"])
+def test_a_lock_that_is_no_file_of_its_own_is_refused(kind: str, home: Path) -> None:
+    path, mine = protocol.socket_path(), home / "mine.txt"
+    path.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    lock = path.with_suffix(".lock")
+    if kind == "pipe":
+        os.mkfifo(lock)
+    elif kind == "symbolic link":
+        lock.symlink_to(mine)
+    else:
+        os.link(mine, lock)
+    reason = "not a regular file" if kind == "pipe" else kind
+    with (
+        pytest.raises(OutputError, match=rf"{lock} cannot be used: it is .*{reason}; remove it\."),
+        single_instance_lock(path),
+    ):
+        pass
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", ["zwölf 3", "1 2 3", "\x00", "1 x", "9 " + "9" * 60])
+def test_a_lock_with_other_text_is_taken_over(content: str) -> None:
+    path = protocol.socket_path()
+    path.parent.mkdir(parents=True)
+    path.with_suffix(".lock").write_text(content, "utf-8")
+    with single_instance_lock(path):
+        assert path.with_suffix(".lock").read_text().startswith(f"{os.getpid()} ")
+        assert stat.S_IMODE(path.with_suffix(".lock").stat().st_mode) == 0o600
+
+
+def test_a_lock_that_is_held_may_hold_any_text() -> None:
+    path = protocol.socket_path()
+    with single_instance_lock(path):
+        path.with_suffix(".lock").write_text("zwölf", "utf-8")
+        with (
+            pytest.raises(RefusedError, match="process unknown holds"),
+            single_instance_lock(path),
+        ):
+            pass
+
+
+def test_a_runtime_folder_that_is_a_link_is_refused(home: Path) -> None:
+    path, mine = protocol.socket_path(), home / "mine"
+    mine.mkdir(mode=0o755)
+    path.parent.symlink_to(mine)
+    with (
+        pytest.raises(OutputError, match="cannot be used: it is a symbolic link"),
+        single_instance_lock(path),
+    ):
+        pass
+    assert stat.S_IMODE(mine.stat().st_mode) == 0o755
 
 
 def test_without_a_runtime_folder_a_private_one_is_used(

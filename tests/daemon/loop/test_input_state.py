@@ -2,8 +2,9 @@
 
 import pytest
 
+from audio.input.microphone import RETRY_SECONDS
 from daemon.conversation.publisher import MUTED, OPEN, SILENT
-from daemon.loop.input_state import RETRY_SECONDS, InputState
+from daemon.loop.input_state import InputState
 from tests.daemon.fakes import Source
 
 MISSING = "No microphone was found."
@@ -41,7 +42,9 @@ def test_a_source_that_starts_muted_is_retried(muted: bool, retry: bool, expecte
         ([OPEN, MISSING, OPEN, MISSING, OPEN], [True, False, False, False, False], 2),
         ([OPEN, MUTED, OPEN], [True, False, True], 0),
         ([OPEN, MISSING, MUTED, OPEN], [True, False, False, True], 0),
-        ([OPEN, MUTED, MISSING, OPEN], [True, False, False, False], 1),
+        ([OPEN, MUTED, MISSING, OPEN], [True, False, False, True], 0),
+        ([OPEN, MISSING, MUTED, MISSING, OPEN], [True, False, False, False, True], 0),
+        ([OPEN, MUTED, MISSING, OPEN, MISSING, OPEN], [True, False, False, True, False, False], 1),
         ([OPEN, SILENT, OPEN], [True, False, False], 0),
         ([OPEN, SILENT, MISSING, OPEN], [True, False, False, False], 1),
     ],

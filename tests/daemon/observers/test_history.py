@@ -16,8 +16,9 @@ from daemon.components import open_observers
 from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
 from daemon.observers.history import History, as_text, history_file, newest_lines, read
-from daemon.observers.recordings import DebugRecordings, captures_folder
+from daemon.observers.recordings import DebugRecordings, captures_folder, expire
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
+from tests.daemon.loop.running import ask, running, wait_until
 from tests.support.program import afterword
 
 
@@ -109,6 +110,24 @@ def test_damaged_lines_are_skipped(tmp_path: Path) -> None:
     assert "You:       a fox" in as_text({"time": "soon", "seed": "a fox", "reply": None})
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_the_history_is_written_to_a_regular_file_only(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, other = tmp_path / "history.jsonl", tmp_path / "mine.txt"
+    other.write_text("mine\n" * 1000)
+    {"link": lambda: file.symlink_to(other), "pipe": lambda: os.mkfifo(file)}.get(
+        kind, file.mkdir
+    )()
+    history = History(file, 2000)
+    for turn in (1, 2):
+        note(history, "a fox", turn)
+    assert other.read_text() == "mine\n" * 1000
+    assert len(caplog.messages) == 1
+    reason = {"link": "a symbolic link; remove it", "pipe": "not a regular file; remove it"}
+    assert reason.get(kind, "Is a directory") in caplog.text
+
+
 @pytest.mark.parametrize(
     ("size", "kept"),
     [(0, b""), (-3, b""), (1, b""), (4, b"c\n"), (5, b"b\nc\n"), (9, b"aaaa\nb\nc\n")],
@@ -161,16 +180,97 @@ def test_recordings_within_one_millisecond_are_all_kept(
     assert [path.stem[-3:] for path in files] == ["999", "000", "001"]
 
 
+TRIGGERED = {"event": "triggered", "audio_seconds": 5.0}
+LISTENING = {"event": "state", "state": "listening"}
+TYPED = [{"event": "state", "state": "thinking"}, {"event": "seed", "turn": 1, "text": "a fox"}]
+
+
+def hear(recordings: DebugRecordings, *seconds: float) -> None:
+    for end in seconds:
+        recordings.on_audio(AudioChunk(bytes(2560), 16_000, end))
+        recordings.on_tick()
+
+
+def test_a_capture_that_is_muted_or_taken_back_is_not_recorded(tmp_path: Path) -> None:
+    recordings = DebugRecordings(tmp_path, 5, 3600)
+    hear(recordings, 4.0, 5.0)
+    recordings.on_event(TRIGGERED)
+    hear(recordings, 6.0)
+    recordings.on_event(LISTENING)
+    hear(recordings, 3606.0)  # the microphone is open again
+    for event in TYPED:
+        recordings.on_event(event)
+    hear(recordings, 3607.0)
+    recordings.close()
+    assert list(tmp_path.iterdir()) == []
+    for event in ({**TRIGGERED, "audio_seconds": 3608.0}, *TYPED):  # what is said is recorded
+        recordings.on_event(event)
+        hear(recordings, 3608.0)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_capture_that_ends_with_the_microphone_is_written_at_once(tmp_path: Path) -> None:
+    for number, end in enumerate((DebugRecordings.on_tick, DebugRecordings.close), 1):
+        recordings = DebugRecordings(tmp_path, 5, 3600)
+        hear(recordings, 4.0, 5.0)
+        recordings.on_event(TRIGGERED)
+        hear(recordings, 6.0)
+        recordings.on_event({"event": "nothing", "reason": "end of audio"})
+        recordings.on_event(LISTENING)
+        assert len(list(tmp_path.iterdir())) == number - 1
+        end(recordings)
+        assert len(list(tmp_path.iterdir())) == number
+        hear(recordings, 3606.0)
+        assert len(list(tmp_path.iterdir())) == number
+
+
+def test_a_capture_without_sound_is_no_fault(tmp_path: Path) -> None:
+    recordings = DebugRecordings(tmp_path, 5, 3600)
+    recordings.on_event(TRIGGERED)
+    recordings.on_event({"event": "seed"})
+    hear(recordings, 1.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_microphone_may_be_muted_in_a_recorded_capture(tmp_path: Path) -> None:
+    recordings = DebugRecordings(tmp_path, 5, 3600)
+    source, speech = Source(1_000_000, live=True, seconds_each=0.005), SpeechOutput()
+    recognition = Recognition({40: [Triggered("hey computer", 3.2)]})
+    options = LoopOptions(observers=[recordings])
+    loop = MainLoop(source, recognition, Generator(), speech, options=options)
+    with running(loop):
+        wait_until(lambda: recognition.fed > 45)
+        ask(loop, "mute")
+        wait_until(lambda: source.closed)
+        ask(loop, "unmute")
+        wait_until(lambda: not source.closed)
+        ask(loop, "say", seed="the crow")
+        fed = recognition.fed
+        wait_until(lambda: recognition.fed > fed + 10)
+    assert speech.spoken == ["One.", "Two."]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_recordings_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.observers.recordings.EXPIRY_INTERVAL_SECONDS", 0.0)
     for name, age in (("20200101-000000-000.wav", 7200), ("20200101-000001-000.wav", 10)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
-    (tmp_path / "notes.txt").touch()  # not a recording
+    for name in ("notes.txt", "song.wav"):  # not recordings
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
     recordings = DebugRecordings(tmp_path, 5, 3600)
-    assert len(list(tmp_path.glob("*.wav"))) == 2
+    assert len(list(tmp_path.glob("2*.wav"))) == 2
     recordings.on_tick()
-    assert {path.name for path in tmp_path.iterdir()} == {"20200101-000001-000.wav", "notes.txt"}
+    kept = {"20200101-000001-000.wav", "notes.txt", "song.wav"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_a_recording_that_cannot_be_deleted_keeps_no_other_one(tmp_path: Path) -> None:
+    (tmp_path / "20200101-000001-000.wav").mkdir()
+    (tmp_path / "20200101-000000-000.wav").touch()
+    expire(tmp_path, 0, 0.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["20200101-000001-000.wav"]
 
 
 def test_recordings_are_deleted_at_a_start_with_the_setting_off() -> None:

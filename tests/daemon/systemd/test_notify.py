@@ -213,3 +213,12 @@ def test_a_terminal_gets_no_priorities(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "8:1234")  # a parent's stream
     assert journal.format_error("No microphone.") == "afterword: No microphone."
     assert journal.with_priority("a\nb", logging.WARNING) == "<4>a\n<4>b"
+
+
+def test_a_status_is_one_line_of_utf_8_whatever_a_device_is_called(systemd: Systemd) -> None:
+    made = notifier(systemd)
+    made.status("waiting for the microphone: mic\udce9\nWATCHDOG=trigger\n is gone")
+    made.status("waiting for the microphone: mic\udce9 WATCHDOG=trigger is gone")
+    assert systemd.received() == [
+        "STATUS=waiting for the microphone: mic? WATCHDOG=trigger is gone"
+    ]

@@ -21,6 +21,7 @@ import pytest
 pytest.importorskip("textual", reason="needs the extra tui")
 
 from audio.events import Event, Partial, Seed, Triggered
+from config.installation import add_extra_command
 from daemon.control.client import ask
 from daemon.loop.main_loop import MainLoop
 from daemon.tui.app import WatchApp
@@ -282,4 +283,4 @@ def test_without_textual_one_sentence_says_what_to_install() -> None:
     )
     assert done.returncode not in (0, 1, 2)
     assert done.stderr.count("\n") == 1
-    assert "pipx inject afterword textual" in done.stderr
+    assert f"`{add_extra_command('tui')}` brings it" in done.stderr

@@ -1,16 +1,14 @@
 import asyncio
 import os
 import re
-import signal
 import socket
-import stat
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator
+import tomllib
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -23,79 +21,11 @@ from wyoming.handle import Handled, HandledChunk, HandledStart, HandledStop, Not
 from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize
 
-from config.errors import ConfigError, DeviceError, GenerationError, RefusedError
-from config.load import load
-from daemon.wyoming.server import CLIENTS, Shared, _serve, check_uri, describe
+from config.errors import MissingPackageError, SpeechError, WeightsError
+from daemon.cli.wyoming import OLDEST_LIBRARY, _check_library
+from daemon.wyoming.services import Shared
+from tests.daemon.wyoming.peers import SENTENCES, FakeEngine, FakeGenerator, ask, served, warnings
 from tests.support.program import ROOT, afterword
-
-SENTENCES = ["was old.", "He smiled.", "The end."]
-
-
-@dataclass
-class FakeGenerator:
-    """Says three sentences; counts how many speak through it at a time."""
-
-    seeds: list[str] = field(default_factory=list)
-    at_once: int = 0
-    most_at_once: int = 0
-
-    def continue_text(self, seed: str, cancelled: Callable[[], bool]) -> Iterator[str]:
-        self.seeds.append(seed)
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        for sentence in SENTENCES:
-            time.sleep(0.01)
-            if seed == "fail":
-                self.at_once -= 1
-                raise GenerationError("Its weights are bad.")
-            if seed == "gpu":
-                raise DeviceError("The GPU failed.")
-            yield sentence
-        self.at_once -= 1
-
-
-class FakeEngine:
-    rate = 22050
-
-    def synthesize(self, text: str) -> np.ndarray:
-        return np.arange(len(text) * 1000, dtype=np.int16)
-
-
-def served(test: Callable[[Shared, str], Awaitable[None]], tmp_path: Path) -> None:
-    """Run a test against a server at a socket."""
-    path = tmp_path / "w.sock"
-
-    async def run() -> None:
-        info = describe(load(environment={}).settings)
-        shared = Shared(FakeGenerator(), FakeEngine(), info, FakeGenerator)
-        ready = asyncio.Event()
-        serving = asyncio.create_task(_serve(path, shared, lambda _: ready.set()))
-        waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
-        if serving.done():  # refused: nobody would take the signal but this process
-            waiting.cancel()
-            serving.result()
-            return
-        try:
-            await asyncio.wait_for(test(shared, f"unix://{path}"), 60)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-            await asyncio.wait_for(serving, 10)
-        assert not path.exists()
-
-    asyncio.run(run())
-
-
-async def ask(uri: str, event: Event, last: str) -> list[Event]:
-    """All events that answer one, up to the one of this type."""
-    async with AsyncClient.from_uri(uri) as client:
-        await client.write_event(event)
-        events = []
-        while not events or events[-1].type != last:
-            answer = await client.read_event()
-            assert answer, f"the server left after {[e.type for e in events]}"
-            events.append(answer)
-        return events
 
 
 def test_it_tells_what_it_can_do(tmp_path: Path) -> None:
@@ -121,6 +51,7 @@ def test_a_text_is_continued_sentence_by_sentence(tmp_path: Path) -> None:
         handled = Handled.from_event(events[-2])
         assert handled == Handled("was old. He smiled. The end.", {"id": 7})
         assert HandledStop.is_type(events[-1].type)
+        assert isinstance(shared.generator, FakeGenerator)
         assert shared.generator.seeds == ["the old sailor"]
 
     served(test, tmp_path)
@@ -144,6 +75,7 @@ def test_clients_are_served_one_after_another(tmp_path: Path) -> None:
         spoken = [ask(uri, Synthesize("A fox.").event(), "audio-stop") for _ in range(4)]
         answers = await asyncio.gather(*asked, *spoken)
         assert all(Handled.from_event(a[-2]).text for a in answers[:8])
+        assert isinstance(shared.generator, FakeGenerator)
         assert shared.generator.most_at_once == 1
         assert sorted(shared.generator.seeds) == [f"fox {n}" for n in range(8)]
 
@@ -169,38 +101,6 @@ def test_too_long_a_text_is_not_spoken(tmp_path: Path) -> None:
     served(test, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"no JSON\n",
-        b"[]\n",
-        b'{"data": {}}\n',
-        b'{"type": 5, "data_length": "many"}\n',
-        b'{"type": "transcript", "data_length": 2}\n[]',
-        b'{"type": "transcript", "data": {}}\n',
-        b'{"type": "transcript", "data": {"text": 5}}\n',
-        b'{"type": "transcript", "data_length": 999999999}\n',
-        b'{"type": "x", "payload_length": 1000000000000}\n',
-        b'{"type": "x", "payload_length": -5}\n' + b"\xff" * 100 + b"\n",
-        b"x" * 100_000 + b"\n",
-        b'{"type": "transcript", "data_length": 50}\n{"text"',
-    ],
-)
-def test_nonsense_ends_its_own_connection_only(
-    sent: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def test(shared: Shared, uri: str) -> None:
-        reader, writer = await asyncio.open_unix_connection(uri.removeprefix("unix://"))
-        writer.write(sent)
-        writer.write_eof()
-        assert await reader.read() == b""
-        writer.close()
-        await ask(uri, Transcript("a fox").event(), "handled-stop")
-
-    served(test, tmp_path)
-    assert [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")] == []
-
-
 def test_messages_of_other_services_are_passed_over(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
         async with AsyncClient.from_uri(uri) as client:
@@ -213,21 +113,6 @@ def test_messages_of_other_services_are_passed_over(tmp_path: Path) -> None:
     served(test, tmp_path)
 
 
-def test_only_so_many_may_connect(tmp_path: Path) -> None:
-    async def test(shared: Shared, uri: str) -> None:
-        clients = [AsyncClient.from_uri(uri) for _ in range(CLIENTS + 1)]
-        for client in clients:
-            await client.connect()
-            await client.write_event(Describe().event())
-        answers = [await client.read_event() for client in clients]
-        assert [a is not None for a in answers] == [True] * CLIENTS + [False]
-        for client in clients:
-            await client.disconnect()
-        await ask(uri, Transcript("a fox").event(), "handled-stop")
-
-    served(test, tmp_path)
-
-
 def test_a_peer_that_leaves_does_not_hold_up_the_next(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
         async with AsyncClient.from_uri(uri) as client:
@@ -236,56 +121,6 @@ def test_a_peer_that_leaves_does_not_hold_up_the_next(tmp_path: Path) -> None:
         await ask(uri, Transcript("second").event(), "handled-stop")
 
     served(test, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("uri", "place"),
-    [
-        ("tcp://127.0.0.1:5000", ("127.0.0.1", 5000)),
-        ("tcp://localhost", ("localhost", 10300)),
-        ("tcp://[::1]:7", ("::1", 7)),
-        ("unix:///run/a.sock", Path("/run/a.sock")),
-    ],
-)
-def test_places_of_this_machine(uri: str, place: object) -> None:
-    assert check_uri(uri, exposed=False) == place
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "[::]", "example.org"])  # noqa: S104
-def test_other_machines_come_in_only_where_that_is_wanted(host: str) -> None:
-    with pytest.raises(RefusedError, match="without a password; add --expose"):
-        check_uri(f"tcp://{host}:10300", exposed=False)
-    assert check_uri(f"tcp://{host}:10300", exposed=True)
-
-
-@pytest.mark.parametrize(
-    "uri",
-    ["", "10300", "http://localhost", "tcp://:5", "tcp://localhost:x", "unix://a/b", "stdio:"],
-)
-def test_other_addresses_are_refused(uri: str) -> None:
-    with pytest.raises(ConfigError, match="--uri"):
-        check_uri(uri, exposed=False)
-
-
-def test_files_and_live_sockets_are_left_alone(tmp_path: Path) -> None:
-    async def test(shared: Shared, uri: str) -> None:
-        path = Path(uri.removeprefix("unix://"))
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        with pytest.raises(RefusedError, match="Another program serves"):
-            await _serve(path, shared, str)
-        await ask(uri, Describe().event(), "info")
-
-    served(test, tmp_path)
-    file = tmp_path / "w.sock"
-    file.write_text("mine")
-    with pytest.raises(RefusedError, match="is no socket"):
-        served(test, tmp_path)
-    assert file.read_text() == "mine"
-    file.unlink()
-    dead = socket.socket(socket.AF_UNIX)
-    dead.bind(str(file))
-    dead.close()
-    served(test, tmp_path)  # it is replaced
 
 
 @contextmanager
@@ -342,3 +177,87 @@ def test_after_a_device_error_the_next_text_is_continued_on_the_cpu(tmp_path: Pa
         assert answer.data["text"] == " ".join(SENTENCES)
 
     served(test, tmp_path)
+
+
+def test_a_model_that_cannot_be_loaded_on_the_cpu_either_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> FakeGenerator:
+        raise WeightsError("The weights are gone.")
+
+    async def test(shared: Shared, uri: str) -> None:
+        shared.load_on_cpu = fail
+        *_, answer, _ = await ask(uri, Transcript("gpu").event(), "handled-stop")
+        assert (answer.type, answer.data["text"]) == ("not-handled", "The GPU failed.")
+
+    served(test, tmp_path)
+    assert "The weights are gone." in warnings(caplog)[-1]
+
+
+def test_an_error_of_our_own_leaves_no_peer_without_an_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("a bug")
+
+    async def test(shared: Shared, uri: str) -> None:
+        shared.generator.continue_text = fail
+        shared.engine.stream = fail
+        events = await ask(uri, Transcript("a fox").event(), "handled-stop")
+        assert [event.type for event in events] == ["handled-start", "not-handled", "handled-stop"]
+        (event,) = await ask(uri, Synthesize("A fox.").event(), "error")
+        assert "its log has more" in Error.from_event(event).text
+
+    served(test, tmp_path)
+    assert [r.getMessage() for r in caplog.records if r.exc_info] == [
+        "a text could not be continued",
+        "a text could not be spoken",
+    ]
+
+
+def test_speech_that_fails_is_told(tmp_path: Path) -> None:
+    def fail(text: str) -> NoReturn:
+        raise SpeechError("The speech engine is gone.")
+
+    async def test(shared: Shared, uri: str) -> None:
+        shared.engine.stream = fail
+        (event,) = await ask(uri, Synthesize("A fox.").event(), "error")
+        assert Error.from_event(event) == Error("The speech engine is gone.", "SpeechError")
+
+    served(test, tmp_path)
+
+
+def test_speech_that_fails_in_mid_stream_is_told_and_ends(tmp_path: Path) -> None:
+    def speak(text: str) -> Iterator[tuple[str, np.ndarray]]:
+        yield text, np.zeros(10, np.int16)
+        raise SpeechError("The speech engine is gone.")
+
+    async def test(shared: Shared, uri: str) -> None:
+        shared.engine.stream = speak
+        events = await ask(uri, Synthesize("A fox.").event(), "audio-stop")
+        types = [event.type for event in events]
+        assert types == ["audio-start", "audio-chunk", "error", "audio-stop"]
+
+    served(test, tmp_path)
+
+
+def test_an_older_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for version, accepted in {
+        "1.5.4": False,
+        "1.7.1": False,
+        "1.7.2": True,
+        "2.0rc1": True,
+    }.items():
+        monkeypatch.setattr("importlib.metadata.version", lambda _, version=version: version)
+        if accepted:
+            _check_library()
+            continue
+        with pytest.raises(MissingPackageError) as refused:
+            _check_library()
+        assert f"in version 1.7.2 or newer, and {version} is installed" in str(refused.value)
+
+
+def test_the_oldest_library_is_the_declared_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    oldest = ".".join(map(str, OLDEST_LIBRARY))
+    assert project["optional-dependencies"]["wyoming"] == [f"wyoming>={oldest}"]

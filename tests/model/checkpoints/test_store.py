@@ -4,13 +4,13 @@ import json
 import os
 import time
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from config.errors import OutputError, WeightsError
 from config.paths import data_folder
-from model.checkpoints import store
 from model.checkpoints.store import (
     MAX_PREVIOUS,
     SHIPPED,
@@ -38,7 +38,7 @@ def publish(training: str, day: int, bits: float | None = None) -> Path:
 def test_the_users_own_weights_come_before_the_shipped_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(store.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda _: tmp_path)
     (tmp_path / "weights").mkdir()
     with pytest.raises(WeightsError, match='language "en"; train some'):
         find_weights("en", None)

@@ -68,6 +68,62 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path):
         read_documents(tmp_path)
 
 
+def test_a_long_line_is_cut_at_sentences_and_blanks(tmp_path: Path):
+    path = tmp_path / "transcript.txt"
+    for text in ("the fox ran over the hill " * 4_000, "那只狐狸走过雪地没有人看见它" * 4_000):
+        path.write_text(text.strip())
+        documents = read_documents(path)
+        assert len(documents) > 15
+        assert all(len(document) <= 16_000 for document in documents)
+        assert "".join("".join(documents).split()) == "".join(text.split())
+
+
+def test_a_file_that_cannot_be_used_is_left_out_and_told(tmp_path: Path, stories: Path):
+    (tmp_path / "bad.txt").write_bytes(bytes(999))
+    old = tmp_path / "old.txt"
+    old.write_bytes(("Das Füchslein schläft. " * 50).encode("latin-1"))
+    names = ["none.txt", "bad.txt", "old.txt", stories.name]
+    files = [CorpusFile(tmp_path / name) for name in names]
+    with pytest.raises(InputError, match=r"none\.txt is missing\. .*bad\.txt holds no text"):
+        load_corpus(files, seed=1)
+    corpus = load_corpus(files, seed=1, partial=True)
+    assert len(corpus.sources) == 2
+    assert corpus.notes == [f"{old}: read as Windows-1252"]
+    assert [str(error) for error in corpus.errors] == [
+        f"The text file {tmp_path / 'none.txt'} is missing.",
+        f"The text file {tmp_path / 'bad.txt'} holds no text.",
+    ]
+    with pytest.raises(InputError, match=r"none\.txt is missing\. .*bad\.txt holds no text"):
+        load_corpus(files[:2], seed=1, partial=True)
+
+
+@pytest.mark.parametrize("sentence", ["The fox ran over the hills. ", "那只狐狸走过雪地。", "fox "])
+def test_five_thousand_characters_are_enough(sentence: str, tmp_path: Path):
+    path = tmp_path / "a.txt"
+    path.write_text((sentence * 5_000)[:5_000])
+    corpus = load_corpus([CorpusFile(path)], seed=1)
+    assert corpus.held_out
+    path.write_text((sentence * 5_000)[:4_500])
+    with pytest.raises(InputError, match=r"4,\d+ characters; at least about 5,000 characters"):
+        load_corpus([CorpusFile(path)], seed=1)
+
+
+def test_of_many_short_files_one_is_held_out(tmp_path: Path):
+    files = []
+    for n in range(30):
+        path = tmp_path / f"{n}.txt"
+        path.write_text(f"Note {n}. " + "The fox ran. " * 20)
+        files.append(CorpusFile(path))
+    corpus = load_corpus(files, seed=1)
+    assert (len(corpus.sources), len(corpus.held_out)) == (29, 1)
+
+
+def test_pages_and_books_are_read_as_text(tmp_path: Path):
+    path = tmp_path / "page.html"
+    path.write_text("<p>The fox.</p><p>The hen.</p>")
+    assert read_documents(path) == ["The fox.\n\nThe hen."]
+
+
 @pytest.mark.parametrize("text", ["The end.", "The fox ran.\n<|endoftext|>\nThe hen sat."])
 def test_a_tiny_corpus_is_refused(tmp_path: Path, text: str):
     path = tmp_path / "a.txt"

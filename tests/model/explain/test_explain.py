@@ -8,8 +8,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from config.installation import add_extra_command
 from model.checkpoints.weights_file import save_weights
-from model.explain.__main__ import main
+from model.explain.command import explain as main
+from model.explain.text import render
 from model.explain.trace import Token, make_trace
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
@@ -90,7 +92,7 @@ def test_only_the_newest_tokens_are_read_once_the_context_is_full():
 
 def test_each_candidate_tells_what_left_it_out():
     sampling = SamplingOptions(temperature=1, top_k=4, top_p=0.6, repetition_penalty=1)
-    (step,) = make_trace(small_weights(), "a fox", sampling, 1, count=1, top=8).steps
+    (step,) = make_trace(small_weights(), "a fox-", sampling, 1, count=1, top=8).steps
     assert step.left["top-k"] == 4
     kept = [c for c in step.candidates if not c.left_out_by]
     assert len(kept) == step.left["top-p"]
@@ -100,6 +102,29 @@ def test_each_candidate_tells_what_left_it_out():
     four = sum(c.probability for c in step.candidates[:4])  # top-p sees what top-k has left
     likelier = sum(c.probability for c in kept[:-1]) / four
     assert likelier < 0.6 <= likelier + kept[-1].probability / four
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_what_would_go_on_with_the_last_word_is_shown_as_left_out(temperature: float):
+    sampling = SamplingOptions(temperature, top_k=4, top_p=1, repetition_penalty=1)
+    trace = make_trace(small_weights(), "a fox", sampling, 1, count=1, top=300)
+    (first,) = trace.steps
+    assert first.left["top-k" if temperature else "temperature 0"] == (4 if temperature else 1)
+    assert 4 < first.left["new word"] < first.left["whole characters"]
+    rows = {c.token.data: c for c in first.candidates}
+    assert rows[b"e"].left_out_by == rows[b"'"].left_out_by == "new word"
+    assert rows[b"e"].probability > 0
+    assert rows[b"e"].draw_probability == 0
+    assert rows[b" the"].left_out_by != "new word"
+    assert any("(new word)" in line for line in render(trace))
+
+
+def test_a_word_in_progress_may_go_on():
+    steps = make_trace(small_weights(), "a fox", SamplingOptions(1, 0, 1), 1, count=8, top=3).steps
+    in_force = ["new word" in step.left for step in steps]
+    assert in_force == sorted(in_force, reverse=True)
+    assert in_force[0]
+    assert not in_force[-1]
 
 
 def test_dividing_logits_takes_powers_of_probabilities():
@@ -157,7 +182,7 @@ def test_without_matplotlib_it_says_what_to_install(
     save_weights(tmp_path / "w.safetensors", small_weights())
     result = explain("fox", "--weights", tmp_path / "w.safetensors", "--out", tmp_path / "out")
     assert result.exit_code == 5
-    assert 'pip install "afterword[train]"' in result.stderr
+    assert f"`{add_extra_command('train')}` brings it" in result.stderr
     assert "Token 3" in result.stdout
 
 

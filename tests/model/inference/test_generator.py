@@ -9,12 +9,14 @@ from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator, load_generator
 from model.inference.sampler import SamplingOptions
 from model.inference.utf8_mask import Utf8Mask
+from model.inference.word_boundary_mask import WordBoundaryMask
 from model.text.vocabulary import Vocabulary
 from tests.model.made import ScriptedEngine, small_weights
 
 BYTES = Vocabulary([])
 NEVER = lambda: False  # noqa: E731
 GREEDY = SamplingOptions(0.0, 0, 1.0, 1.0)
+ANY = "a-"  # a seed that any id may follow
 
 
 def scripted(text: str, end: bool = True, **options: int) -> TextGenerator:
@@ -23,6 +25,13 @@ def scripted(text: str, end: bool = True, **options: int) -> TextGenerator:
     return TextGenerator(
         ScriptedEngine(script, BYTES.size), BYTES, GeneratorOptions(GREEDY, **options)
     )
+
+
+def calls_of(generator: TextGenerator) -> int:
+    """How often a scripted generator's engine was called."""
+    engine: object = generator._engine
+    assert isinstance(engine, ScriptedEngine)
+    return engine.calls
 
 
 def small_generator(options: GeneratorOptions) -> TextGenerator:
@@ -44,21 +53,21 @@ def test_the_first_sentence_carries_on_the_seed():
     ],
 )
 def test_an_open_quotation_at_the_last_sentence_may_end(text: str, said: list[str]):
-    assert list(scripted(text, max_sentences=2).continue_text("a", NEVER)) == said
+    assert list(scripted(text, max_sentences=2).continue_text(ANY, NEVER)) == said
 
 
 def test_stops_at_the_last_allowed_sentence():
     generator = scripted("One. Two. Three. Four.", max_sentences=2)
-    assert list(generator.continue_text("a", NEVER)) == ["One.", "Two."]
+    assert list(generator.continue_text(ANY, NEVER)) == ["One.", "Two."]
 
 
 def test_end_of_text_ends_an_unfinished_sentence():
-    assert list(scripted("One. Two").continue_text("a", NEVER)) == ["One.", "Two"]
+    assert list(scripted("One. Two").continue_text(ANY, NEVER)) == ["One.", "Two"]
 
 
 def test_nothing_comes_of_an_empty_continuation():
-    assert list(scripted("").continue_text("a", NEVER)) == []
-    assert list(scripted(" \n . \n").continue_text("a", NEVER)) == []
+    assert list(scripted("").continue_text(ANY, NEVER)) == []
+    assert list(scripted(" \n . \n").continue_text(ANY, NEVER)) == []
 
 
 @pytest.mark.parametrize(
@@ -72,7 +81,7 @@ def test_nothing_comes_of_an_empty_continuation():
 )
 def test_what_comes_at_the_limit_of_tokens(text: str, limit: int, said: list[str]):
     generator = scripted(text, end=False, max_new_tokens=limit)
-    assert list(generator.continue_text("a", NEVER)) == said
+    assert list(generator.continue_text(ANY, NEVER)) == said
 
 
 def test_only_whole_characters_leave_though_tokens_are_bytes():
@@ -91,15 +100,15 @@ def after(calls: int) -> Callable[[], bool]:
 )
 def test_cancelling_is_noticed_at_the_next_token(calls: int, said: list[str]):
     generator = scripted("One. Two. Three.")
-    assert list(generator.continue_text("a", after(calls))) == said
-    assert generator._engine.calls <= calls
+    assert list(generator.continue_text(ANY, after(calls))) == said
+    assert calls_of(generator) <= calls
 
 
 def test_a_sentence_comes_before_the_next_one_is_made():
     generator = scripted("One. Two. Three.")
-    sentences = generator.continue_text("a", NEVER)
+    sentences = generator.continue_text(ANY, NEVER)
     assert next(sentences) == "One."
-    assert generator._engine.calls == len("One. T")
+    assert calls_of(generator) == len("One. T")
 
 
 def greedy_tokens(seed: str, count: int) -> list[int]:
@@ -111,10 +120,13 @@ def test_with_the_cache_the_likeliest_ids_are_those_without_it():
     weights = small_weights()
     ids = [weights.vocabulary.end, *weights.vocabulary.encode(" a fox")]
     characters = Utf8Mask(weights.vocabulary.pieces)
+    words = WordBoundaryMask(weights.vocabulary.pieces)
+    words.reset("a fox")
     for token in greedy_tokens("a fox", 20):
         logits = weights.model(torch.tensor([ids]))[:, -1]
-        assert token == (logits + characters.mask()).argmax()
+        assert token == (logits + characters.mask() + words.mask()).argmax()
         characters.feed(token)
+        words.feed(token)
         ids.append(token)
 
 
@@ -154,7 +166,7 @@ def test_bad_numbers_are_an_error_and_not_a_word():
     engine = InferenceEngine(weights.model)
     generator = TextGenerator(engine, weights.vocabulary, GeneratorOptions())
     with pytest.raises(GenerationError, match="not finite"):
-        list(generator.continue_text("a", NEVER))
+        list(generator.continue_text(ANY, NEVER))
 
 
 def test_load_generator_reads_a_file(tmp_path):
@@ -162,7 +174,7 @@ def test_load_generator_reads_a_file(tmp_path):
     save_weights(path, small_weights())
     options = GeneratorOptions(max_new_tokens=20, random_seed=1)
     first, second = (
-        list(load_generator(path, options, "cpu").continue_text("a", NEVER)) for _ in range(2)
+        list(load_generator(path, options, "cpu").continue_text(ANY, NEVER)) for _ in range(2)
     )
     assert first == second
     assert torch.get_num_threads() == 1

@@ -23,6 +23,11 @@ STORY = (
         ("   ", ""),
         ("春 风 又 绿", "春风又绿"),
         ("…", ""),
+        ("a fisher-", " a fisher-"),
+        ("a merry-go-", " a merry go-"),
+        ("a fish -", " a fish"),
+        ("a fish--", " a fish"),
+        ("-", ""),
     ],
 )
 def test_seeds_become_what_training_has_shown(seed: str, prepared: str):

@@ -1,6 +1,7 @@
 import gzip
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,31 @@ def test_a_damaged_rank_file_is_refused(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "cl100k_base.tiktoken.gz").write_bytes(content)
-    monkeypatch.setattr(tokenizer.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda _: tmp_path)
     with pytest.raises(WeightsError, match="install afterword again"):
         tokenizer.merge_ranks()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The fox ran, and  ran.\n\n那只狐狸。'twas 12345 \u00e9\n",
+        "狐狸走过雪地，" * 5_000,
+        "fox!" * 10_000 + " hen",
+        " " * 9_000 + "fox",
+        "",
+    ],
+)
+def test_texts_get_the_ids_of_tiktoken(text: str):
+    encoding = tokenizer.load_encoding()
+    assert tokenizer.encode(encoding, text) == encoding.encode_ordinary(text)
+
+
+@pytest.mark.parametrize(
+    "part", [" ", "\n", "\u00a0", "\t ", "a", "狐", "1", ".", "aB3/+9xQ", "\u0301", "<|endoftext|>"]
+)
+def test_a_million_of_anything_has_ids(part: str):
+    encoding = tokenizer.load_encoding()
+    for end in ("", "fox", " fox"):
+        text = f"The hen.{part * (1_000_000 // len(part))}{end}"
+        assert encoding.decode(tokenizer.encode(encoding, text)) == text

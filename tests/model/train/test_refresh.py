@@ -2,8 +2,10 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from model.checkpoints.store import own_weights, previous, shipped_weights
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.data.user_texts import UserText
 from model.text.vocabulary import Vocabulary
-from model.train.__main__ import main
+from model.train.command import train as main
 from model.train.refresh import corpus_folder, cut, training_folder
 from model.transformer import Transformer, TransformerConfig
 from tests.model.made import story_text
@@ -96,7 +98,7 @@ def test_a_stopped_training_goes_on(first: bytes):
         "    if self.step == 9: os.kill(os.getpid(), signal.SIGINT)\n"
         "    return step(self, *given)\n"
         "Trainer.train_step = stopping\n"
-        "from model.train.__main__ import main\n"
+        "from model.train.command import train as main\n"
         "main()"
     )
     command = [sys.executable, "-c", program, *QUICK]
@@ -142,6 +144,82 @@ def test_two_do_not_train_the_same(first: bytes):
     assert not training_folder("en").exists()
 
 
+def test_a_text_just_long_enough_is_trained_on(first: bytes):
+    path = corpus_folder() / "mine.txt"
+    for length in (5_000, 5_500, 6_000):
+        path.write_text(story_text(80).replace("<|endoftext|>\n", "")[:length])
+        result = train(*QUICK, "--steps", 1)
+        assert result.exit_code == 0, result.output
+    path.write_text(path.read_text()[:4_000])
+    short = train(*QUICK, "--steps", 1)
+    assert short.exit_code == 66
+    assert re.search(
+        rf"The texts in {corpus_folder()} hold 4,000 characters; at least about 5,000", short.stderr
+    )
+
+
+def test_a_folder_of_all_kinds_ends_well_and_tells_what_is_left_out(first: bytes):
+    """Everything that people have in a folder, and some that they do not know of."""
+    folder = corpus_folder()
+    (folder / "blanks.txt").write_text("The fox." + " " * 1_000_000 + "The hen.")
+    (folder / "transcript.txt").write_text("the fox ran over the hill " * 500)
+    (folder / "mac.txt").write_bytes("“Fox,” said she.\rIt rained.\r".encode("mac_roman") * 20)
+    (folder / "note.md").write_text("---\na: b\n---\n# Day\n\n| a |\n|---|\n| b |\n\nSee [[a|b]].")
+    (folder / "page.html").write_text("<table><tr><td>1</td></tr></table><p>The fox.</p>")
+    os.mkdir(os.fsencode(folder) + b"/F\xfcchse")  # noqa: PTH102
+    shutil.copy(folder / "note.md", os.fsencode(folder) + b"/F\xfcchse/F\xfc.md")
+    (folder / "circle").symlink_to(folder)
+    os.mkfifo(folder / "fifo.txt")
+    for n in range(12):
+        (folder / f"bad{n}.txt").write_bytes(bytes(range(256)) * 9)
+    for name in ("a.pdf", "b.pdf", "c.docx", "d"):
+        (folder / name).touch()
+    with zipfile.ZipFile(folder / "half.epub", "w") as book:
+        book.writestr("a.xhtml", "<p>The fox ran away.</p>")
+    (folder / "whole.epub").write_bytes((folder / "half.epub").read_bytes())
+    (folder / "half.epub").write_bytes((folder / "half.epub").read_bytes()[:60])
+    command = [sys.executable, "-m", "model.train", *QUICK, "--steps", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"mac\.txt: \d+ characters, read as Mac Roman", done.stdout)
+    assert re.search(rf"Read 7 texts of [\d,]+ characters in {folder}\.", done.stdout)
+    assert "Left out 15 files:" in done.stdout
+    assert f"{folder}/bad0.txt holds binary data, no text." in done.stdout
+    assert "  and 5 more" in done.stdout
+    assert "Left out 4 files of other kinds: 2 .pdf, 1 .docx, 1 without a suffix;" in done.stdout
+    assert "Report: " in done.stdout
+
+
+def test_only_unusable_texts_are_an_error_with_all_reasons(home: Path):
+    corpus_folder().mkdir(parents=True)
+    (corpus_folder() / "a.txt").write_bytes(bytes(range(256)) * 9)
+    (corpus_folder() / "b.epub").write_text("no book")
+    result = train()
+    assert result.exit_code == 66
+    assert "a.txt holds binary data, no text. " in result.stderr
+    assert "b.epub is no whole e-book (EPUB): File is not a zip file." in result.stderr
+
+
+def test_without_the_packages_of_an_extra_other_texts_are_read(
+    first: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    (corpus_folder() / "note.md").write_text("A fox.")
+    monkeypatch.setitem(sys.modules, "markdown_it", None)
+    result = train(*QUICK, "--steps", 1)
+    assert result.exit_code == 0, result.output
+    assert "Markdown files need markdown-it-py" in result.output
+    (corpus_folder() / "mine.txt").unlink()
+    assert train(*QUICK, "--steps", 1).exit_code == 5
+
+
+def test_no_copy_of_the_texts_is_kept(first: bytes):
+    result = train(*QUICK, "--steps", 1)
+    assert result.exit_code == 0, result.output
+    left = [path for path in training_folder("en").parent.rglob("*") if path.suffix == ".txt"]
+    assert left == []
+
+
 @pytest.mark.parametrize("arguments", [["--out", "out"], ["--corpus", "a.txt"], ["a.txt"]])
 def test_files_and_folder_belong_together(arguments: list[str], home: Path):
     result = train(*arguments)
@@ -155,3 +233,13 @@ def test_books_are_cut_at_sentences():
     assert pieces[-1] == "One.\n\nTwo."
     assert all(piece.endswith("ran.") and len(piece) <= 2000 for piece in pieces[:-1])
     assert len(pieces) > 15
+
+
+@pytest.mark.parametrize("unit", ["the fox ran over the hill ", "那只狐狸走过雪地", "a"])
+def test_a_text_without_punctuation_is_cut_at_blanks_or_anywhere(unit: str):
+    text = unit * (100_000 // len(unit))
+    pieces = cut([UserText(Path("a"), text)])
+    assert all(len(piece) <= 2_000 for piece in pieces)
+    assert len(pieces) >= 50
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+    assert all(piece.split()[-1] in unit.split() for piece in pieces if " " in unit)

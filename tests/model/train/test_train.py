@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from config.installation import add_extra_command
 from model.checkpoints.training_state import load_state
 from model.checkpoints.weights_file import load_weights, save_weights
-from model.train.__main__ import main
+from model.train.command import train as main
 from tests.model.made import small_weights, story_text
 
 ROOT = Path(__file__).parents[3]
@@ -101,7 +103,7 @@ def stopped_after(count: int, stories: Path, out: Path, steps: int, *more: str) 
     program = (
         "import os, signal\n"
         "from model.train.trainer import Trainer\n"
-        "from model.train.__main__ import main\n"
+        "from model.train.command import train as main\n"
         "step = Trainer.train_step\n"
         "def stopping(self, progress):\n"
         f"    if self.step == {count - 1}: os.kill(os.getpid(), signal.SIGINT)\n"
@@ -199,7 +201,7 @@ def test_tensorboard_is_asked_for_or_absent(stories: Path, tmp_path: Path):
     arguments = ["--corpus", stories, "--out", out, *SMALL, "--steps", 2]
     if importlib.util.find_spec("tensorboard") is None:
         result = train(*arguments, "--tensorboard")
-        assert (result.exit_code, "afterword[tensorboard]" in result.stderr) == (78, True)
+        assert (result.exit_code, add_extra_command("tensorboard") in result.stderr) == (78, True)
     else:
         assert train(*arguments, "--tensorboard").exit_code == 0
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -296,3 +298,19 @@ def test_several_files_may_follow_one_option(stories: Path, tmp_path: Path):
         return int(json.loads(first)["start"]["corpus_tokens"])
 
     assert corpus_tokens("two", stories, other) == 2 * corpus_tokens("one", stories)
+
+
+def test_a_file_that_cannot_be_used_is_told_and_the_others_are_trained_on(
+    stories: Path, tmp_path: Path
+):
+    (tmp_path / "bad.txt").write_bytes(bytes(range(256)) * 9)
+    old = tmp_path / "old.txt"
+    old.write_bytes(("Das Füchslein schläft. " * 50).encode("latin-1"))
+    files = (tmp_path / "none.txt", stories, tmp_path / "bad.txt", old)
+    result = train("--corpus", *files, "--out", tmp_path / "out", *SMALL, "--steps", 1)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"Read 2 files of [\d,]+ characters\.", result.stdout)
+    assert f"{old}: read as Windows-1252" in result.stdout
+    assert "Left out 2 files:" in result.stdout
+    assert f"The text file {tmp_path / 'none.txt'} is missing." in result.stdout
+    assert f"{tmp_path / 'bad.txt'} holds binary data, no text." in result.stdout

@@ -1,0 +1,160 @@
+"""One connection: its peer's events are answered one after another."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+
+from wyoming.asr import Transcript
+from wyoming.error import Error
+from wyoming.event import Event
+from wyoming.handle import NotHandled
+from wyoming.info import Describe
+from wyoming.tts import Synthesize
+
+from daemon.wyoming.events import (
+    DisconnectedError,
+    InvalidEventError,
+    read_event,
+    send_event,
+    write_event,
+)
+from daemon.wyoming.services import Shared, continue_text, synthesize
+
+log = logging.getLogger(__name__)
+
+_FAREWELL_SECONDS = 2.0  # for the peer to read the last error and to close its side
+_FAREWELL_BYTES = 64 * 1024  # read at a time, and thrown away
+
+
+class Connection:
+    """Reads, answers and writes the events of one peer.
+
+    Attributes:
+        address: the peer's, for the log.
+        last_active: when an event or a text of the peer was last dealt with, in seconds of
+            time.monotonic.
+        has_place: True while a text of the peer is computed or waits for it.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        warn: Callable[[str], None],
+    ) -> None:
+        """`warn` logs a fault of the peer."""
+        self._shared = shared
+        self._reader = reader
+        self._writer = writer
+        self._warn = warn
+        self.address = _address(writer)
+        self.last_active = time.monotonic()
+        self.has_place = False
+
+    async def serve(self) -> None:
+        """Answer events until the peer leaves, is silent for too long, or breaks the protocol."""
+        try:
+            await self._answer_all()
+            await self._flush()
+        except DisconnectedError as error:
+            if str(error):
+                self._warn(f"The Wyoming client {self.address} {error}: disconnected.")
+        except Exception:  # a bug must not end the server
+            log.exception("The connection of the Wyoming client %s failed.", self.address)
+        finally:
+            self.abort()
+
+    async def write(self, event: Event) -> None:
+        """Send an event, and wait until the peer takes it; as services.Peer."""
+        await write_event(event, self._writer, self._shared.limits)
+        self.last_active = time.monotonic()
+
+    def send(self, event: Event) -> None:
+        """Send an event without waiting for the peer; as services.Peer."""
+        send_event(event, self._writer)
+
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold one of the places of texts, and meanwhile stay connected; as services.Peer."""
+        async with self._shared.places:
+            self.has_place = True
+            try:
+                yield
+            finally:
+                self.has_place = False
+                self.last_active = time.monotonic()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._writer.transport.abort()
+
+    async def _answer_all(self) -> None:
+        limits = self._shared.limits
+        idle_seconds = limits.event_seconds
+        while True:
+            try:
+                event = await read_event(self._reader, idle_seconds, limits)
+                if event is None:
+                    return
+                self.last_active = time.monotonic()
+                await self._answer(event)
+                idle_seconds = limits.idle_seconds
+            except InvalidEventError as fault:
+                self._warn(f"The Wyoming client {self.address} sent {fault}.")
+                await self._refuse(fault.type, f"This service was sent {fault}.", "invalid")
+                if not fault.is_read:
+                    await self._say_farewell()
+                    return
+                idle_seconds = limits.event_seconds
+            await asyncio.sleep(0)  # the turn of others, also when a peer floods
+
+    async def _answer(self, event: Event) -> None:
+        """Answer one event; those of other services are ignored."""
+        if Describe.is_type(event.type):
+            await self.write(self._shared.info.event())
+        elif Transcript.is_type(event.type) or Synthesize.is_type(event.type):
+            await self._serve_request(event)
+
+    async def _serve_request(self, event: Event) -> None:
+        shared = self._shared
+        if shared.places.locked():
+            message = f"Afterword is busy with {shared.limits.requests} texts; try again later."
+            self._warn(f"The Wyoming client {self.address} was refused. {message}")
+            await self._refuse(event.type, message, "busy")
+        elif Transcript.is_type(event.type):
+            await continue_text(shared, event, self)
+        else:
+            await synthesize(shared, event, self)
+
+    async def _refuse(self, type: str, message: str, code: str) -> None:
+        if Transcript.is_type(type):
+            await self.write(NotHandled(message).event())
+        else:
+            await self.write(Error(message, code).event())
+
+    async def _flush(self) -> None:
+        """Close the connection when the peer has taken all that was written."""
+        with contextlib.suppress(OSError):  # TimeoutError is one
+            async with asyncio.timeout(self._shared.limits.write_seconds):
+                self._writer.close()
+                await self._writer.wait_closed()
+
+    async def _say_farewell(self) -> None:
+        """Close this side only, and wait for the peer's; else the last error could be lost."""
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                if self._writer.can_write_eof():
+                    self._writer.write_eof()
+                while await self._reader.read(_FAREWELL_BYTES):
+                    pass
+
+
+def _address(writer: asyncio.StreamWriter) -> str:
+    """The address of a TCP peer, as in a URI; a Unix socket's have none."""
+    match writer.get_extra_info("peername"):
+        case (str(host), int(port), *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return "at the socket"

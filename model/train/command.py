@@ -1,0 +1,163 @@
+"""`afterword train --corpus FILE… --out FOLDER`: train a model on texts, or resume.
+
+Without files and folder it refreshes the weights in use from the user's own texts
+(model.train.refresh). `torchrun --nproc_per_node=N -m model.train …` trains in N processes.
+torch is imported when a training begins, so that `--help` and completion are quick.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from config.languages import LANGUAGES
+from model.checkpoints.store import LARGEST_CONTEXT
+from model.command import report_errors
+from model.train.options import PRESETS, TrainOptions
+
+DEFAULT_MINUTES = 30.0
+_SPOKEN_OPENINGS = "; ".join(f"{code}: {x.spoken_openings:g}" for code, x in LANGUAGES.items())
+
+
+def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
+    if value == "full":
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise click.BadParameter("give a number from 1 on, or full")
+    return int(value)
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("more_corpus", nargs=-1, metavar="[FILE[@SHARE]]...")
+@click.option(
+    "--corpus",
+    "corpus",
+    multiple=True,
+    metavar="FILE[@SHARE]",
+    help="Text in UTF-8 (.txt, .md, .txt.xz), documents separated by lines <|endoftext|>; with "
+    "@0.2 each pass draws a fifth of the documents. More files may follow: --corpus *.txt.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option(
+    "--init-from",
+    type=click.Path(path_type=Path),
+    help="Start from these weights: .safetensors, or a llama2.c model with its tokenizer.",
+)
+@click.option("--resume", is_flag=True, help="Resume the training in --out.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Training time in minutes."
+)
+@click.option("--steps", type=click.IntRange(1), help="Optimizer steps, instead of --minutes.")
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    help="Model size.  [default: small, or that of --init-from]",
+)
+@click.option(
+    "--context",
+    type=click.IntRange(8, LARGEST_CONTEXT),
+    default=256,
+    help="Context length in tokens.",
+)
+@click.option(
+    "--language",
+    type=click.Choice(list(LANGUAGES)),
+    help="Language of the texts.  [default: en; for a refresh, the configured one]",
+)
+@click.option(
+    "--licence", default="unknown", help="Licence of the weights, written into their file."
+)
+@click.option("--provenance", default="", help="Origin of the weights, written into their file.")
+@click.option(
+    "--vocabulary-min-count",
+    "vocabulary_minimum",
+    default="8",
+    callback=_minimum,
+    help="Keep tokens that occur this often in the corpus; full keeps all 100,257.",
+)
+@click.option(
+    "--vocabulary-size",
+    type=click.IntRange(1),
+    help="Keep at least this many tokens, the commonest; useful if --init-from knows them.",
+)
+@click.option(
+    "--spoken-openings",
+    type=click.FloatRange(0, 1),
+    help="Share of the documents whose opening is written like a spoken seed."
+    f"  [default: {_SPOKEN_OPENINGS}]",
+)
+@click.option("--batch", type=click.IntRange(1), default=16, help="Sequences in a batch.")
+@click.option(
+    "--accumulate",
+    type=click.IntRange(1),
+    default=1,
+    help="Batches in a step (gradient accumulation).",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["auto", "adamw", "muon"]),
+    default="auto",
+    help="auto: muon from scratch, adamw with --init-from.",
+)
+@click.option(
+    "--learning-rate", type=click.FloatRange(0, min_open=True), help="Peak learning rate."
+)
+@click.option(
+    "--validate-every", type=click.IntRange(1), default=100, help="Steps between validations."
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    help="Stop early after this many validations without a better one.",
+)
+@click.option("--tensorboard", is_flag=True, help="Also write curves for TensorBoard into --out.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    help="Number format of the computation.",
+)
+@click.option("--device", default="auto", help="Device, as torch names it: cpu, cuda.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: torch's choice]")
+@click.option("--seed", type=click.IntRange(0), default=1, help="Random seed.")
+@report_errors
+def train(
+    corpus: tuple[str, ...],
+    more_corpus: tuple[str, ...],
+    threads: int | None,
+    **given: Any,
+) -> None:
+    """Train a model on texts, or resume a training.
+
+    Without --corpus and --out: refresh the weights in use from the texts in
+    $XDG_DATA_HOME/afterword/corpus.
+
+    `python -m model.train` is the same command; torchrun starts it in several processes.
+    """
+    import torch
+
+    from model.data.corpus import parse_corpus_file
+    from model.memory import keep_freed_memory
+    from model.train.refresh import refresh
+    from model.train.run import run
+
+    if given["steps"] is not None and given["minutes"] is not None:
+        raise click.UsageError("Give --steps or --minutes, not both.")
+    keep_freed_memory()
+    if threads:
+        torch.set_num_threads(threads)
+    files = tuple(parse_corpus_file(argument) for argument in (*corpus, *more_corpus))
+    if not files and given["out"] is None:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise click.UsageError("In several processes, give --corpus and --out.")
+        refresh(given)
+        return
+    if not corpus or given["out"] is None:
+        raise click.UsageError("Give both --corpus and --out, or none of them.")
+    if given["steps"] is None and given["minutes"] is None:
+        given["minutes"] = DEFAULT_MINUTES
+    given["language"] = given["language"] or "en"
+    if given["spoken_openings"] is None:
+        given["spoken_openings"] = LANGUAGES[given["language"]].spoken_openings
+    run(TrainOptions(corpus=files, **given))

@@ -1,0 +1,129 @@
+"""A server with a fake generator and a fake engine, and the library's client."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from wyoming.client import AsyncClient
+from wyoming.event import Event, async_read_event
+
+from config.errors import DeviceError, GenerationError
+from config.load import load
+from daemon.wyoming.events import Limits
+from daemon.wyoming.server import _serve
+from daemon.wyoming.services import Shared, describe
+
+DEFAULT_LIMITS = Limits()
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+SENTENCES = ["was old.", "He smiled.", "The end."]
+
+
+@dataclass
+class FakeGenerator:
+    """Says three sentences; counts how many speak through it at a time."""
+
+    seeds: list[str] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+
+    def continue_text(self, seed: str, cancelled: Callable[[], bool]) -> Iterator[str]:
+        self.seeds.append(seed)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        for sentence in SENTENCES:
+            time.sleep(0.01)
+            if seed == "fail":
+                self.at_once -= 1
+                raise GenerationError("Its weights are bad.")
+            if seed == "gpu":
+                raise DeviceError("The GPU failed.")
+            yield sentence
+        self.at_once -= 1
+
+
+class FakeEngine:
+    """Speaks in two pieces."""
+
+    rate = 22050
+
+    def synthesize(self, text: str) -> np.ndarray:
+        return np.arange(len(text) * 1000, dtype=np.int16)
+
+    def stream(self, text: str) -> Iterator[tuple[str, np.ndarray]]:
+        samples = self.synthesize(text)
+        if text:
+            yield text, samples[:999]
+            yield "", samples[999:]
+
+
+def served(
+    test: Callable[[Shared, str], Awaitable[None]], tmp_path: Path, limits: Limits = DEFAULT_LIMITS
+) -> None:
+    """Run a test against a server at a socket."""
+    path = tmp_path / "w.sock"
+
+    async def run() -> None:
+        info = describe(load(environment={}).settings)
+        shared = Shared(FakeGenerator(), FakeEngine(), info, FakeGenerator, limits)
+        ready = asyncio.Event()
+        serving = asyncio.create_task(_serve(path, shared, lambda _: ready.set()))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():  # refused: nobody would take the signal but this process
+            waiting.cancel()
+            serving.result()
+            return
+        try:
+            await asyncio.wait_for(test(shared, f"unix://{path}"), 60)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.wait_for(serving, 10)
+        assert not path.exists()
+
+    asyncio.run(run())
+
+
+async def ask(uri: str, event: Event, last: str) -> list[Event]:
+    """All events that answer one, up to the one of this type."""
+    async with AsyncClient.from_uri(uri) as client:
+        await client.write_event(event)
+        events = []
+        while not events or events[-1].type != last:
+            answer = await client.read_event()
+            assert answer, f"the server left after {[e.type for e in events]}"
+            events.append(answer)
+        return events
+
+
+@asynccontextmanager
+async def connected(uri: str) -> AsyncIterator[Streams]:
+    """A plain connection to the server."""
+    reader, writer = await asyncio.open_unix_connection(uri.removeprefix("unix://"))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def answers(reader: asyncio.StreamReader) -> list[Event]:
+    """All that the server says until it closes the connection."""
+    events = []
+    with suppress(ConnectionError):  # closed, with words of ours unread
+        while event := await async_read_event(reader):
+            events.append(event)
+    return events
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The warnings in the log; there must be no error, and no traceback."""
+    records = [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert all(r.levelno == logging.WARNING and not r.exc_info for r in records), caplog.text
+    return [r.getMessage() for r in records]
