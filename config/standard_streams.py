@@ -8,6 +8,10 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
+
+STREAM = Path("-")
+"""As a file: standard input or standard output."""
 
 
 def prepare_standard_streams() -> None:

@@ -53,7 +53,7 @@ def blocks(file: Any, frames: int, path: Path) -> Iterator[Any]:
 
     while True:
         try:
-            # SoundFile.blocks needs the number of frames, which GSM and other codecs do not give.
+            # SoundFile.blocks refuses GSM and other codecs in which it cannot seek.
             block = file.read(frames, dtype="float32", always_2d=True)
         except (OSError, soundfile.LibsndfileError) as error:
             raise InputError(f"The sound file {path} is damaged in its middle.") from error
@@ -63,17 +63,19 @@ def blocks(file: Any, frames: int, path: Path) -> Iterator[Any]:
 
 
 def read_pipe(path: Path) -> BinaryIO | None:
-    """All that comes through a pipe or a device, in memory; None for a regular file.
+    """All that comes through a pipe, in memory; None for a regular file.
 
     Raises:
-        InputError: there is no such file, it is a folder, it cannot be read, or too much comes.
+        InputError: there is no such file, it is a folder or a device, it cannot be read, or too
+            much comes.
     """
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
             return None
-        if stat.S_ISDIR(mode):
-            raise InputError(f"The sound file {path} is a folder; name a WAV or FLAC file.")
+        if not stat.S_ISFIFO(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+            raise InputError(f"The sound file {path} is {kind}; name a WAV or FLAC file.")
         data = io.BytesIO()
         with path.open("rb", buffering=0) as file:
             while block := file.read(_BLOCK_BYTES):

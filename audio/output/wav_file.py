@@ -18,9 +18,8 @@ from audio.output.buffer import Cancelled
 from audio.pcm import Samples
 from audio.tts.engine import RATE
 from config.errors import OutputError
+from config.standard_streams import STREAM
 
-STREAM = Path("-")
-"""As a path: standard output."""
 WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _MAX_FIELD = 2**32 - 1  # of a length in the header; programs that stream write it for "unknown"
 _PIPE_BYTES = 4096  # a pipe that is ready takes so many without blocking (PIPE_BUF of Linux)
@@ -113,7 +112,7 @@ class WavFilePlayer:
         if self._start is None:
             self._stream(sound, cancelled)
             return
-        self._file.seek(self._start + WAV_HEADER.size + self._bytes)
+        self._file.seek(self._start + WAV_HEADER.size + self._bytes)  # also after a failed write
         self._write_all(sound)
         self._bytes += len(sound)
         self._write_header()
@@ -129,13 +128,13 @@ class WavFilePlayer:
             self._write_all(sound[at : at + _PIPE_BYTES])
 
     def _write_header(self) -> None:
-        """Write the header in its place, and leave the position at the end of the file."""
+        """Write the header in its place, and leave the position at the end of the sound."""
         if self._start is None:
             self._write_all(wav_header(_MAX_FIELD))
             return
         self._file.seek(self._start)
         self._write_all(wav_header(self._bytes))
-        self._file.seek(0, os.SEEK_END)
+        self._file.seek(self._start + WAV_HEADER.size + self._bytes)
 
     def _write_all(self, data: bytes) -> None:
         left = memoryview(data)
@@ -162,8 +161,13 @@ def whole_wav_file(path: Path) -> Iterator[WavFilePlayer]:
         sys.stdout.buffer.write(memory.getbuffer())
         sys.stdout.buffer.flush()
         return
-    path = path.resolve() if path.is_file() else path  # a link stays, its file is replaced
-    unnamed = None if path.exists() and not path.is_file() else _unnamed_file(path.parent)
+    try:
+        if path.is_file():
+            path = path.resolve()  # a link stays, its file is replaced
+        is_replaceable = path.is_file() or not path.exists()
+    except OSError as error:  # a folder that may not be searched
+        raise _problem(path, error) from error
+    unnamed = _unnamed_file(path.parent) if is_replaceable else None
     if unnamed is None:
         with contextlib.closing(WavFilePlayer(path)) as player:
             yield player
@@ -231,7 +235,9 @@ def _give_name(file: BinaryIO, path: Path) -> None:
     folder = os.open(path.parent, os.O_DIRECTORY)
     try:
         # With a `dir_fd` Python calls linkat(2), which follows the link in /proc, else link(2).
-        os.link(f"/proc/self/fd/{file.fileno()}", temporary, src_dir_fd=folder)
+        os.link(
+            f"/proc/self/fd/{file.fileno()}", temporary, src_dir_fd=folder, follow_symlinks=True
+        )
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)

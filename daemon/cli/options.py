@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from config.languages import LANGUAGES
+from config.standard_streams import STREAM
 from daemon.systemd import journal
 
 if TYPE_CHECKING:  # it imports pydantic, which `say --daemon` and `doctor --help` do without
@@ -17,8 +18,6 @@ if TYPE_CHECKING:  # it imports pydantic, which `say --daemon` and `doctor --hel
 log = logging.getLogger(__name__)
 
 FILE = click.Path(path_type=Path)
-STREAM = Path("-")
-"""As a file: standard input or standard output."""
 _STANDARD_OUTPUT = frozenset(map(Path, ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")))
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -15,11 +15,11 @@ import click
 from config.errors import OutputError
 from config.load import Loaded
 from config.settings import Settings
+from config.standard_streams import STREAM
 from daemon import components, mute
 from daemon.cli.help import examples, translate
 from daemon.cli.options import (
     FILE,
-    STREAM,
     load_settings,
     out_option,
     read_settings,
@@ -178,7 +178,10 @@ def _reload_on_hang_up(loop: MainLoop) -> None:
 
 
 def _refuse_overwriting(wav: Path, out: Path | None) -> None:
-    if out and out.exists() and wav.exists() and out.samefile(wav):
+    is_same = False
+    with suppress(OSError):  # one is missing, or in a folder that may not be searched
+        is_same = out is not None and out.samefile(wav)
+    if is_same:
         raise OutputError(f"--out {out} would overwrite the recording itself; name another file.")
 
 

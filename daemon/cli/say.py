@@ -13,8 +13,9 @@ import click
 
 from config.errors import GenerationError, InputError
 from config.languages import sentence_gap
+from config.standard_streams import STREAM
 from daemon.cli.help import examples
-from daemon.cli.options import STREAM, load_settings, out_option, settings_options, text
+from daemon.cli.options import load_settings, out_option, settings_options, text
 from daemon.control import client
 from daemon.control.protocol import SEED_CHARACTERS
 from daemon.memory import try_within_limit

@@ -293,6 +293,16 @@ def test_no_command_ends_with_a_traceback(command: tuple[str, ...]) -> None:
     assert b"\\u6b66" in done.stdout + done.stderr
 
 
+def test_a_setting_that_the_locale_cannot_name_is_one_sentence(tmp_path: Path) -> None:
+    settings = tmp_path / "config.yaml"
+    settings.write_text("voice: {name: 武}", "utf-8")
+    ascii_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = say("fox", "--out", "-", "--config", str(settings), *SHORT, **ascii_locale)
+    assert done.returncode == 1
+    assert b"has no letters for '\\u6b66'; set LC_ALL=C.UTF-8." in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_help_is_english_where_its_translation_cannot_be_shown() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LANGUAGE": "zh_CN", "LC_ALL": "C.UTF-8"}
     command = [sys.executable, "-m", "daemon", "--help"]
