@@ -80,7 +80,7 @@ class SpeechEngine:
             volume: amplitude, clamped to 0…1.
             command: the worker's program, without its settings.
             answer_seconds: how long the worker may take for an answer before it is replaced;
-                a text has SECONDS_PER_CHARACTER on top.
+                for speech it has SECONDS_PER_CHARACTER on top.
         """
         rate = min(max(int(rate_wpm), SLOWEST_WPM), FASTEST_WPM)
         settings = (f"--voice={voice}", f"--rate={rate}", f"--volume={min(max(volume, 0.0), 1.0)}")
@@ -137,9 +137,10 @@ class SpeechEngine:
         heard = False
         while (piece := following) is not None:
             following = next(pieces, None)
-            pause = following is not None and ends_clause(piece)
+            goes_on = following is not None
+            pause = goes_on and ends_clause(piece)
             # Without a comma the voice would fall as at the end of a sentence.
-            spoken = f"{piece}," if following and not pause else piece
+            spoken = f"{piece}," if goes_on and not pause else piece
             sound = trim(self._speech(spoken, repairs), keep_tail=pause)
             heard = heard or len(sound) > 0
             yield piece, sound
@@ -150,16 +151,24 @@ class SpeechEngine:
 
     def _pieces(self, text: str, repairs: "_Repairs") -> Iterator[str]:
         """Cut a text into pieces that the engine speaks whole."""
+
+        def split(worker: _Worker, part: str) -> list[str]:
+            return worker.split(part, self._answer_seconds)
+
         for part in split_text(text):
-            yield from self._around_failures(_Worker.split, part, repairs)
+            yield from self._around_failures(split, part, repairs)
 
     def _speech(self, text: str, repairs: "_Repairs") -> Samples:
         """The speech of a piece, with the silence around it."""
-        sounds = self._around_failures(lambda *request: [_Worker.ask(*request)], text, repairs)
+
+        def ask(worker: _Worker, part: str) -> list[Samples]:
+            return [worker.ask(part, self._answer_seconds + SECONDS_PER_CHARACTER * len(part))]
+
+        sounds = self._around_failures(ask, text, repairs)
         return np.concatenate([np.zeros(0, np.int16), *sounds])
 
     def _around_failures(
-        self, use: "Callable[[_Worker, str, float], list[T]]", text: str, repairs: "_Repairs"
+        self, use: "Callable[[_Worker, str], list[T]]", text: str, repairs: "_Repairs"
     ) -> list[T]:
         """Do something with a text; if the worker fails at it, with its halves.
 
@@ -167,10 +176,9 @@ class SpeechEngine:
             ConfigError, SpeechError: as `start`, or the failures take more than REPAIR_SECONDS.
         """
         begin = time.monotonic()
-        seconds = self._answer_seconds + SECONDS_PER_CHARACTER * len(text)
         try:
             with self._use_lock:
-                return self._try_twice(lambda worker: use(worker, text, seconds))
+                return self._try_twice(lambda worker: use(worker, text))
         except _FailedTwiceError as error:
             repairs.note(error, time.monotonic() - begin)
             self.check()  # raises if the engine fails at everything

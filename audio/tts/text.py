@@ -121,9 +121,11 @@ def _is_joined(text: str, index: int) -> bool:
 
 
 def _is_in_number(text: str, index: int) -> bool:
+    """Whether a cut before `index` would break a number, or part it from its currency or unit."""
     before, after = text[index - 1], text[index]
     if before.isnumeric():
-        return after.isnumeric() or after in _NUMBER_MARKS + _NUMBER_UNITS
+        is_amount = unicodedata.category(after) == "Sc"
+        return after.isnumeric() or is_amount or after in _NUMBER_MARKS + _NUMBER_UNITS
     if not after.isnumeric():
         return False
     is_amount = unicodedata.category(before) == "Sc"

@@ -75,7 +75,7 @@ class EspeakDriver:
         )
 
     def split(self, text: str) -> list[str]:
-        """Cut a text into pieces of which espeak-ng speaks every word, half a minute at most."""
+        """Cut a text into pieces of up to 375 characters, every word of which is spoken."""
         return split_until(text, self._fits)
 
     def _fits(self, text: str) -> bool:

@@ -118,6 +118,21 @@ class TestOrder:
         assert len(engine.texts) == 2
         assert sink.orders[-1] == "stop"
 
+    def test_the_words_of_a_sentence_in_pieces_sound_in_their_pieces(self) -> None:
+        sink = ListSink()
+        speaker = SpeechOutput(LoudEngine(), sink, 0.5)
+        words = [f"word{number}" for number in range(400)]
+        before = time.monotonic()
+        speaker.speak([" ".join(words)], never)
+        after = time.monotonic()
+        assert len([order for order in sink.orders if order.startswith("sound")]) > 1
+        total = sum(float(order.split()[1]) for order in sink.orders if order.startswith("sound"))
+        assert speaker.words_between(before, after + total).split() == words
+        for share in (0.1, 0.5, 0.9):  # a character sounds for 10 ms
+            begin, end = before + share * total, after + share * total
+            assert words[round(share * len(words))] in speaker.words_between(begin - 1, end + 1)
+        assert speaker.sounding == 1
+
     def test_a_cancellation_stops_the_sound_and_asks_for_nothing_more(self) -> None:
         sink, asked = ListSink(), []
 
