@@ -35,8 +35,8 @@ def try_within_limit(load: Callable[[], object]) -> None:
     """Load in a child process first, where the address space is limited (`ulimit -v`).
 
     PyTorch, OpenBLAS, tiktoken and Vosk end the process when they get no memory (std::bad_alloc,
-    exit, abort) or hang, which no `except` sees; how a child ends can be told. Without a limit nothing is
-    loaded. A fault of settings or files is left for the caller to meet.
+    exit, abort) or hang, which no `except` sees; how a child ends can be told. Without a limit
+    nothing is loaded. A fault of settings or files is left for the caller to meet.
 
     Raises:
         GenerationError: the limit is too low.
@@ -55,8 +55,8 @@ def try_within_limit(load: Callable[[], object]) -> None:
         raise
     if status != 0:
         raise GenerationError(
-            f"The models cannot be loaded within the limit of {limit >> 20:,} MiB on this process's "
-            "memory; raise it (ulimit -v)."
+            f"The models cannot be loaded within the limit of {limit >> 20:,} MiB on this "
+            "process's memory; raise it (ulimit -v)."
         )
 
 
