@@ -22,6 +22,7 @@ from config.languages import LANGUAGES
 from config.settings import Settings
 
 ENVIRONMENT_PREFIX = "AFTERWORD_"
+NOT_SETTINGS = ("AFTERWORD_TEST_", "AFTERWORD_TORCH")  # for the tests, and for scripts/setup
 RENAMED_KEYS = {  # old: new; the old ones are accepted in every layer, with a notice
     "trigger.stop_phrases": "commands.stop",
     "conversation.go_on_phrases": "commands.go_on",
@@ -185,9 +186,7 @@ def _environment_layer(environment: Mapping[str, str]) -> dict[str, Entry]:
     """Variables such as AFTERWORD_VOICE__RATE_WPM=130, which is voice.rate_wpm."""
     layer: dict[str, Entry] = {}
     for name in sorted(environment):
-        if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(
-            ENVIRONMENT_PREFIX + "TEST_"
-        ):
+        if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(NOT_SETTINGS):
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
             origin = f"environment variable {name}"
             layer |= _assign(key, environment[name], origin)

