@@ -89,7 +89,7 @@ def test_an_invalid_settings_file_is_refused_with_line_and_remedy(
 def test_missing_weights_are_named(out: Path) -> None:
     setting = "model.weights=/nowhere/en.safetensors"
     done = afterword("say", "a fox", "--out", out, "--set", setting)
-    check(done, errors.WeightsError, "/nowhere/en.safetensors", "missing", "model.train")
+    check(done, errors.WeightsError, "/nowhere/en.safetensors", "missing", "afterword train")
     assert out.read_bytes() == b"an earlier reply"
 
 
