@@ -1,4 +1,4 @@
-"""Isolation: a fault of an observer is logged, and ends neither the main loop nor the others."""
+"""Isolation: a fault is logged without words of the conversation, and ends nothing else."""
 
 import logging
 import traceback
@@ -8,18 +8,23 @@ log = logging.getLogger(__name__)
 
 
 def succeeds(name: str, act: Callable[[], object]) -> bool:
-    """Call `act`; on an error, log one line that names what has failed, and return False.
-
-    The line holds the kind of the error and its place, not its message, in which there may be
-    words of the conversation. The traceback follows at debug level.
-    """
+    """Call `act`; on an error, log it by `log_fault` and return False."""
     try:
         act()
     except Exception as error:
-        log.error("%s failed; all else goes on without it: %s.", name, _reason(error))
-        log.debug("%s failed", name, exc_info=True)
+        log_fault(f"{name} failed; all else goes on without it", error)
         return False
     return True
+
+
+def log_fault(what: str, error: Exception) -> None:
+    """Log a programming error in one line: what has failed, the kind of the error and its place.
+
+    Its message, in which there may be words of the conversation, follows with the traceback at
+    debug level.
+    """
+    log.error("%s: %s.", what, _reason(error))
+    log.debug("%s", what, exc_info=error)
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -13,6 +12,7 @@ from wyoming.handle import NotHandled
 from wyoming.info import Describe
 from wyoming.tts import Synthesize
 
+from daemon.observers.isolation import log_fault
 from daemon.wyoming.events import (
     DisconnectedError,
     InvalidEventError,
@@ -21,8 +21,6 @@ from daemon.wyoming.events import (
     write_event,
 )
 from daemon.wyoming.services import Shared, continue_text, synthesize
-
-log = logging.getLogger(__name__)
 
 _FAREWELL_SECONDS = 2.0  # for the peer to read the last error and to close its side
 _FAREWELL_BYTES = 64 * 1024  # read at a time, and thrown away
@@ -62,8 +60,8 @@ class Connection:
         except DisconnectedError as error:
             if str(error):
                 self._warn(f"The Wyoming client {self.address} {error}: disconnected.")
-        except Exception:  # a bug must not end the server
-            log.exception("The connection of the Wyoming client %s failed.", self.address)
+        except Exception as error:  # a bug must not end the server
+            log_fault(f"The connection of the Wyoming client {self.address} failed", error)
         finally:
             self.abort()
 

@@ -22,7 +22,7 @@ NESTED_LEVELS = 32  # of lists and objects; Python's own limit depends on the st
 
 @dataclass(frozen=True)
 class Limits:
-    """What a peer may take.
+    """Limits of the time, the memory and the places that peers take.
 
     Attributes:
         connections: open at a time; when one more comes, the longest idle one is closed.

@@ -1,4 +1,4 @@
-"""What the server does for its peers: it continues texts (handle) and speaks them (tts)."""
+"""The services of the server: it continues texts (handle) and speaks them (tts)."""
 
 import asyncio
 import importlib.metadata
@@ -21,6 +21,7 @@ from config.errors import AfterwordError, DeviceError
 from config.languages import sentence_gap
 from config.settings import Settings
 from daemon.control.protocol import SEED_CHARACTERS
+from daemon.observers.isolation import log_fault
 from daemon.ports import Generator
 from daemon.wyoming.events import DisconnectedError, InvalidEventError, Limits
 
@@ -33,7 +34,7 @@ _INTERNAL_ERROR = "Afterword has failed because of an error of its own; its log 
 
 
 class Peer(Protocol):
-    """Who asked, as the services need it. Both ways to answer raise DisconnectedError."""
+    """The peer that asked, as the services need it. `write` and `send` raise DisconnectedError."""
 
     async def write(self, event: Event) -> None:
         """Send an event, and wait until the peer takes it; never while a lock is held."""
@@ -137,8 +138,8 @@ async def _stream_sentences(
         if isinstance(error, DeviceError):
             await _compute_on_cpu(shared, error)
         return NotHandled(str(error), context).event()
-    except Exception:  # a bug must not leave the stream open
-        log.exception("a text could not be continued")
+    except Exception as error:  # a bug must not leave the stream open
+        log_fault("A text could not be continued", error)
         return NotHandled(_INTERNAL_ERROR, context).event()
     finally:
         cancelled.set()
@@ -183,8 +184,8 @@ async def synthesize(shared: Shared, event: Event, peer: Peer) -> None:
         raise
     except AfterwordError as error:
         await peer.write(Error(str(error), type(error).__name__).event())
-    except Exception:  # a bug must not leave the peer without an answer
-        log.exception("a text could not be spoken")
+    except Exception as error:  # a bug must not leave the peer without an answer
+        log_fault("A text could not be spoken", error)
         await peer.write(Error(_INTERNAL_ERROR, "internal").event())
     if started:
         await peer.write(AudioStop().event())

@@ -198,7 +198,7 @@ def test_an_error_of_our_own_leaves_no_peer_without_an_answer(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> NoReturn:
-        raise RuntimeError("a bug")
+        raise RuntimeError("a bug with a fox")
 
     async def test(shared: Shared, uri: str) -> None:
         shared.generator.continue_text = fail
@@ -209,10 +209,12 @@ def test_an_error_of_our_own_leaves_no_peer_without_an_answer(
         assert "its log has more" in Error.from_event(event).text
 
     served(test, tmp_path)
-    assert [r.getMessage() for r in caplog.records if r.exc_info] == [
-        "a text could not be continued",
-        "a text could not be spoken",
+    logged = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert [line.partition(",")[0] for line in logged] == [
+        f"A text could not be continued: RuntimeError in {__file__}",
+        f"A text could not be spoken: RuntimeError in {__file__}",
     ]
+    assert not any(r.exc_info for r in caplog.records if r.levelname != "DEBUG")  # no words
 
 
 def test_speech_that_fails_is_told(tmp_path: Path) -> None:
