@@ -164,7 +164,9 @@ def whole_wav_file(path: Path) -> Iterator[WavFilePlayer]:
     try:
         if path.is_file():
             path = path.resolve()  # a link stays, its file is replaced
-        is_replaceable = path.is_file() or not path.exists()
+            is_replaceable = os.access(path, os.W_OK)  # a rename does not ask; opening it will tell
+        else:
+            is_replaceable = not path.exists()
     except OSError as error:  # a folder that may not be searched
         raise _problem(path, error) from error
     unnamed = _unnamed_file(path.parent) if is_replaceable else None

@@ -171,6 +171,22 @@ class TestWholeWavFile:
         with pytest.raises(OutputError, match=reason), whole_wav_file(Path(path)):
             raise AssertionError("not reached")
 
+    def test_a_file_that_is_protected_against_writing_stays(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "out.wav"
+        path.write_bytes(b"old")
+        path.chmod(0o400)
+
+        def refuse(*_: object) -> None:  # as for a user who is not root
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        monkeypatch.setattr(wav_file, "_open", refuse)
+        with pytest.raises(OutputError, match="Permission denied"), whole_wav_file(path) as sink:
+            sink.play(tone(0.1), never)
+        assert path.read_bytes() == b"old"
+
     def test_devices_and_pipes_are_written_in_place(self, tmp_path: Path) -> None:
         with whole_wav_file(Path("/dev/null")) as sink:
             sink.play(tone(0.1), never)
