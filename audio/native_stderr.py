@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import pairwise
+from pathlib import Path
 from typing import Never
 
 LAST_WORDS_SECONDS = 2.0  # older messages are not the reason of the end
@@ -130,8 +130,11 @@ def _leave_the_program(used: set[int]) -> None:
         signal.signal(number, signal.SIG_IGN)
     for descriptor in range(3):
         _redirect_to_null(descriptor)
-    for low, high in pairwise((2, *sorted(used), os.sysconf("SC_OPEN_MAX"))):
-        os.closerange(low + 1, high)
+    # Not all numbers up to the limit, which is a thousand million in some containers.
+    opened = {int(file.name) for file in Path("/proc/self/fd").iterdir()}
+    for descriptor in opened - used - {0, 1, 2}:
+        with suppress(OSError):  # that of the listing itself
+            os.close(descriptor)
 
 
 def _read_until_the_end(messages: int, end: int) -> tuple[str, float]:
@@ -142,7 +145,10 @@ def _read_until_the_end(messages: int, end: int) -> tuple[str, float]:
         ready = select.select(sources, [], [])[0]
         if messages in ready:  # first: a message and the end may come together
             if read := os.read(messages, 65_536):
-                kept, seen = (kept + read)[-LAST_WORDS_BYTES:], time.monotonic()
+                now = time.monotonic()
+                if now - seen > LAST_WORDS_SECONDS:
+                    kept = b""
+                kept, seen = (kept + read)[-LAST_WORDS_BYTES:], now
             else:  # the libraries write elsewhere now
                 sources.remove(messages)
         elif end in ready:

@@ -20,8 +20,8 @@ print("ours", file=sys.stderr)
 """
 
 
-def run(program: str, code: int = 0) -> str:
-    command = [sys.executable, "-c", BEGIN + program]
+def run(program: str, code: int = 0, before: str = "") -> str:
+    command = [sys.executable, "-c", before + BEGIN + program]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == code, done.stderr
     return done.stderr
@@ -53,9 +53,26 @@ def test_messages_long_before_the_end_are_not_its_reason() -> None:
     assert run(kill, -9) == "ours\nlast: chatter\n"
     # The limit is read by the second process, so it is changed before that one is forked.
     changed = BEGIN.replace("def report", "native_stderr.LAST_WORDS_SECONDS = 0.1\ndef report")
-    command = [sys.executable, "-c", changed + kill]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert (done.returncode, done.stderr) == (-9, "ours\n")
+    for end, told in (
+        (kill, ""),
+        ("time.sleep(0.5); os.write(2, b'bad'); libc.abort()", "last: bad\n"),
+    ):
+        command = [sys.executable, "-c", changed + end]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        assert done.stderr == f"ours\n{told}"
+
+
+def test_the_second_process_holds_no_file_of_the_program_open() -> None:
+    told = run(
+        "import subprocess\n"
+        "(watcher,) = map(int, subprocess.check_output(\n"
+        "    ['pgrep', '-P', str(os.getpid()), '-x', 'python.*'], text=True).split())\n"
+        "while len(held := os.listdir(f'/proc/{watcher}/fd')) > 6: time.sleep(0.01)\n"
+        "places = {os.readlink(f'/proc/{watcher}/fd/{n}') for n in held}\n"
+        "assert not any(p.endswith('LICENSE') for p in places), places; close()",
+        before="kept = [open('LICENSE') for _ in range(20)]\n",
+    )
+    assert told == "ours\n"
 
 
 def test_a_library_that_prints_much_never_waits() -> None:
