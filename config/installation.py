@@ -1,4 +1,4 @@
-"""How this installation of Afterword is mended: the commands that add packages, or all of it again.
+"""Commands that mend this installation of Afterword: they add packages, or install all of it again.
 
 PyPI has no `afterword`, so no command names it there; a stranger could register it. What works
 depends on where the program runs: in an environment of pipx, in a checkout's `.venv`, elsewhere.
@@ -53,7 +53,7 @@ def _pip_install() -> list[str]:
 
 
 def _source() -> str:
-    """Where Afterword was installed from: https://packaging.python.org/en/latest/specifications/direct-url/."""
+    """The place that Afterword was installed from: https://packaging.python.org/en/latest/specifications/direct-url/."""
     from importlib import metadata  # imports email
 
     try:

@@ -49,7 +49,7 @@ def can_show(text: str) -> bool:
 
 
 def json_bytes(content: object) -> bytes:
-    """JSON as UTF-8, for `click.echo`: JSON has no other encoding, whatever the terminal has.
+    """JSON as UTF-8: it has no other encoding, whatever that of the terminal is.
 
     Lone surrogates, of paths that are not UTF-8, become question marks.
     """

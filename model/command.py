@@ -39,6 +39,11 @@ def first_lines(lines: Sequence[object]) -> str:
     return "\n".join(f"  {printable(line)}" for line in [*lines[:_SHOWN], *more])
 
 
+def left_out(errors: Sequence[AfterwordError]) -> str:
+    """The lines that tell of files that cannot be used."""
+    return f"Left out {len(errors):,} file{'s' * (len(errors) != 1)}:\n{first_lines(errors)}"
+
+
 def printable(line: object) -> str:
     """Text for a terminal; what a file name has of other bytes than UTF-8 and controls is a `?`."""
     return "".join(c if c.isprintable() else "?" for c in str(line))

@@ -1,4 +1,4 @@
-"""What `python -m model.train` and its siblings do before they import anything else.
+"""The start of `python -m model.train` and its siblings, before they import anything else.
 
 Imports only modules that Python itself has loaded by then.
 """

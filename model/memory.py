@@ -57,7 +57,7 @@ def refuse_without_memory() -> Iterator[None]:
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether this error, or one that it was raised from, says that memory is short."""
+    """True if this error, or one that it was raised from, says that memory is short."""
     if isinstance(error, MemoryError) or any(text in str(error) for text in _MESSAGES):
         return True
     return error.__cause__ is not None and is_shortage(error.__cause__)

@@ -87,7 +87,7 @@ def halve(text: str) -> list[str]:
 
 
 def ends_clause(text: str) -> bool:
-    """Whether the text ends in a mark at which a speaker pauses."""
+    """True if the text ends in a mark at which a speaker pauses."""
     return bool(_CLAUSE_END.search(text, max(0, len(text) - 10)))
 
 
@@ -107,7 +107,7 @@ def _place_to_cut(text: str, low: int, high: int, limit: int) -> int:
 
 
 def _is_joined(text: str, index: int) -> bool:
-    """Whether a cut before `index` would break a number or a character."""
+    """True if a cut before `index` would break a number or a character."""
     before, after = text[index - 1], text[index]
     if unicodedata.category(after)[0] == "M" or unicodedata.combining(before) == _VIRAMA_CLASS:
         return True
@@ -121,7 +121,7 @@ def _is_joined(text: str, index: int) -> bool:
 
 
 def _is_in_number(text: str, index: int) -> bool:
-    """Whether a cut before `index` would break a number, or part it from its currency or unit."""
+    """True if a cut before `index` would break a number, or part it from its currency or unit."""
     before, after = text[index - 1], text[index]
     if before.isnumeric():
         is_amount = unicodedata.category(after) == "Sc"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from config.errors import AfterwordError, ControlError, NotRunningError, RefusedError
 from config.paths import runtime_folder
+from config.standard_streams import json_bytes
 
 VERSION = 1
 LINE_BYTES = 16 * 1024  # of a request or an answer
@@ -136,7 +137,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _line(content: Mapping[str, object]) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return json_bytes(content) + b"\n"
 
 
 def _object(line: bytes) -> dict[str, object] | None:

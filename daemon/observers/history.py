@@ -16,6 +16,7 @@ from config.errors import OutputError
 from config.languages import join_sentences
 from config.paths import state_folder
 from config.private_file import open_private
+from config.standard_streams import json_bytes
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +67,10 @@ class History:
         if self._turn is None:
             return
         del self._turn["turn"]
-        line = json.dumps({**self._turn, "outcome": outcome}, ensure_ascii=False)
+        line = json_bytes({**self._turn, "outcome": outcome}) + b"\n"
         self._turn = None
         try:
-            self._append(line.encode("utf-8", "replace") + b"\n")
+            self._append(line)
             self._may_warn = True
         except OSError as error:
             if self._may_warn:  # once, until a write succeeds

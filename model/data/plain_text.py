@@ -187,7 +187,7 @@ def _as_western(data: bytes) -> Text | None:
 
 
 def _count(text: str, common: frozenset[str]) -> tuple[int, int]:
-    """How many characters are beyond ASCII, and how many of these are common ones."""
+    """The number of characters beyond ASCII, and of those among them that are common."""
     others = _BEYOND_ASCII.findall(text)
     return len(others), sum(character in common for character in others)
 

@@ -42,7 +42,7 @@ class UserText:
 
 @dataclass(frozen=True)
 class UserTexts:
-    """What could be read, and an error for each file that is left out."""
+    """The texts that could be read, and an error for each file that is left out."""
 
     texts: list[UserText]
     errors: list[AfterwordError]

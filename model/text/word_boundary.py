@@ -13,7 +13,7 @@ from config.languages import is_unspaced
 
 
 class Boundary(Enum):
-    """What the end of a text lets follow.
+    """The end of a text, by what may follow it.
 
     OPEN: anything. The text is empty or ends in a blank, a hyphen, a dash, an opening mark or a
         character of a script without blanks between words, such as Chinese.
@@ -28,7 +28,7 @@ class Boundary(Enum):
 
 
 class _Kind(Enum):
-    """What a character means for the words beside it."""
+    """A character, by what it means for the words beside it."""
 
     SEPARATOR = auto()  # a blank, an em dash, a character of an unspaced script or a mark as wide
     LETTER = auto()  # or a digit, "_", or a character without a meaning in texts

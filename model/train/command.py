@@ -35,8 +35,9 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     "corpus",
     multiple=True,
     metavar="FILE[@SHARE]",
-    help="Text in UTF-8 (.txt, .md, .txt.xz), documents separated by lines <|endoftext|>; with "
-    "@0.2 each pass draws a fifth of the documents. More files may follow: --corpus *.txt.",
+    help="Text (.txt, .md, .txt.xz), documents separated by lines <|endoftext|>, HTML or an e-book "
+    "(.epub); with @0.2 each pass draws a fifth of the documents. More files may follow: "
+    "--corpus *.txt.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option(

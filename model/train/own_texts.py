@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from config.errors import InputError, OutputError
-from model.command import first_lines, printable
+from model.command import first_lines, left_out, printable
 from model.data.corpus import MIN_CHARACTERS, all_unusable
 from model.data.user_texts import SUFFIXES, UserText, UserTexts, find_user_texts, read_user_texts
 
@@ -56,8 +56,7 @@ def _tell(folder: Path, read: UserTexts, others: Sequence[Path]) -> None:
         click.echo(first_lines(lines))
         click.echo(f"Read {len(lines):,} texts of {read.characters:,} characters in {folder}.")
     if read.errors:
-        click.echo(f"Left out {len(read.errors):,} files:")
-        click.echo(first_lines(read.errors))
+        click.echo(left_out(read.errors))
     if others:
         counts = Counter(path.suffix.lower() or "without a suffix" for path in others)
         kinds = (f"{count:,} {printable(kind)}" for kind, count in counts.most_common(_MAX_KINDS))

@@ -79,7 +79,7 @@ class EspeakDriver:
         return split_until(text, self._fits)
 
     def _fits(self, text: str) -> bool:
-        """Whether espeak-ng's buffers hold all of the text."""
+        """True if espeak-ng's buffers hold all of the text."""
         if len(text.encode()) + len(text) > MAX_SOURCE_BYTES or LONG_WORD.search(text):
             return False
         words = _phonemes_of_words(self._espeak, text)
@@ -166,7 +166,7 @@ def _start_pyttsx3() -> tuple[Any, Any]:
 
 
 def _phonemes_of_words(espeak: Any, text: str) -> list[int]:
-    """How many phonemes each word has, of those that espeak-ng would speak."""
+    """The number of phonemes of each word, as espeak-ng would speak it."""
     translate = espeak.dll.espeak_TextToPhonemes
     translate.restype = ctypes.c_char_p
     source = ctypes.create_string_buffer(text.encode())
