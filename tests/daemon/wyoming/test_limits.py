@@ -37,6 +37,7 @@ class HeldGenerator:
     held: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
     sentences: int = 10**9
+    sentence: str = "It went on."
     said: int = 0
     cancelled: Callable[[], bool] = bool
 
@@ -46,7 +47,7 @@ class HeldGenerator:
         assert self.held.wait(60)
         for _ in range(self.sentences):
             self.said += 1
-            yield "It went on."
+            yield self.sentence
 
 
 def in_thread(event: threading.Event) -> Awaitable[bool]:
@@ -198,7 +199,7 @@ def test_a_peer_that_never_reads_is_disconnected(
 ) -> None:
     async def test(shared: Shared, uri: str) -> None:
         shared.engine.stream = lambda text: iter([(text, np.zeros(10**7, np.int16))])
-        endless = HeldGenerator()
+        endless = HeldGenerator(sentence="It went on " * 1000)  # soon more than the peer may leave
         endless.held.set()
         everyday, shared.generator = shared.generator, endless
         async with connected(uri) as (_, writer):
