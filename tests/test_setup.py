@@ -293,15 +293,3 @@ class TestDebianPackages:
         done = checkout.setup()
         assert done.returncode != 0
         assert "E: Unable to locate package" in done.stderr
-
-
-def test_what_scripts_run_looks_for_a_microphone_with_works() -> None:
-    """Its few lines of Python are in no module that a type check or another test reads."""
-    script = (ROOT / "scripts" / "run").read_text()
-    probe = script.partition("probe='")[2].partition("'\n")[0]
-    assert "find_device" in probe
-    done = subprocess.run(
-        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS
-    )
-    assert "Traceback" not in done.stderr
-    assert done.returncode == 0 or done.stderr.startswith("afterword: ")
