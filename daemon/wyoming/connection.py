@@ -34,6 +34,7 @@ class Connection:
         last_active: when an event or a text of the peer was last dealt with, in seconds of
             time.monotonic.
         has_place: True while a text of the peer is computed or waits for it.
+        is_answering: True while an event of the peer is answered, also while it is slow to read.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Connection:
         self.address = _address(writer)
         self.last_active = time.monotonic()
         self.has_place = False
+        self.is_answering = False
 
     async def serve(self) -> None:
         """Answer events until the peer leaves, is silent for too long, or breaks the protocol."""
@@ -98,6 +100,7 @@ class Connection:
                 if event is None:
                     return
                 self.last_active = time.monotonic()
+                self.is_answering = True
                 await self._answer(event)
                 idle_seconds = limits.idle_seconds
             except InvalidEventError as fault:
@@ -107,6 +110,8 @@ class Connection:
                     await self._say_farewell()
                     return
                 idle_seconds = limits.event_seconds
+            finally:
+                self.is_answering = False
             await asyncio.sleep(0)  # the turn of others, also when a peer floods
 
     async def _answer(self, event: Event) -> None:

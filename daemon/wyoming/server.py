@@ -82,7 +82,9 @@ class Connections:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _close_longest_idle(self) -> None:
-        idle = [task for task, connection in self._open.items() if not connection.has_place]
+        closable = [task for task, one in self._open.items() if not one.has_place]
+        # One that reads its answer slowly counts as idle only if all do.
+        idle = [task for task in closable if not self._open[task].is_answering] or closable
         task = min(idle, key=lambda task: self._open[task].last_active)
         connection = self._open.pop(task)
         self._warn(

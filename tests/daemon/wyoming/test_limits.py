@@ -114,6 +114,24 @@ def test_a_text_under_way_is_finished_however_many_connect(tmp_path: Path) -> No
     served(test, tmp_path)
 
 
+def test_speech_that_is_read_slowly_is_finished_however_many_connect(tmp_path: Path) -> None:
+    async def test(shared: Shared, uri: str) -> None:
+        shared.engine.stream = lambda text: iter([(text, np.zeros(10**6, np.int16))])
+        async with connected(uri) as (reader, writer):
+            await async_write_event(Synthesize("A fox.").event(), writer)
+            await async_read_event(reader)  # and for a while no further one
+            async with AsyncExitStack() as silent:
+                for _ in range(6):
+                    await silent.enter_async_context(connected(uri))
+                await ask(uri, Describe().event(), "info")
+            events = [await async_read_event(reader)]
+            while events[-1] and events[-1].type != "audio-stop":
+                events.append(await async_read_event(reader))
+            assert events[-1]
+
+    served(test, tmp_path, Limits(connections=3, requests=2))
+
+
 def test_a_busy_server_says_so_and_keeps_the_connection(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
