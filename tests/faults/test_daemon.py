@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from config.errors import NotRunningError
 from daemon.control import client, protocol
 from daemon.loop.main_loop import MainLoop
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
+from tests.daemon.loop.running import running
 from tests.support.program import ROOT
 
 EXCHANGE: list[Event] = [Triggered("hey computer", 0.1), Seed("a fox", 0.2)]
@@ -141,18 +141,6 @@ def test_no_decision_is_made_by_the_wall_clock() -> None:
 
 def microphone() -> Source:
     return Source(1_000_000, live=True, seconds_each=0.005)
-
-
-@contextlib.contextmanager
-def running(loop: MainLoop) -> Iterator[None]:
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.stop()
-        thread.join(10)
-    assert not thread.is_alive()
 
 
 class EndlessGenerator(Generator):

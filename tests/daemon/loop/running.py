@@ -17,7 +17,7 @@ def running(loop: MainLoop) -> Iterator[None]:
         yield
     finally:
         loop.stop()
-        thread.join(10)
+        thread.join(20)
     assert not thread.is_alive()
 
 

@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -33,20 +32,9 @@ from daemon.reload.reloader import Reloader
 from model.checkpoints.store import WeightsInfo, stamp_of
 from tests.daemon.control.test_control import microphone, serving, wait_until
 from tests.daemon.fakes import Generator, Recognition, Reloads, Source, SpeechOutput
+from tests.daemon.loop.running import running
 
 TRIGGER = Triggered("hey computer", 0.1)
-
-
-@contextmanager
-def running(loop: MainLoop) -> Iterator[None]:
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.stop()
-        thread.join(20)
-    assert not thread.is_alive()
 
 
 def apply(loop: MainLoop, update: ComponentUpdate) -> None:
