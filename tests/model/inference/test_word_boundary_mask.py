@@ -228,7 +228,8 @@ def test_first_draws_follow_the_distribution_of_the_allowed_ids() -> None:
 
 def test_logits_of_allowed_ids_are_unchanged_and_others_have_no_probability() -> None:
     weights = small_weights()
-    words, characters = (kind(weights.vocabulary.pieces) for kind in (WordBoundaryMask, Utf8Mask))
+    words = WordBoundaryMask(weights.vocabulary.pieces)
+    characters = Utf8Mask(weights.vocabulary.pieces)
     words.reset(" a fox")
     logits = weights.model(torch.tensor([[weights.vocabulary.end]]))[0, -1].detach()
     masked = (logits + characters.mask() + words.mask()).softmax(dim=0)
