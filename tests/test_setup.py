@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.program import ROOT, SECONDS
 
+pytestmark = pytest.mark.slow
+
 # Python as scripts/setup uses it. `calls` gets what pip is asked to do; a line of `refused` is a
 # part of a call that fails.
 PYTHON = f"""#!/bin/bash
