@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.program import ROOT, SECONDS
 
+pytestmark = pytest.mark.slow
+
 # Python as scripts/setup uses it. `calls` gets what pip is asked to do; a line of `refused` is a
 # part of a call that fails.
 PYTHON = f"""#!/bin/bash
@@ -34,6 +36,7 @@ case "$all" in
     if grep -qsFf "$STANDIN/refused" <<<"$all"; then
       printf 'ERROR: Exception:\\nTraceback (most recent call last):\\n  File "x"\\n' >&2
       printf '    f()\\nOSError: all went wrong\\n' >&2
+      cat "$STANDIN/reason" >&2 2>/dev/null
       exit 2
     fi
     [[ $all != *--editable* ]] || ln -sf /bin/true .venv/bin/afterword ;;
@@ -224,6 +227,18 @@ def test_an_interrupted_set_up_is_begun_anew_and_a_finished_one_does_nothing(
     assert checkout.calls[0] == "make .venv"
     again = checkout.setup()
     assert (again.returncode, again.stderr, checkout.calls) == (0, "", [])
+
+
+def test_without_a_network_one_sentence_says_so(checkout: Checkout) -> None:
+    (checkout.standin / "refused").write_text("requirements/run.txt\n")
+    (checkout.standin / "reason").write_text(
+        "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'x': /simple\n"
+        "ERROR: No matching distribution found for numpy==2.4.6\n"
+    )
+    done = checkout.setup(AFTERWORD_TORCH="cpu")
+    assert done.returncode != 0
+    assert "cannot be reached" in done.stderr
+    assert "No matching" not in done.stderr
 
 
 @pytest.mark.parametrize("lost", ["bin/python", "bin/pip"])
