@@ -28,6 +28,7 @@ _SEPARATOR = b"_"
 _SEPARATED = ord(_SEPARATOR) << 8  # phoneme mode
 
 SETTING_ATTEMPTS = 20  # espeak loses about one setting in 200 to a race with its own thread
+SYNTHESIS_ATTEMPTS = 5  # pyttsx3 cancels about one early utterance in 500, for the same race
 
 
 class EspeakDriver:
@@ -52,7 +53,8 @@ class EspeakDriver:
         load_library(bundled)
         self._engine, self._espeak = _start_pyttsx3()
         self._finished = threading.Event()
-        self._engine.connect("finished-utterance", lambda **_: self._finished.set())
+        self._completed = False
+        self._engine.connect("finished-utterance", self._note_end)
         # pyttsx3 only writes to named files. This one is in memory: no speech touches the disk,
         # and a killed process leaves nothing behind.
         self._file = os.memfd_create("speech.wav")
@@ -61,11 +63,12 @@ class EspeakDriver:
     def _apply(self, voice: str, rate_wpm: int, percent: int) -> None:
         """Set all three until espeak reports them."""
         wanted = (voice, rate_wpm, percent)
-        for _ in range(SETTING_ATTEMPTS):
+        for attempt in range(SETTING_ATTEMPTS):
             self._engine.setProperty("voice", voice)
             self._engine.setProperty("rate", rate_wpm)
             self._engine.setProperty("volume", percent / 100)
-            self._engine.runAndWait()  # the first one returns at once; it must not be a sentence
+            if attempt == 0:  # it returns at once; a second one without a sentence never does
+                self._engine.runAndWait()
             self._espeak.Synchronize()
             if _settings_in_force(self._espeak) == wanted:
                 return
@@ -73,6 +76,10 @@ class EspeakDriver:
             f"The speech engine was asked for {wanted} but keeps to "
             f"{_settings_in_force(self._espeak)}."
         )
+
+    def _note_end(self, completed: bool, **_: Any) -> None:
+        self._completed = self._completed or completed  # a cancellation may come after the end
+        self._finished.set()
 
     def split(self, text: str) -> list[str]:
         """Cut a text into pieces of up to 375 characters, every word of which is spoken."""
@@ -91,10 +98,16 @@ class EspeakDriver:
 
     def synthesize(self, text: str) -> bytes:
         """The speech as a WAV file; `text` must hold more than blanks."""
-        self._finished.clear()
-        self._engine.save_to_file(text, f"/proc/self/fd/{self._file}")
-        self._engine.runAndWait()
-        self._finished.wait()  # without a timeout: the parent kills a process that hangs
+        for _ in range(SYNTHESIS_ATTEMPTS):
+            # pyttsx3 cancels an utterance that it begins while espeak's thread is still busy.
+            self._espeak.Synchronize()
+            self._completed = False
+            self._finished.clear()
+            self._engine.save_to_file(text, f"/proc/self/fd/{self._file}")
+            self._engine.runAndWait()
+            self._finished.wait()  # without a timeout: the parent kills a process that hangs
+            if self._completed:
+                break
         sound = os.pread(self._file, os.fstat(self._file).st_size, 0)
         os.ftruncate(self._file, 0)
         return sound

@@ -260,6 +260,39 @@ def test_a_word_at_which_the_engine_crashes_is_left_out(
     assert engine.restarts == restarts
 
 
+RACES = {
+    "the settings are not in force at once": (
+        "real, calls = espeak._settings_in_force, []\n"
+        "def late(module):\n    calls.append(1)\n"
+        "    return real(module) if len(calls) > 1 else ('', 0, 0)\n"
+        "espeak._settings_in_force = late\n"
+        "driver = espeak.EspeakDriver('en-us', 150, 1.0)\n"
+    ),
+    "espeak's thread is busy": (
+        "driver = espeak.EspeakDriver('en-us', 150, 1.0)\n"
+        "real, calls = driver._espeak.IsPlaying, []\n"
+        "def busy():\n    calls.append(1)\n    return real() if len(calls) > 1 else 1\n"
+        "driver._espeak.IsPlaying = busy\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("race", RACES)
+def test_a_race_with_the_thread_of_espeak_costs_no_speech(race: str) -> None:
+    program = (
+        "import os, sys\n"
+        "from audio.tts.drivers import espeak\n"
+        f"{RACES[race]}"
+        "sizes = [len(driver.synthesize('one two three four')) for _ in range(3)]\n"
+        "assert calls\n"
+        "print('size', min(sizes), file=sys.stderr, flush=True)\n"
+        "os._exit(0)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], env=child_environment(), timeout=40,
+                         capture_output=True, text=True)  # fmt: skip
+    assert int(run.stderr.split("size")[1]) > RATE, run.stderr
+
+
 def test_a_text_at_which_the_engine_always_hangs_is_an_error(make: Make, tmp_path: Path) -> None:
     hanging = failing_at(tmp_path, "synthesize", "time.sleep(60)")
     engine = make(command=hanging, answer_seconds=2.6)
