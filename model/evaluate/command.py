@@ -5,6 +5,7 @@ Documents are separated by lines `<|endoftext|>`. torch is imported when the com
 """
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -78,3 +79,4 @@ def evaluate(
         raise all_unusable(errors)
     if errors:
         click.echo(left_out(errors), err=True)
+        sys.exit(errors[0].exit_code)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 
+from config.errors import InputError
 from model.checkpoints.store import shipped_weights
 from model.checkpoints.weights_file import load_weights, save_weights
 from model.data.corpus import read_documents
@@ -102,7 +103,7 @@ def test_a_file_that_cannot_be_scored_is_told_and_the_others_are_scored(tmp_path
     names = ["none.txt", "a.txt", "bad.txt", "blanks.txt"]
     arguments = [*(str(tmp_path / name) for name in names), "--weights"]
     result = CliRunner().invoke(main, [*arguments, str(tmp_path / "w.safetensors")])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == InputError.exit_code, result.output
     assert [line.partition(":")[0] for line in result.stdout.splitlines()] == [
         str(tmp_path / "a.txt"),
         str(tmp_path / "blanks.txt"),
