@@ -27,8 +27,8 @@ _UTF8 = 1  # text mode
 _SEPARATOR = b"_"
 _SEPARATED = ord(_SEPARATOR) << 8  # phoneme mode
 
-SETTING_ATTEMPTS = 20  # espeak loses about one setting in 200 to a race with its own thread
-SYNTHESIS_ATTEMPTS = 5  # pyttsx3 cancels about one early utterance in 500, for the same race
+SETTING_ATTEMPTS = 20  # in case that espeak loses one to a race with its own thread
+SYNTHESIS_ATTEMPTS = 5  # in case that pyttsx3 cancels one in such a race
 
 
 class EspeakDriver:
@@ -53,7 +53,7 @@ class EspeakDriver:
         load_library(bundled)
         self._engine, self._espeak = _start_pyttsx3()
         self._finished = threading.Event()
-        self._completed = False
+        self._cancelled = False
         self._engine.connect("finished-utterance", self._note_end)
         # pyttsx3 only writes to named files. This one is in memory: no speech touches the disk,
         # and a killed process leaves nothing behind.
@@ -63,12 +63,15 @@ class EspeakDriver:
     def _apply(self, voice: str, rate_wpm: int, percent: int) -> None:
         """Set all three until espeak reports them."""
         wanted = (voice, rate_wpm, percent)
-        for attempt in range(SETTING_ATTEMPTS):
+        # The first loop of pyttsx3 must not be a sentence: it returns at once. It cancels what
+        # espeak's thread is doing, so it comes before the settings, and it is not repeated:
+        # a second one without a sentence never returns.
+        self._espeak.Synchronize()
+        self._engine.runAndWait()
+        for _ in range(SETTING_ATTEMPTS):
             self._engine.setProperty("voice", voice)
             self._engine.setProperty("rate", rate_wpm)
             self._engine.setProperty("volume", percent / 100)
-            if attempt == 0:  # it returns at once; a second one without a sentence never does
-                self._engine.runAndWait()
             self._espeak.Synchronize()
             if _settings_in_force(self._espeak) == wanted:
                 return
@@ -78,7 +81,7 @@ class EspeakDriver:
         )
 
     def _note_end(self, completed: bool, **_: Any) -> None:
-        self._completed = self._completed or completed  # a cancellation may come after the end
+        self._cancelled = self._cancelled or not completed  # a cancelled one may end twice
         self._finished.set()
 
     def split(self, text: str) -> list[str]:
@@ -101,12 +104,12 @@ class EspeakDriver:
         for _ in range(SYNTHESIS_ATTEMPTS):
             # pyttsx3 cancels an utterance that it begins while espeak's thread is still busy.
             self._espeak.Synchronize()
-            self._completed = False
+            self._cancelled = False
             self._finished.clear()
             self._engine.save_to_file(text, f"/proc/self/fd/{self._file}")
             self._engine.runAndWait()
             self._finished.wait()  # without a timeout: the parent kills a process that hangs
-            if self._completed:
+            if not self._cancelled:
                 break
         sound = os.pread(self._file, os.fstat(self._file).st_size, 0)
         os.ftruncate(self._file, 0)
