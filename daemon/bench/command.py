@@ -23,7 +23,6 @@ import numpy as np
 
 from audio.pcm import SAMPLE_RATE
 from config.errors import AfterwordError, AudioDeviceError, ControlError
-from config.standard_streams import prepare_standard_streams
 from daemon.bench import interruption, soak, speech
 from daemon.bench.usage import processor_seconds, require_psutil, resident_mb
 from daemon.bench.virtual_audio import SoundServer, missing_programs
@@ -339,8 +338,3 @@ def main(
     )
     daemon, *children = load.resident_mb
     click.echo(f"memory               {daemon:g} MB, its child processes {sum(children):g} MB")
-
-
-if __name__ == "__main__":
-    prepare_standard_streams()
-    main()

@@ -26,7 +26,6 @@ from config.errors import ConfigError
 from config.installation import add_extra_command
 from config.languages import LANGUAGES
 from config.load import load
-from config.standard_streams import prepare_standard_streams
 from model.bench.baselines import (
     SAMPLING,
     SHAPES,
@@ -293,8 +292,3 @@ def main(
         )
     else:
         click.echo(", ".join(f"{key} {value}" for key, value in about.items()))
-
-
-if __name__ == "__main__":
-    prepare_standard_streams()
-    main()
