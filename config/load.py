@@ -335,10 +335,11 @@ def _explain(errors: list[ErrorDetails], entries: Mapping[str, Entry]) -> str:
     }
     name = entry.old_key or key
     if "string_type" in found and "bool_type" not in found and entry.written:
+        item = next(iter(found["string_type"][depth:]), None)
         if isinstance(entry.value, list):
-            number = int(found["string_type"][depth])
-            return _explain_word(name, entry.written[number], entry.value[number])
-        if entry.written[0].text:
+            if isinstance(item, int):  # else the setting is one text, for which a list was given
+                return _explain_word(name, entry.written[item], entry.value[item])
+        elif entry.written[0].text:
             return _explain_word(name, entry.written[0], entry.value)
     wanted = expected(key)
     if "list_type" in found and entry.written and entry.written[0].text:

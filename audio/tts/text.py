@@ -40,14 +40,21 @@ def clean_text(text: str) -> str:
     """Text on one line without what cannot be spoken, in time linear in its length.
 
     Control codes and halves of characters become blanks. Invisible marks, such as those of
-    the direction of writing, are removed: engines take them for the end of a word.
+    the direction of writing, are removed: engines take them for the end of a word. Digits and
+    letters of full width, and the digits of other scripts, become those of ASCII: espeak-ng says
+    nothing at １２ in any language, and at ٣ only in those that are written so.
     """
     return " ".join("".join(map(_spoken, text)).split())
 
 
 def _spoken(character: str) -> str:
-    if character.isalnum() or character.isspace():
+    if character.isascii() and character.isalnum():
         return character
+    if character.isdecimal():
+        return str(unicodedata.decimal(character))
+    if character.isalnum() or character.isspace():
+        is_full_width = unicodedata.east_asian_width(character) == "F" and character.isalnum()
+        return unicodedata.normalize("NFKC", character) if is_full_width else character
     category = unicodedata.category(character)
     if category in _BLANKED_CATEGORIES or character == _ZERO_WIDTH_SPACE:
         return " "

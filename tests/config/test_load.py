@@ -164,6 +164,13 @@ def test_a_word_that_is_no_text_in_yaml_is_named_as_written(
     assert str(tmp_path / "settings.yaml") in text
 
 
+@pytest.mark.parametrize("key", ["language", "voice.name", "audio.input", "model.weights"])
+@pytest.mark.parametrize("word", ["off", "stop", "12:30"])
+def test_a_list_where_a_text_belongs_is_named(tmp_path: Path, key: str, word: str) -> None:
+    with pytest.raises(ConfigError, match=rf"flag --set {key}: {key} should be .*\[.*{word}\]"):
+        load(write(tmp_path, ""), [f"{key}=[be quiet, {word}]"])
+
+
 @pytest.mark.parametrize("word", ["off", "No", "~", "12:30", "1_000", "2024-01-01"])
 def test_a_word_in_quotes_is_a_text(tmp_path: Path, word: str) -> None:
     path = write(tmp_path, f'commands: {{stop: ["{word}"]}}\nvoice: {{name: "{word}"}}\n')

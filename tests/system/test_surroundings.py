@@ -147,7 +147,7 @@ def test_a_library_that_ends_the_program_is_heard(tmp_path: Path) -> None:
     )
 
 
-SHADOWS = ("audio", "config", "tests", "click", "numpy", "random", "torch", "yaml")
+SHADOWS = ("audio", "config", "tests", "click", "json", "numpy", "random", "torch", "yaml")
 
 
 @pytest.fixture
@@ -167,6 +167,8 @@ def in_shadows(tmp_path: Path) -> tuple[str, ...]:
         ("model.evaluate", (str(ROOT / "LICENSE"),)),
         ("daemon", ("config",)),
         ("daemon", ("explain", "武", "--tokens", "1")),
+        ("model.bench", ("--help",)),
+        ("daemon.bench", ("--help",)),
     ],
 )
 def test_modules_in_the_working_directory_are_not_imported(

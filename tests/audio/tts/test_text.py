@@ -34,6 +34,8 @@ ODD = {
         ("สวัสดี\u200bครับ", "สวัสดี ครับ"),
         ("می\u200cخواهم", "می\u200cخواهم"),
         (f"{FAMILY} {FLAGS}", f"{FAMILY} {FLAGS}"),
+        ("第１２章，ＡｂＣ！", "第12章，AbC！"),
+        ("٣٤ १२ ۵ 𝟗 ² ½ ①", "34 12 5 9 ² ½ ①"),
     ],
 )
 def test_clean_text_keeps_what_can_be_spoken(text: str, cleaned: str) -> None:

@@ -13,7 +13,7 @@ from config.errors import MissingPackageError
 from config.installation import add_extra_command
 from config.load import load
 from daemon.bench import resumption
-from daemon.bench.__main__ import Exchange, summary
+from daemon.bench.command import Exchange, summary
 from daemon.bench.echo import measure
 from daemon.bench.usage import processor_seconds, require_psutil, resident_mb
 from tests.support.program import afterword

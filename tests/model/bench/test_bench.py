@@ -6,9 +6,9 @@ import torch
 from click.testing import CliRunner
 
 from config.errors import InputError
-from model.bench import __main__ as bench
-from model.bench.__main__ import main, measure, read_bandwidth, weight_bytes
+from model.bench import command as bench
 from model.bench.baselines import hugging_face, nano_gpt
+from model.bench.command import main, measure, read_bandwidth, weight_bytes
 from model.checkpoints.weights_file import save_weights
 from model.inference.sampler import sample
 from model.transformer import Transformer, TransformerConfig
