@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import unicodedata
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -156,7 +157,10 @@ class SpeechEngine:
             return worker.split(part, self._answer_seconds)
 
         for part in split_text(text):
-            yield from self._around_failures(split, part, repairs)
+            # Engines spell letters that are apart from their accents. Not on the whole text:
+            # normalization takes quadratic time where accents follow one another.
+            composed = unicodedata.normalize("NFC", part)
+            yield from self._around_failures(split, composed, repairs)
 
     def _speech(self, text: str, repairs: "_Repairs") -> Samples:
         """The speech of a piece, with the silence around it."""

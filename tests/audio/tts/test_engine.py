@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -177,6 +178,15 @@ def test_odd_characters_are_spoken_without_a_replaced_worker(make: Make, size: i
 def longest_gap(samples: np.ndarray) -> float:
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 0.01 * np.abs(samples).max())
     return float(np.diff(loud).max()) / RATE
+
+
+def test_letters_apart_from_their_accents_are_spoken_as_the_composed_ones(make: Make) -> None:
+    engine = make()
+    composed = unicodedata.normalize("NFC", "tiếng Việt ở Hà Nội")
+    apart = unicodedata.normalize("NFD", composed)
+    assert len(engine.synthesize(apart)) == pytest.approx(
+        len(engine.synthesize(composed)), rel=0.05
+    )
 
 
 def test_a_piece_ends_with_a_pause_only_where_a_clause_does(make: Make) -> None:
