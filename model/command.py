@@ -12,6 +12,7 @@ from config.errors import AfterwordError
 P = ParamSpec("P")
 
 _SHOWN = 10  # lines of a list
+_MOST_ERRORS = 200  # of a list
 
 
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -33,10 +34,15 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
     return reporting
 
 
-def first_lines(lines: Sequence[object]) -> str:
-    """A list for people: its first ten lines, and how many more there are."""
-    more = [f"and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
-    return "\n".join(f"  {printable(line)}" for line in [*lines[:_SHOWN], *more])
+def first_lines(lines: Sequence[object], most: int = _SHOWN) -> str:
+    """A list for people: its first lines, `most` of them, and how many more there are."""
+    more = [f"and {len(lines) - most:,} more"] if len(lines) > most else []
+    return "\n".join(f"  {printable(line)}" for line in [*lines[:most], *more])
+
+
+def list_errors(errors: Sequence[object]) -> str:
+    """All of the errors, so that they can be mended at once; of very many the first ones."""
+    return first_lines(errors, _MOST_ERRORS)
 
 
 def printable(line: object) -> str:

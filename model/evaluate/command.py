@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from config.errors import AfterwordError
-from model.command import first_lines, printable, report_errors
+from model.command import list_errors, printable, report_errors
 
 
 @click.command()
@@ -78,4 +78,4 @@ def evaluate(
         raise all_unusable(errors)
     if errors:
         click.echo(f"Left out {len(errors):,} files:", err=True)
-        click.echo(first_lines(errors), err=True)
+        click.echo(list_errors(errors), err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from config.errors import InputError, OutputError
-from model.command import first_lines, printable
+from model.command import first_lines, list_errors, printable
 from model.data.corpus import MIN_CHARACTERS, all_unusable
 from model.data.user_texts import SUFFIXES, UserText, UserTexts, find_user_texts, read_user_texts
 
@@ -57,7 +57,7 @@ def _tell(folder: Path, read: UserTexts, others: Sequence[Path]) -> None:
         click.echo(f"Read {len(lines):,} texts of {read.characters:,} characters in {folder}.")
     if read.errors:
         click.echo(f"Left out {len(read.errors):,} files:")
-        click.echo(first_lines(read.errors))
+        click.echo(list_errors(read.errors))
     if others:
         counts = Counter(path.suffix.lower() or "without a suffix" for path in others)
         kinds = (f"{count:,} {printable(kind)}" for kind, count in counts.most_common(_MAX_KINDS))

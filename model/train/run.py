@@ -21,7 +21,7 @@ from tqdm import tqdm
 from config.errors import OutputError, WeightsError
 from model.checkpoints.training_state import load_state
 from model.checkpoints.weights_file import build_model, load_weights
-from model.command import first_lines
+from model.command import first_lines, list_errors
 from model.data.corpus import Corpus, choose_vocabulary, load_corpus
 from model.teacher.llama2c import shared_ids, start_from_story_model
 from model.text.vocabulary import Vocabulary
@@ -104,7 +104,7 @@ def _tell(corpus: Corpus, files: int) -> None:
         click.echo(first_lines(corpus.notes))
     if corpus.errors:
         click.echo(f"Left out {len(corpus.errors):,} files:")
-        click.echo(first_lines(corpus.errors))
+        click.echo(list_errors(corpus.errors))
 
 
 def _check_writable(folder: Path) -> None:

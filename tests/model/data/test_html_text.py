@@ -25,6 +25,8 @@ from model.data.html_text import paragraphs_of_html
         ("<html><head><title>no</title><style>no</style><body><p>yes", "yes"),
         ("<p>a<!-- no <p> -->b</p><!-- <!-- no -->c<![CDATA[ 1 < 2 ]]>", "ab\n\nc 1 < 2"),
         ("<p>1 < 2 & 3 &amp; 4 &nbsp;&mdash; 5</p>", "1 < 2 & 3 & 4 — 5"),
+        ('<p>A<i class="x pageNum">[Pg 3]</i> fox.<i class="linenum">10</i></p>', "A fox."),
+        ('<p>A fox<a href="#n"> <i>[</i> <b> 1</b> ] </a>.</p>', "A fox."),
         ("won&shy;der&#8203;ful", "wonderful"),
         ("<!-- unclosed <p>yes</p>", "unclosed\n\nyes"),
     ],
@@ -53,7 +55,20 @@ def test_a_page_that_is_mostly_links_is_a_table_of_contents():
 
 @pytest.mark.parametrize(
     "part",
-    ["<p>x", "<", "<a ", "<!--", "</", "<![CDATA[", "<a b='", "<?", "<!", "<!DOCTYPE [", "&x"],
+    [
+        "<p>x",
+        '<a href="#1">',
+        "<",
+        "<a ",
+        "<!--",
+        "</",
+        "<![CDATA[",
+        "<a b='",
+        "<?",
+        "<!",
+        "<!DOCTYPE [",
+        "&x",
+    ],
 )
 def test_damaged_pages_take_no_more_time_than_others(part: str):
     began = time.process_time()
