@@ -200,6 +200,11 @@ def test_only_unusable_texts_are_an_error_with_all_reasons(home: Path):
     assert result.exit_code == 66
     assert "a.txt holds binary data, no text. " in result.stderr
     assert "b.epub is no whole e-book (EPUB): File is not a zip file." in result.stderr
+    assert result.stdout == ""
+    for n in range(12):
+        (corpus_folder() / f"bad{n}.txt").write_bytes(bytes(range(256)) * 9)
+    result = train()
+    assert all(f"bad{n}.txt holds" in result.stdout for n in range(12))
 
 
 def test_without_the_packages_of_an_extra_other_texts_are_read(
