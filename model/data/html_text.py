@@ -31,6 +31,7 @@ landmarks lot loi index
 _NUMBERS = "pagenum pageno pagenumber page-number x-ebookmaker-pageno linenum"
 _BLOCK_TAGS, _UNREAD_TAGS = frozenset(_BLOCKS.split()), frozenset(_UNREAD.split())
 _VERSE_CLASSES, _UNREAD_TYPES = frozenset(_VERSE.split()), frozenset(_UNREAD_PARTS.split())
+_WORD_ENDS = ("st", "nd", "rd", "th", "r", "rs", "er")  # raised, as in 4th and Mr
 _UNREAD_CLASSES = frozenset(_NUMBERS.split())
 _NOTE_MARK = re.compile(r"[\[(]?(?:\d{1,4}|[*†‡§]+|↩.?)[\])]?")
 _MAX_NOTE_MARK_NODES = 12  # tags and strings of a mark, such as <a>, <sup>, [, 1 and ]
@@ -162,6 +163,8 @@ def _flow(root: Any) -> Iterator[str]:
 def _is_unread(tag: Any, name: str) -> bool:
     if name == "code":
         return not _VERSE_CLASSES.intersection(tag.get("class", []))
+    if name == "sup" and len(tag.contents) == 1 and tag.contents[0] in _WORD_ENDS:
+        return False
     if name in _UNREAD_TAGS or tag.has_attr("hidden"):
         return True
     if _UNREAD_CLASSES.intersection(map(str.lower, tag.get("class", []))):

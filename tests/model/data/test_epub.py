@@ -73,10 +73,10 @@ def test_parts_are_found_however_the_package_spells_them(href: str, name: str, t
 @pytest.mark.parametrize(
     ("first", "second", "encoding"),
     [
-        ("Füchse", "Hühner", "utf-8"),
-        ("Füchse", "Hühner", "cp437"),
-        ("Füchse", "Hühner", "latin-1"),
-        ("第二章", "第一章", "gbk"),
+        ("Hühner", "Füchse", "utf-8"),
+        ("Hühner", "Füchse", "cp437"),
+        ("Hühner", "Füchse", "latin-1"),
+        ("第一章", "第二章", "gbk"),
     ],
 )
 def test_names_whose_encoding_the_archive_does_not_mark(

@@ -15,6 +15,7 @@ from model.data.html_text import paragraphs_of_html
         ('<pre><code class="language-poem">A\nB</code></pre>', "A\nB"),
         ("<p><ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby>字</p>", "漢字"),
         ('<p>Fox<sup>1</sup> and<a href="n.xhtml#n2">[2]</a> hen.</p>', "Fox and hen."),
+        ("<p>The 4<sup>th</sup>, M<sup>r</sup> Fox.<sup>a</sup></p>", "The 4th, Mr Fox."),
         ('<p>A hen<a epub:type="noteref" href="#n">x</a>.</p>', "A hen."),
         ('<p>See <a href="#later">later</a> and <a href="n.xhtml">2</a>.</p>', "See later and 2."),
         ('<aside epub:type="footnote">no</aside><div role="doc-endnotes">no</div>yes', "yes"),
