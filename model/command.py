@@ -12,6 +12,7 @@ from config.errors import AfterwordError
 P = ParamSpec("P")
 
 _SHOWN = 10  # lines of a list
+_MOST_ERRORS = 200  # of a list
 
 
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -33,15 +34,16 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
     return reporting
 
 
-def first_lines(lines: Sequence[object]) -> str:
-    """A list for people: its first ten lines, and how many more there are."""
-    more = [f"and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
-    return "\n".join(f"  {printable(line)}" for line in [*lines[:_SHOWN], *more])
+def first_lines(lines: Sequence[object], most: int = _SHOWN) -> str:
+    """A list for people: its first lines, `most` of them, and how many more there are."""
+    more = [f"and {len(lines) - most:,} more"] if len(lines) > most else []
+    return "\n".join(f"  {printable(line)}" for line in [*lines[:most], *more])
 
 
 def left_out(errors: Sequence[AfterwordError]) -> str:
-    """The lines that tell of files that cannot be used."""
-    return f"Left out {len(errors):,} file{'s' * (len(errors) != 1)}:\n{first_lines(errors)}"
+    """The lines that tell of files that cannot be used: all, to be mended at once; of many 200."""
+    listed = first_lines(errors, _MOST_ERRORS)
+    return f"Left out {len(errors):,} file{'s' * (len(errors) != 1)}:\n{listed}"
 
 
 def printable(line: object) -> str:

@@ -31,11 +31,12 @@ _HELD_OUT_SHARE = 0.01  # of the documents of each file, for validation
 _MAX_HELD_OUT_DOCUMENTS = 32
 _HELD_OUT_CHARACTERS = 1_500  # of each held-out document
 _SOLE_DOCUMENT_PIECES = 20  # a file of one document is cut, so that some can be held out
-_MAX_REASONS = 10  # in one error
 _READ_AS_PAGES = (".epub", ".html", ".htm", ".xhtml")  # others may hold several documents
 
 MIN_CHARACTERS = 4_900
 """Fewer teach nothing. Told as "about 5,000", since blanks are lost when a text is read and cut."""
+
+MAX_REASONS = 10  # in one error
 
 Tokens = npt.NDArray[np.uint32]
 
@@ -208,9 +209,9 @@ def all_unusable(errors: Sequence[AfterwordError]) -> AfterwordError:
         return errors[0]
     kinds = {type(error) for error in errors}
     kind = kinds.pop() if len(kinds) == 1 else InputError
-    more = len(errors) - _MAX_REASONS
+    more = len(errors) - MAX_REASONS
     rest = [f"And {more:,} more cannot be used."] if more > 0 else []
-    return kind(" ".join(map(str, [*errors[:_MAX_REASONS], *rest])))
+    return kind(" ".join(map(str, [*errors[:MAX_REASONS], *rest])))
 
 
 def _refuse_too_little(

@@ -1,10 +1,12 @@
 """Chapters of an e-book (EPUB 2 and 3), in reading order: https://www.w3.org/TR/epub-33/."""
 
+import contextlib
 import posixpath
 import re
 import unicodedata
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +22,8 @@ _PAGE_TYPES = ("application/x-dtbook+xml", "text/x-oeb1-document")
 _VAGUE_TYPES = ("", "text/xml", "application/xml", "text/plain", "application/octet-stream")
 _DECLARED = re.compile(rb"""(?:encoding|charset)\s*=\s*["']?\s*([A-Za-z0-9._-]+)""")
 _DECLARED_WITHIN_BYTES = 1_024  # as browsers look for it
+_MARKED_AS_UTF8 = 0x800  # flag of a part; zipfile reads other names as cp437
+_NAME_ENCODINGS = ("utf-8", "gb18030", "cp1252")  # that archivers write without a mark
 
 
 def read_epub(path: Path) -> Text:
@@ -57,7 +61,9 @@ class _Book:
         self._path = path
         self.names = [info.filename for info in file.infolist() if not info.is_dir()]
         self._exact = {info.filename: info for info in file.infolist()}
-        self._similar = {_similar(_true_name(info)): info for info in file.infolist()}
+        self._similar = {
+            _similar(name): info for info in file.infolist() for name in _possible_names(info)
+        }
 
     def has(self, name: str) -> bool:
         """True if there is a part of this name."""
@@ -172,12 +178,13 @@ def _resolved(package: str, reference: str) -> str:
     return re.sub(r"^(?:\.\./|/)+", "", posixpath.normpath(joined))
 
 
-def _true_name(info: zipfile.ZipInfo) -> str:
-    """A name in UTF-8 that the archive does not mark as such."""
-    try:
-        return info.filename if info.flag_bits & 0x800 else info.filename.encode("cp437").decode()
-    except UnicodeError:
-        return info.filename
+def _possible_names(info: zipfile.ZipInfo) -> Iterator[str]:
+    """The name of a part; one that is not marked as UTF-8 also as other programs may mean it."""
+    yield info.filename
+    if not info.flag_bits & _MARKED_AS_UTF8:
+        for encoding in _NAME_ENCODINGS:
+            with contextlib.suppress(UnicodeError):
+                yield info.filename.encode("cp437").decode(encoding)
 
 
 def _similar(name: str) -> str:

@@ -5,20 +5,20 @@ import re
 _MARK = re.compile(
     r"""^[ \t]*(?:
       (?P<start>
-        \*{3}[ ]?START[ ]OF[ ](?:THIS[ ]|THE[ ])?PROJECT[ ]GUTENBERG
+        \*{3}[ ]*START[ ]OF[ ](?:THIS[ ]|THE[ ])?PROJECT[ ]GUTENBERG
           (?:[^*\n]*(?:\n[^*\n]+){0,3}\*{3}.*|.*)      # the title may take several lines
         | \*END[ *]+THE[ ]SMALL[ ]PRINT!.*             # until 2003 the licence came first
       )
       | (?P<end>
-        \*{3}[ ]?END[ ]OF[ ](?:THIS[ ]|THE[ ])?PROJECT[ ]GUTENBERG.*
+        \*{3}[ ]*END[ ]OF[ ](?:THIS[ ]|THE[ ])?PROJECT[ ]GUTENBERG.*
         | \**[ ]?END[ ]OF[ ](?:THIS[ ]|THE[ ])?PROJECT[ ]GUTENBERG(?:['’]S\b)?.*
       )
     )$""",
     re.M | re.I | re.X,
 )
 _CREDITS = re.compile(
-    r"\s*(?:Produced by|E-?text prepared by|This e-?text was (?:prepared|produced) by|"
-    r"Transcribed (?:from|by))\b[^\n]*(?:\n[^\n]+)*\n\s*\n",
+    r"(?:\s*(?:Produced by|E-?text prepared by|This e-?text was (?:prepared|produced) by|"
+    r"Transcribed (?:from|by)|Note: Project Gutenberg also has)\b[^\n]*(?:\n[^\n]+)*\n\s*\n)+",
     re.I,
 )
 _LICENCE_WORDS = re.compile(r"Project Gutenberg|licen[cs]e|e-?text|e-?book", re.I)

@@ -2,7 +2,6 @@
 
 import html
 import html.entities
-import itertools
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,10 +27,14 @@ _UNREAD_PARTS = """
 noteref footnote footnotes rearnote rearnotes endnote endnotes backlink pagebreak page-list toc
 landmarks lot loi index
 """
+# Classes of the numbers of pages and lines in the pages of Project Gutenberg and others.
+_NUMBERS = "pagenum pageno pagenumber page-number x-ebookmaker-pageno linenum"
 _BLOCK_TAGS, _UNREAD_TAGS = frozenset(_BLOCKS.split()), frozenset(_UNREAD.split())
 _VERSE_CLASSES, _UNREAD_TYPES = frozenset(_VERSE.split()), frozenset(_UNREAD_PARTS.split())
+_WORD_ENDS = ("st", "nd", "rd", "th", "r", "rs", "er")  # raised, as in 4th and Mr
+_UNREAD_CLASSES = frozenset(_NUMBERS.split())
 _NOTE_MARK = re.compile(r"[\[(]?(?:\d{1,4}|[*†‡§]+|↩.?)[\])]?")
-_MAX_NOTE_MARK_STRINGS = 4  # such as [, 1 and ]
+_MAX_NOTE_MARK_NODES = 12  # tags and strings of a mark, such as <a>, <sup>, [, 1 and ]
 _LAYOUT_CELL_CHARACTERS = 100  # the mean in a table that holds a text rather than data
 _MIN_LINKS, _MAX_LINK_SHARE = 3, 0.7  # of a page: a table of contents has more
 
@@ -160,15 +163,33 @@ def _flow(root: Any) -> Iterator[str]:
 def _is_unread(tag: Any, name: str) -> bool:
     if name == "code":
         return not _VERSE_CLASSES.intersection(tag.get("class", []))
+    if name == "sup" and len(tag.contents) == 1 and tag.contents[0] in _WORD_ENDS:
+        return False
     if name in _UNREAD_TAGS or tag.has_attr("hidden"):
+        return True
+    if _UNREAD_CLASSES.intersection(map(str.lower, tag.get("class", []))):
         return True
     words = f"{tag.get('epub:type', '')} {tag.get('role', '')}".split()
     if _UNREAD_TYPES.intersection(word.removeprefix("doc-") for word in words):
         return True
-    if name != "a" or "#" not in str(tag.get("href", "")):
-        return False
-    strings = itertools.islice(tag.stripped_strings, _MAX_NOTE_MARK_STRINGS)
-    return _NOTE_MARK.fullmatch("".join(strings)) is not None
+    return name == "a" and "#" in str(tag.get("href", "")) and _is_note_mark(tag)
+
+
+def _is_note_mark(link: Any) -> bool:
+    """True if the text of a link is the number or sign of a note.
+
+    Only its first nodes are looked at, since unclosed links hold the rest of the page.
+    """
+    todo, text = [link], ""
+    for _ in range(_MAX_NOTE_MARK_NODES):
+        if not todo:
+            break
+        node = todo.pop()
+        if isinstance(node, str):
+            text += "".join(node.split())
+        else:
+            todo += reversed(node.contents)
+    return not todo and _NOTE_MARK.fullmatch(text) is not None
 
 
 def _is_data(table: Any) -> bool:

@@ -65,6 +65,8 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"The text file {path} is missing.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path} cannot be read: it is a folder; name the files in it.") from error
     except OSError as error:
         raise InputError(f"The text file {path} cannot be read: {error.strerror}.") from error
 

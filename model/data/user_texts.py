@@ -153,6 +153,8 @@ def _check(path: Path) -> None:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     if stat.S_ISDIR(status.st_mode):
+        if os.access(path, os.R_OK | os.X_OK):
+            raise InputError(f"{path} is a folder, no file.")
         raise InputError(f"The folder {path} cannot be read; look at its permissions.")
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is no regular file.")

@@ -76,8 +76,7 @@ class TextGenerator:
 
         The first continues the seed, often in mid-sentence, but not its last word, unless the seed
         ends in a hyphen. It may come in two parts, its first clause and the rest, so that speech
-        can begin sooner. No sentence is empty, and there may
-        be none at all.
+        can begin sooner. No sentence is empty, and there may be none at all.
 
         Raises:
             DeviceError: the GPU failed in mid-reply, or its memory is full.

@@ -8,7 +8,7 @@ import click
 
 from config.errors import InputError, OutputError
 from model.command import first_lines, left_out, printable
-from model.data.corpus import MIN_CHARACTERS, all_unusable
+from model.data.corpus import MAX_REASONS, MIN_CHARACTERS, all_unusable
 from model.data.user_texts import SUFFIXES, UserText, UserTexts, find_user_texts, read_user_texts
 
 _MAX_KINDS = 10  # of files that are left out, the most frequent
@@ -55,7 +55,7 @@ def _tell(folder: Path, read: UserTexts, others: Sequence[Path]) -> None:
     if lines:
         click.echo(first_lines(lines))
         click.echo(f"Read {len(lines):,} texts of {read.characters:,} characters in {folder}.")
-    if read.errors:
+    if read.errors and (read.texts or len(read.errors) > MAX_REASONS):  # else one error names all
         click.echo(left_out(read.errors))
     if others:
         counts = Counter(path.suffix.lower() or "without a suffix" for path in others)

@@ -64,8 +64,11 @@ def test_files_that_hold_no_text_are_refused(
 def test_missing_files_and_folders_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match=r"none\.txt is missing"):
         read_documents(tmp_path / "none.txt")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read: it is a folder; name the files in it"):
         read_documents(tmp_path)
+    (tmp_path / "book.epub").mkdir()
+    with pytest.raises(InputError, match=r"book\.epub is a folder, no file"):
+        read_documents(tmp_path / "book.epub")
 
 
 def test_a_long_line_is_cut_at_sentences_and_blanks(tmp_path: Path):

@@ -70,14 +70,32 @@ def test_parts_are_found_however_the_package_spells_them(href: str, name: str, t
     assert words(read(tmp_path, {"c.opf": package(href), name: PAGE.format("fox")})) == ["fox"]
 
 
-def test_names_in_utf8_that_the_archive_does_not_mark(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("first", "second", "encoding"),
+    [
+        ("Hühner", "Füchse", "utf-8"),
+        ("Hühner", "Füchse", "cp437"),
+        ("Hühner", "Füchse", "latin-1"),
+        ("第一章", "第二章", "gbk"),
+    ],
+)
+def test_names_whose_encoding_the_archive_does_not_mark(
+    first: str, second: str, encoding: str, tmp_path: Path
+):
+    raw = [name.encode(encoding) for name in (first, second)]
+    held = [letter * len(name) for letter, name in zip("XY", raw, strict=True)]
     path = made(
         tmp_path,
-        {"META-INF/container.xml": CONTAINER, "OEBPS/c.opf": package("Füchse.xhtml"),
-         "OEBPS/FXXchse.xhtml": PAGE.format("fox")},
+        {"META-INF/container.xml": CONTAINER,
+         "OEBPS/c.opf": package(f"{first}.xhtml", f"{second}.xhtml"),
+         f"OEBPS/{held[0]}.xhtml": PAGE.format("fox"),
+         f"OEBPS/{held[1]}.xhtml": PAGE.format("hen")},
     )  # fmt: skip
-    path.write_bytes(path.read_bytes().replace(b"FXXchse", "Füchse".encode()))
-    assert words(read_user_text(path)) == ["fox"]
+    data = path.read_bytes()
+    for letters, name in zip(held, raw, strict=True):
+        data = data.replace(letters.encode(), name)
+    path.write_bytes(data)
+    assert words(read_user_text(path)) == ["fox", "hen"]
 
 
 def test_prefixes_and_other_encodings_of_the_package_are_read(tmp_path: Path):

@@ -46,6 +46,11 @@ TAIL = "Section 1. Terms of use of Project Gutenberg.\nThe Foundation."
             "*** START OF THE PROJECT GUTENBERG EBOOK FOX ***\n\nProduced by A. Hen\nand others\n",
             "",
         ),
+        (
+            "***  START OF THE PROJECT GUTENBERG EBOOK FOX  ***\n\nE-text prepared by A. Hen\n\n\n"
+            "\nNote: Project Gutenberg also has an HTML version of this\n      file.\n",
+            " ***  END OF THE PROJECT GUTENBERG EBOOK FOX  ***",
+        ),
         ("", "*** END OF THE PROJECT GUTENBERG EBOOK FOX ***"),
     ],
 )

@@ -15,6 +15,7 @@ from model.data.html_text import paragraphs_of_html
         ('<pre><code class="language-poem">A\nB</code></pre>', "A\nB"),
         ("<p><ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby>字</p>", "漢字"),
         ('<p>Fox<sup>1</sup> and<a href="n.xhtml#n2">[2]</a> hen.</p>', "Fox and hen."),
+        ("<p>The 4<sup>th</sup>, M<sup>r</sup> Fox.<sup>a</sup></p>", "The 4th, Mr Fox."),
         ('<p>A hen<a epub:type="noteref" href="#n">x</a>.</p>', "A hen."),
         ('<p>See <a href="#later">later</a> and <a href="n.xhtml">2</a>.</p>', "See later and 2."),
         ('<aside epub:type="footnote">no</aside><div role="doc-endnotes">no</div>yes', "yes"),
@@ -25,6 +26,8 @@ from model.data.html_text import paragraphs_of_html
         ("<html><head><title>no</title><style>no</style><body><p>yes", "yes"),
         ("<p>a<!-- no <p> -->b</p><!-- <!-- no -->c<![CDATA[ 1 < 2 ]]>", "ab\n\nc 1 < 2"),
         ("<p>1 < 2 & 3 &amp; 4 &nbsp;&mdash; 5</p>", "1 < 2 & 3 & 4 — 5"),
+        ('<p>A<i class="x pageNum">[Pg 3]</i> fox.<i class="linenum">10</i></p>', "A fox."),
+        ('<p>A fox<a href="#n"> <i>[</i> <b> 1</b> ] </a>.</p>', "A fox."),
         ("won&shy;der&#8203;ful", "wonderful"),
         ("<!-- unclosed <p>yes</p>", "unclosed\n\nyes"),
     ],
@@ -59,6 +62,12 @@ def test_damaged_pages_take_no_more_time_than_others(part: str):
     began = time.process_time()
     paragraphs_of_html(part * (100_000 // len(part)))
     assert time.process_time() - began < 20  # some took minutes: quadratic time
+
+
+def test_unclosed_links_take_no_more_time_than_other_tags():
+    began = time.process_time()
+    assert paragraphs_of_html('<a href="#1">' * 40_000 + "The fox.") == "The fox."
+    assert time.process_time() - began < 20  # it took more than a minute
 
 
 def test_a_page_of_tags_alone_is_refused():

@@ -23,6 +23,16 @@ from tests.support.program import ROOT
         ("    An indented line.\n\n\tAnother.", "An indented line.\n\nAnother."),
         ("```python\nx = 1\n```\n\n```poem\nTyger,\ntyger\n```", "Tyger,\ntyger"),
         ("<!-- no -->\n\nYes, 1 < 2.", "Yes, 1 < 2."),
+        ("A <!-- no\n\nno --> fox.", "A fox."),
+        ("A fox:\n| a | `b|c` |\n|--|--|\n| 1 | 2 |\nA hen.\n\n> | c | d |", "A fox:\n\nA hen."),
+        ("+--+--+\n| a | b |\n+==+==+\n| 1 | 2 |\n+--+--+\n\nA fox.", "A fox."),
+        ("A fox^[It was old.] ran.", "A fox ran."),
+        ("1. [ ] one\n2. [-] two\n- [>] three", "one\n\ntwo\n\nthree"),
+        ("> A fox.\n>> [!tip]+ Hen\n>> ran.", "A fox.\n\nHen ran."),
+        ("A fox.\n\n$$\nx^2\n$$\n\n$$y$$ For $5.", "A fox.\n\nFor $5."),
+        ("It cost $$.\n\nRich: $$.", "It cost $$.\n\nRich: $$."),
+        ("---\ncreated at: 2020\nmy own title: Fox\n---\nA fox.", "A fox."),
+        ("+++\n[extra]\na = 1\n+++\nA fox.", "A fox."),
     ],
 )  # fmt: skip
 def test_what_is_read_of_markdown(markdown: str, text: str):
