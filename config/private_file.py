@@ -1,8 +1,10 @@
-"""Opens a file that only its owner may read, and that is no link to another one."""
+"""Makes files and sockets that only their owner may use, and that are no links to others."""
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -34,3 +36,16 @@ def open_private(path: Path, flags: int = 0) -> int:
         os.close(handle)
         raise
     return handle
+
+
+@contextlib.contextmanager
+def private_umask() -> Iterator[None]:
+    """Make sockets private from their first moment.
+
+    This affects the whole process, so the block must be short.
+    """
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)

@@ -6,7 +6,7 @@ The one place that knows which implementation stands behind each Protocol of dae
 import contextlib
 import gc
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +222,22 @@ def open_speech_output(
     else:
         speech.start()
     return speech
+
+
+@contextlib.contextmanager
+def whole_speech_output(settings: Settings, out: Path | None) -> "Iterator[SpeechOutput]":
+    """The speech output of a command that speaks one text, written to `out` whole if that is given.
+
+    Raises:
+        AfterwordError: as `open_speech_output` and audio.output.wav_file.whole_wav_file.
+    """
+    from audio.output.wav_file import whole_wav_file
+
+    with (
+        whole_wav_file(out) if out else contextlib.nullcontext() as player,
+        contextlib.closing(open_speech_output(settings, player)) as speech,
+    ):
+        yield speech
 
 
 def open_engine(settings: Settings) -> "SpeechEngine":

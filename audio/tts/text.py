@@ -53,7 +53,7 @@ def _spoken(character: str) -> str:
     if character.isdecimal():
         return str(unicodedata.decimal(character))
     if character.isalnum() or character.isspace():
-        is_full_width = unicodedata.east_asian_width(character) == "F" and character.isalnum()
+        is_full_width = unicodedata.east_asian_width(character) == "F"
         return unicodedata.normalize("NFKC", character) if is_full_width else character
     category = unicodedata.category(character)
     if category in _BLANKED_CATEGORIES or character == _ZERO_WIDTH_SPACE:

@@ -5,7 +5,6 @@ import re
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -144,13 +143,9 @@ def continue_seed(
     if not speech:
         deque(sentences, maxlen=0)  # runs the generator, which prints
     else:
-        from audio.output.wav_file import whole_wav_file
-        from daemon.components import open_speech_output
+        from daemon.components import whole_speech_output
 
-        with (
-            whole_wav_file(out) if out else nullcontext() as player,
-            closing(open_speech_output(settings, player)) as speech_output,
-        ):
+        with whole_speech_output(settings, out) as speech_output:
             speech_output.speak(sentences, _never)
 
 

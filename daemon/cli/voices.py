@@ -1,13 +1,11 @@
 """`afterword voices`: lists the voices of this machine, or speaks a sample with one of them."""
 
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from audio.output.wav_file import whole_wav_file
 from audio.tts.engine import installed_voices
 from audio.tts.voices import Voice, of_language
 from config.errors import ConfigError
@@ -15,7 +13,7 @@ from config.languages import LANGUAGES
 from config.settings import Settings
 from daemon.cli.help import examples
 from daemon.cli.options import config_option, load_settings, out_option, set_option, text
-from daemon.components import open_speech_output
+from daemon.components import whole_speech_output
 
 
 @click.command(
@@ -104,8 +102,5 @@ def speak(settings: Settings, voice: str, text: str | None, out: Path | None) ->
         AudioDeviceError, OutputError, SpeechError: it cannot be played or written.
     """
     chosen = replace(settings, voice=replace(settings.voice, name=voice))
-    with (
-        whole_wav_file(out) if out else nullcontext() as player,
-        closing(open_speech_output(chosen, player)) as speaker,
-    ):
+    with whole_speech_output(chosen, out) as speaker:
         speaker.speak([text or sample_text(voice)], lambda: False)

@@ -7,7 +7,6 @@ they cannot shut out the others. The loop never waits for a client.
 
 import contextlib
 import logging
-import os
 import select
 import socket
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from config.errors import AfterwordError, OutputError, RefusedError
+from config.private_file import private_umask
 from daemon.control.protocol import (
     LINE_BYTES,
     Request,
@@ -149,11 +149,8 @@ def _listen(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)
-        before = os.umask(0o177)  # private from its first moment
-        try:
+        with private_umask():
             listener.bind(str(path))
-        finally:
-            os.umask(before)
         listener.listen(CLIENTS)
     except OSError as error:
         listener.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from config.errors import ConfigError, RefusedError
+from config.private_file import private_umask
 from daemon.wyoming.events import LINE_BYTES
 
 DEFAULT_PORT = 10300
@@ -63,11 +64,8 @@ async def listen(address: Address, accept: Accept) -> asyncio.Server:
         if not isinstance(address, Path):
             return await asyncio.start_server(accept, *address, limit=LINE_BYTES)
         _check_free(address)
-        before = os.umask(0o177)  # private from its first moment
-        try:
+        with private_umask():
             return await asyncio.start_unix_server(accept, address, limit=LINE_BYTES)
-        finally:
-            os.umask(before)
     except (OSError, ValueError) as error:  # ValueError: a host or path of impossible characters
         raise RefusedError(
             f"Afterword cannot listen at {shown(address)}: {_reason(error)}; name another address "

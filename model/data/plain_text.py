@@ -103,7 +103,7 @@ def _decode(data: bytes, declared: str | None) -> Text | None:
     if b"\0" in data and (found := _as_utf16(data)):
         return found
     data = data.strip(b"\0")  # what a crash leaves at the end of a file
-    if len(data) - len(data.translate(None, _CONTROL_BYTES)) > _MAX_CONTROL_SHARE * len(data):
+    if _is_binary(data):
         return None
     try:
         return Text(data.decode())
@@ -194,10 +194,14 @@ def _count(text: str, common: frozenset[str]) -> tuple[int, int]:
     return len(others), sum(character in common for character in others)
 
 
+def _is_binary(data: bytes) -> bool:
+    controls = len(data) - len(data.translate(None, _CONTROL_BYTES))
+    return controls > _MAX_CONTROL_SHARE * len(data)
+
+
 def _reason(data: bytes) -> str:
     """The end of the sentence about bytes that could not be decoded."""
-    controls = len(data) - len(data.translate(None, _CONTROL_BYTES))
-    if controls > _MAX_CONTROL_SHARE * len(data):
+    if _is_binary(data):
         return "holds binary data, no text."
     try:
         data.decode()

@@ -71,9 +71,8 @@ def find_user_texts(folder: Path, language: str) -> tuple[list[Path], list[Path]
             found.append(path)
             continue
         is_text = path.suffix.lower() in SUFFIXES
-        if (status.st_dev, status.st_ino) in seen:
+        if not _is_new(status, seen):
             continue
-        seen.add((status.st_dev, status.st_ino))
         if is_text or stat.S_ISREG(status.st_mode):
             (found if is_text else left_out).append(path)
     return sorted(found), sorted(left_out)
@@ -94,12 +93,19 @@ def _walk(
         except OSError as error:  # it has vanished since
             note(error)
             continue
-        if (status.st_dev, status.st_ino) in seen:
+        if not _is_new(status, seen):
             folders.clear()
             continue
-        seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in other)
         yield from (place / file for file in sorted(files) if not file.startswith("."))
+
+
+def _is_new(status: os.stat_result, seen: set[tuple[int, int]]) -> bool:
+    """True if a file or folder is not in `seen` yet, by any name; adds it."""
+    place = (status.st_dev, status.st_ino)
+    is_new = place not in seen
+    seen.add(place)
+    return is_new
 
 
 def read_user_texts(paths: Iterable[Path]) -> UserTexts:

@@ -122,7 +122,9 @@ class TextGenerator:
                     reads_seed = len(ids) == begin
                     logits = self._engine.prefill(ids) if reads_seed else self._engine.step(ids[-1])
                     logits = logits.cpu()  # (V,)
-                logits = logits + self._utf8_mask.mask() + self._word_boundary_mask.mask()  # (V,)
+                logits = logits + self._utf8_mask.mask()  # (V,)
+                if self._word_boundary_mask.in_force:  # for the first ids only
+                    logits = logits + self._word_boundary_mask.mask()  # (V,)
                 token = sample(logits, ids[begin:], self._options.sampling, self._random)
             yield token
             self._utf8_mask.feed(token)
