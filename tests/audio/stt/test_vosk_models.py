@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from audio.fetching.files import PublishedFile, full_problems, total_size
 from audio.stt import vosk_download, vosk_models
-from audio.stt.vosk_models import ModelFile, VoskModel
+from audio.stt.vosk_models import VoskModel
 from config.errors import DownloadError, HearingModelError, OutputError
 
 CONTENT = {"am/final.mdl": bytes(range(256)) * 900, "conf/model.conf": b"--beam=10.0\n"}
@@ -70,7 +71,7 @@ def site() -> Iterator[Site]:
 
 def tiny(address: str) -> VoskModel:
     files = tuple(
-        ModelFile(path, len(data), hashlib.sha256(data).hexdigest())
+        PublishedFile(path, len(data), hashlib.sha256(data).hexdigest())
         for path, data in CONTENT.items()
     )
     return VoskModel(
@@ -138,7 +139,7 @@ def test_a_damaged_model_is_replaced(site: Site) -> None:
     model = tiny(site.address)
     folder = vosk_download.fetch(model, print)
     (folder / "am/final.mdl").write_bytes(b"x" * len(CONTENT["am/final.mdl"]))
-    assert vosk_models.full_problems(model, folder) == ["am/final.mdl is not as published"]
+    assert full_problems(model.files, folder) == ["am/final.mdl is not as published"]
     assert content(vosk_download.fetch(model, print)) == CONTENT
 
 
@@ -305,7 +306,7 @@ def test_the_manifest_lists_two_models_of_plausible_size() -> None:
     models = vosk_models.catalogue()
     assert sorted(models) == ["en", "zh"]
     for model in models.values():
-        assert 60e6 < model.size < 80e6
+        assert 60e6 < total_size(model.files) < 80e6
         assert {"am/final.mdl", "graph/HCLr.fst", "graph/Gr.fst", "conf/mfcc.conf"} <= {
             file.path for file in model.files
         }
@@ -313,4 +314,4 @@ def test_the_manifest_lists_two_models_of_plausible_size() -> None:
 
 
 def test_the_fetched_model_is_the_published_one(vosk_en: Path) -> None:
-    assert vosk_models.full_problems(vosk_models.catalogue()["en"], vosk_en) == []
+    assert full_problems(vosk_models.catalogue()["en"].files, vosk_en) == []
