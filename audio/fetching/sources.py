@@ -1,6 +1,7 @@
 """Downloads: from the web, resumed where they broke off, and from the package index of pip."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,10 @@ _BLOCK_BYTES = 1 << 16
 
 class SourceError(Exception):
     """One source cannot serve an archive; another one is to be tried."""
+
+
+class _BrokenOffError(Exception):
+    """The body of a reply is too long or too short."""
 
 
 def downloads_folder() -> Path:
@@ -67,7 +72,9 @@ def _download(address: str, part: Path, limit: int) -> bool:
             resumed = bool(have and reply.status_code == requests.codes.partial_content)
             _receive(reply, part, have if resumed else 0, limit)
     except requests.RequestException as error:
-        raise SourceError(f"{address} cannot be reached ({_plain(error)})") from error
+        raise SourceError(f"{_shown(address)} cannot be reached ({_plain(error)})") from error
+    except _BrokenOffError as error:
+        raise SourceError(f"{_shown(address)} {error}") from error
     return resumed
 
 
@@ -97,9 +104,14 @@ def _receive(reply: "requests.Response", part: Path, start: int, limit: int) -> 
                 break
     if position > limit:
         part.unlink()
-        raise SourceError(f"{reply.url} is larger than the published {limit / 1e6:.0f} MB")
+        raise _BrokenOffError("sends more than was published")
     if length is not None and position < length:
-        raise SourceError(f"{reply.url} broke off")
+        raise _BrokenOffError("broke off")
+
+
+def _shown(address: str) -> str:
+    """The address without the user name and password that one of a mirror may hold."""
+    return re.sub(r"//[^/]*@", "//", address)
 
 
 def _plain(error: Exception) -> str:
