@@ -1,5 +1,6 @@
 """Fetching and checking the files of a voice engine, on tiny packages served from this machine."""
 
+import errno
 import hashlib
 import os
 import resource
@@ -8,9 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +20,7 @@ from audio.fetching.files import PublishedFile
 from audio.fetching.packages import Package
 from audio.fetching.sources import downloads_folder
 from audio.tts.neural import voice_download, voice_files
-from audio.tts.neural.voice_files import VoiceFiles
+from audio.tts.neural.voice_files import Conversion, VoiceFiles
 from config.errors import DownloadError, OutputError
 from tests.support.program import ROOT, SECONDS
 from tests.support.web_site import Site, made_tar, made_wheel, only_index, serving
@@ -181,6 +183,56 @@ def test_files_that_differ_from_the_manifest_are_refused(site: Site) -> None:
     assert not voices.folder.exists()
 
 
+def converted(voices: VoiceFiles) -> VoiceFiles:
+    """With a model whose bytes are those of the packages' backwards."""
+    model, *others = voices.files
+    target = PublishedFile("fast.onnx", model.size, sha256(CONTENT["model.onnx"][::-1]))
+    conversion = Conversion("tiny_weights", model, target.path)
+    return replace(voices, files=(target, *others), conversion=conversion)
+
+
+def convert_with(convert: Callable[[Path, Path], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "audio.tts.neural.tiny_weights"
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace(convert=convert))
+
+
+def test_a_file_that_is_converted_takes_the_place_of_its_source(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert_with(lambda source, to: to.write_bytes(source.read_bytes()[::-1]), monkeypatch)
+    voices = converted(tiny(site.address))
+    voice_download.fetch(voices, print)
+    found = content(voices.folder)
+    assert found.pop("fast.onnx") == CONTENT["model.onnx"][::-1]
+    assert set(found) == set(CONTENT) - {"model.onnx"}
+    voice_download.fetch(voices, print)
+    assert len(site.paths) == len(PACKAGES)
+
+
+def test_a_conversion_with_another_result_is_refused(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert_with(lambda source, to: to.write_bytes(source.read_bytes()), monkeypatch)
+    voices = converted(tiny(site.address))
+    with pytest.raises(DownloadError, match=r"fast\.onnx is not as published"):
+        voice_download.fetch(voices, print)
+    assert not voices.folder.exists()
+
+
+def test_a_full_disk_in_the_conversion_is_one_sentence(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(*_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    convert_with(convert, monkeypatch)
+    voices = converted(tiny(site.address))
+    with pytest.raises(OutputError, match=r"/fast\.onnx: No space left on device; free "):
+        voice_download.fetch(voices, print)
+    assert [path.name for path in voices.folder.parent.iterdir()] == [".tiny.lock"]
+    assert len(list(downloads_folder().iterdir())) == len(PACKAGES)  # for the next time
+
+
 def test_two_fetches_at_once_do_it_once(site: Site) -> None:
     voices = tiny(site.address)
     found: list[Path] = []
@@ -308,7 +360,7 @@ def test_the_manifest_is_whole() -> None:
     for voices in voice_files.catalogue().values():
         paths = {file.path for file in voices.files}
         taken = [path for takes in voices.takes.values() for path in takes.values()]
-        assert set(taken) == paths
+        assert set(taken) == {file.path for file in voices.packed_files}
         assert {"model.onnx", "LICENSE", "voices/zf_xiaoxiao.bin", "voices/zm_yunxi.bin"} <= paths
         assert all(not path.startswith("/") and ".." not in path for path in paths)
         assert all(package.address.startswith("https://") for package in voices.packages)
