@@ -9,53 +9,59 @@ from typing import IO
 from audio.fetching.files import PublishedFile, naming
 from audio.fetching.sources import SourceError
 
-_BLOCK_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 20
 
 
 def extract(archive: Path, members: Mapping[str, PublishedFile], target: Path) -> None:
     """Append each member of a zip, or of a gzipped tar (.tgz), to its file below `target`.
 
     Names of files come from `members`, never from the archive, and only plain files are read, so
-    that no entry can write elsewhere. A file may be spread over several archives; none grows beyond
-    its published size by more than a byte. What was extracted must still be verified.
+    that no entry can write elsewhere. A file may be spread over several archives. Of each member no
+    more is read than the published size of its file, and a byte. The files must still be verified.
 
     Raises:
         SourceError: the archive is damaged, or a member is missing.
-        OSError: the archive cannot be read, or a file cannot be written.
+        OSError: a file cannot be written.
     """
     missing = set(members)
-    try:
-        for name, stream in _streams(archive, frozenset(members)):
-            missing.discard(name)
-            _append(stream, target / members[name].path, members[name].size)
-    except Exception as error:  # broken archives raise some ten kinds, OSError without errno too
-        if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
-            raise
-        raise SourceError(f"{_name(archive)} is damaged ({error})") from error
+    for name, block in _content(archive, members):
+        missing.discard(name)
+        path = target / members[name].path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with naming(path), path.open("ab") as file:
+            file.write(block)
     if missing:
         raise SourceError(f"{_name(archive)} is damaged ({min(missing)} is no file in it)")
 
 
-def _streams(archive: Path, wanted: frozenset[str]) -> Iterator[tuple[str, IO[bytes]]]:
-    """The content of each wanted member that is a plain file."""
+def _content(archive: Path, members: Mapping[str, PublishedFile]) -> Iterator[tuple[str, bytes]]:
+    """The members that are plain files in blocks, the first of which is empty."""
+    try:
+        for name, stream in _streams(archive, members):
+            yield name, b""
+            left = members[name].size + 1
+            while block := stream.read(min(_BLOCK_BYTES, left)):
+                left -= len(block)
+                yield name, block
+    except MemoryError:
+        raise
+    except Exception as error:  # those of a broken archive are of some ten kinds
+        raise SourceError(f"{_name(archive)} is damaged ({error})") from error
+
+
+def _streams(
+    archive: Path, members: Mapping[str, PublishedFile]
+) -> Iterator[tuple[str, IO[bytes]]]:
     if ".tgz" in archive.suffixes:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
-                if member.name in wanted and member.isreg() and (file := tar.extractfile(member)):
+                if member.name in members and member.isreg() and (file := tar.extractfile(member)):
                     yield member.name, file
     else:
         with zipfile.ZipFile(archive) as opened:
-            for name in sorted(wanted & set(opened.namelist())):
+            for name in members.keys() & set(opened.namelist()):
                 with opened.open(name) as file:
                     yield name, file
-
-
-def _append(stream: IO[bytes], path: Path, size: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with naming(path), path.open("ab") as file:
-        room = size + 1 - file.tell()
-        while block := stream.read(min(_BLOCK_BYTES, room)):
-            room -= file.write(block)
 
 
 def _name(archive: Path) -> str:

@@ -52,7 +52,7 @@ def voices(
     text: str | None,
     out: Path | None,
 ) -> None:
-    """List the voices, hear one of them, or fetch and verify those that are downloaded.
+    """List the voices, hear one of them, or fetch those of a language.
 
     The one in force is marked with a star. What stands first in a line goes into voice.name.
     """

