@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from audio.tts.neural.engines import known_names
 from audio.tts.text import split_until
 from audio.tts.voices import Voices, resolve_voice
 from config.errors import SpeechError
@@ -73,7 +74,7 @@ class EspeakDriver:
             ConfigError: there is no such voice.
             SpeechError: the library did not take the settings.
         """
-        found = resolve_voice(voice, list_voices(self._espeak))
+        found = resolve_voice(voice, list_voices(self._espeak), known_names)
         wanted = (found, self._rate_wpm, self._percent)
         self._espeak.Synchronize()  # settings race with the thread of the synthesis
         for _ in range(SETTING_ATTEMPTS):
