@@ -138,7 +138,8 @@ def show(settings: "Settings", language: str | None) -> None:
     for line in _table(chosen, used):
         click.echo(line)
     if espeak := of_engine(chosen, ESPEAK):
-        click.echo(f"Variants of {ESPEAK}, such as {espeak[0].short}+f3:")
+        example = next((voice.short for voice in espeak if voice.short == "en-us"), espeak[0].short)
+        click.echo(f"Variants of {ESPEAK}, such as {example}+f3:")
         listed = ", ".join(sorted(variants, key=str.casefold))
         click.echo(click.wrap_text(listed, 80))
         click.echo()
