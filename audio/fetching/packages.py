@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from audio.fetching.files import naming, sha256_of
-from audio.fetching.sources import SourceError, download_checked, downloads_folder, pip_download
+from audio.fetching.files import sha256_of
+from audio.fetching.sources import (
+    SourceError,
+    download_checked,
+    downloads_folder,
+    naming,
+    pip_download,
+)
 
 _NPM_REGISTRY = "https://registry.npmjs.org/"
 

@@ -74,10 +74,12 @@ def _output_error(
     title: str, folder: Path, files: Sequence[PublishedFile], error: OSError
 ) -> OutputError:
     where = Path(os.fsdecode(error.filename or folder.parent))
+    if where.is_relative_to(folder.parent):
+        where = folder.parent  # without the scratch folder, which is gone
     if error.errno in _NO_ROOM:
         remedy = f"free {total_size(files) / 1e6:.0f} MB there, then fetch again"
     else:
         in_cache = where.is_relative_to(paths.cache_folder())
         variable = "XDG_CACHE_HOME" if in_cache else "XDG_DATA_HOME"
-        remedy = f"make that writable, or set {variable} to a folder that is"
+        remedy = f"make that writable, or set {variable} to another folder"
     return OutputError(f"{title} cannot be stored: {where}: {error.strerror or error}; {remedy}.")

