@@ -66,7 +66,7 @@ def _unpack(voices: VoiceFiles, archives: Sequence[Path], target: Path) -> None:
 
 def _convert(conversion: Conversion, folder: Path) -> None:
     module = import_module(f"audio.tts.neural.{conversion.module}")  # it may import numpy
-    source, target = folder / conversion.source.path, folder / conversion.target
+    source, target = folder / conversion.source.path, folder / conversion.makes[0]
     module.convert(source, target)
     source.unlink()
 

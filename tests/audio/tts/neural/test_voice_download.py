@@ -187,7 +187,7 @@ def converted(voices: VoiceFiles) -> VoiceFiles:
     """With a model whose bytes are those of the packages' backwards."""
     model, *others = voices.files
     target = PublishedFile("fast.onnx", model.size, sha256(CONTENT["model.onnx"][::-1]))
-    conversion = Conversion("tiny_weights", model, target.path)
+    conversion = Conversion("tiny_weights", model, (target.path,))
     return replace(voices, files=(target, *others), conversion=conversion)
 
 
