@@ -84,9 +84,9 @@ class VoiceFiles:
         return sum(package.size for package in self.packages)
 
     @property
-    def size(self) -> int:
-        """The size of all files, in bytes."""
-        return total_size(self.files)
+    def unpacked_size(self) -> int:
+        """The size of all files and of what some of them are made of, in bytes."""
+        return total_size({*self.files, *self.packed_files})
 
     @property
     def state(self) -> State:
