@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from audio.fetching.files import PublishedFile, naming
+from audio.fetching.files import PublishedFile
 from audio.fetching.sources import SourceError
 
 _BLOCK_BYTES = 1 << 20
@@ -28,7 +28,7 @@ def extract(archive: Path, members: Mapping[str, PublishedFile], target: Path) -
         missing.discard(name)
         path = target / members[name].path
         path.parent.mkdir(parents=True, exist_ok=True)
-        with naming(path), path.open("ab") as file:
+        with path.open("ab") as file:
             file.write(block)
     if missing:
         raise SourceError(f"{_name(archive)} is damaged ({min(missing)} is no file in it)")

