@@ -93,8 +93,8 @@ _ENGLISH = Language(
     few_words=5,
     unfinished_words=frozenset(_UNFINISHED_ENGLISH.split()),
     tune_voices=(
-        *("hibari", "kokoro:af_heart", "kokoro:bf_emma", "kokoro:am_michael", "kokoro:bm_george"),
-        *("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3"),
+        *("hibari", "kokoro:af_heart", "kokoro:bf_emma", "kokoro:am_michael"),
+        *("en-us", "en", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3"),
     ),
     evaluation_voices=(
         *("en-us", "en-us+f3", "en-us+m7"),

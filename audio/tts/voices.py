@@ -146,9 +146,10 @@ def sample_sentence(name: str, listed: Sequence[Voice]) -> str:
 
     Args:
         name: a `voice.name`.
-        listed: the installed voices; the name itself tells the language of one that is missing.
+        listed: the installed voices. The name itself tells the language of one that is missing,
+            as that of a Piper voice does: zh_CN-huayan-medium.onnx.
     """
-    tag = name.rpartition("/")[2].partition("+")[0]
+    tag = name.rpartition("/")[2].partition("+")[0].replace("_", "-")
     voice = find_voice(name, listed) or Voice(name, "", tag)
     spoken = (one for one in LANGUAGES.values() if of_language([voice], one.code))
     return next(spoken, LANGUAGES["en"]).sample_sentence

@@ -39,6 +39,7 @@ Prepare = Callable[[Sequence[VoiceSettings]], None]
 Ask = Callable[[str], str]
 
 RATE_STEP, FINE_RATE_STEP = 30, 10  # words per minute
+NAME_CHARACTERS = 60  # of a voice in the name of a file; a Piper voice is a path
 VOLUMES = (0.5, 0.7, 0.9, 1.0)
 
 
@@ -299,7 +300,7 @@ class SamplePlayer:
     def _file(self, voice: VoiceSettings) -> Path:
         assert self._folder is not None  # noqa: S101
         self._count += 1
-        name = re.sub(r"[^\w.+-]+", "-", voice.name)
+        name = re.sub(r"[^\w.+-]+", "-", voice.name)[-NAME_CHARACTERS:]
         rate, percent = voice.rate_wpm, round(100 * voice.volume)
         return self._folder / f"{self._count:02}-{name}-{rate}-{percent}.wav"
 

@@ -153,9 +153,11 @@ def _table(listed: list[Voice], used: Voice | None) -> Iterator[str]:
     """A header for each engine, and a line for each voice: star, name, language, full name."""
     width = max(len(voice.short) for voice in listed)
     tags = max(len(voice.language) for voice in listed)
-    for engine, licence in dict.fromkeys((voice.engine, voice.licence) for voice in listed):
-        yield f"{click.style(engine, bold=True)} ({licence})"
-        for voice in sorted(of_engine(listed, engine), key=lambda voice: voice.language):
+    for engine in dict.fromkeys(voice.engine for voice in listed):
+        own = of_engine(listed, engine)
+        licences = "; ".join(dict.fromkeys(voice.licence for voice in own))
+        yield f"{click.style(engine, bold=True)} ({licences})"
+        for voice in sorted(own, key=lambda voice: voice.language):
             mark = click.style("*", fg="green", bold=True) if voice == used else " "
             yield f"{mark} {voice.short:<{width}}  {voice.language:<{tags}}  {voice.name}"
         yield ""

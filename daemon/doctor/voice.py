@@ -48,7 +48,10 @@ def voice(settings: Settings) -> Finding:
         with closing(open_engine(settings)) as engine:
             start = time.perf_counter() - began
             measured = _measure(engine, LANGUAGES[settings.language].doctor_sentence)
-            return judge(settings, engine.voice, engine.failure, start, measured)
+            failure = engine.failure
+            if engine.restarts and not failure:
+                failure = SpeechError("it failed at a sentence, and the log tells how")
+            return judge(settings, engine.voice, failure, start, measured)
     except AfterwordError as error:
         return fault("voice", error)
 
@@ -58,7 +61,8 @@ def _measure(engine: "SpeechEngine", sentence: str) -> Measurement:
     first_sound = 0.0
     samples = 0
     for _, piece in engine.stream(sentence):
-        first_sound = first_sound or time.perf_counter() - began
+        if samples == 0:
+            first_sound = time.perf_counter() - began
         samples += len(piece)
     return Measurement(first_sound, time.perf_counter() - began, samples / engine.rate)
 
@@ -75,7 +79,7 @@ def judge(
     Args:
         settings: the settings in force.
         speaking: the voice in force.
-        failure: why it stands in for the voice of the settings.
+        failure: why the voice of the settings did not speak, or not every piece.
         start: how long the engine took to start, in seconds.
         measured: how it did on a sentence of eight words.
     """

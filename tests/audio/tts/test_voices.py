@@ -2,6 +2,7 @@
 
 import pytest
 
+from audio.tts.neural import engines
 from audio.tts.neural.engines import engine_of, find_engine, is_neural
 from audio.tts.voices import (
     Voice,
@@ -117,6 +118,17 @@ def test_a_voice_of_an_engine_is_found_in_any_case(
     assert find_engine(name) == (Module, found)
 
 
+def test_an_engine_that_is_broken_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> type[Module]:
+        if name == "hibari":
+            raise SystemError("a broken library")
+        return Module
+
+    monkeypatch.setattr(engines, "load_engine", load)
+    assert [voice.short for voice in engines.installed()] == ["kokoro:zf_Xiaoxiao"] * 2
+    assert "hibari" in engines.known_names()
+
+
 LISTED = [
     Voice("hibari", "Heart", "en-us", "hibari", "Apache-2.0"),
     Voice("kokoro:zf_xiaoxiao", "Xiaoxiao", "cmn", "kokoro", "Apache-2.0"),
@@ -158,6 +170,7 @@ def test_the_name_for_the_settings() -> None:
         ("kokoro:zf_xiaoxiao", "zh"),
         ("piper:/home/Ann/Zh.onnx", "zh"),
         ("piper:/home/Bob/other.onnx", "en"),
+        ("piper:/home/Bob/zh_CN-huayan-medium.onnx", "zh"),
     ],
 )
 def test_a_voice_gets_a_sentence_that_it_can_read(name: str, language: str) -> None:

@@ -184,6 +184,21 @@ def test_a_voice_of_another_language() -> None:
     assert "`afterword voices --language zh`" in finding.remedy
 
 
+def test_a_voice_that_fails_at_a_sentence(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if '--voice=hibari' in sys.argv or '--voice=hibari' in sys.orig_argv:\n"
+        "    from audio.tts.drivers.neural import NeuralDriver\n"
+        "    NeuralDriver.synthesize = lambda *_: os._exit(1)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    finding = voice.voice(settings)
+    assert finding.level == "warning"
+    assert "hibari does not work: it failed at a sentence" in finding.detail
+
+
 GOOD = Measurement(first_sound=0.1, work=0.3, sound=2.0)
 
 
