@@ -3,9 +3,10 @@
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from audio.tts.neural.synthesizer import VoiceEngine
+if TYPE_CHECKING:  # it imports numpy, which the worker of espeak-ng does without
+    from audio.tts.neural.synthesizer import VoiceEngine
 
 ENGINES: Mapping[str, str] = MappingProxyType(
     {
@@ -20,15 +21,15 @@ def is_neural(voice: str) -> bool:
     return _parts(voice)[0] in ENGINES
 
 
-def find_engine(voice: str) -> tuple[VoiceEngine, str]:
+def find_engine(voice: str) -> "tuple[VoiceEngine, str]":
     """The engine of a neural voice, and the voice's name in it; only in the worker process."""
     engine, name = _parts(voice)
     return load_engine(engine), name
 
 
-def load_engine(name: str) -> VoiceEngine:
+def load_engine(name: str) -> "VoiceEngine":
     """Import the module of an engine."""
-    return cast(VoiceEngine, importlib.import_module(ENGINES[name]))
+    return cast("VoiceEngine", importlib.import_module(ENGINES[name]))
 
 
 def _parts(voice: str) -> tuple[str, str]:
