@@ -31,8 +31,8 @@ FRAMES_PER_SECOND = 80
 HALF_PACE_WPM = 130  # slower rates begin from half the pace
 PHONEMES_AT_ONCE = 300  # at its own pace; memory grows with the number of frames
 SPEECH_LEVEL = 0.005  # of the loudest frame's amplitude; softer frames at the ends are silence
-EARLIER_FRAMES, LATER_FRAMES = 1, 2  # of speech that are softer than that, in the mean
-MARGIN_FRAMES = 6  # of silence left around the speech
+EDGE_FRAMES = 5  # that `trim` leaves around those: softer speech, and a little silence
+MARGIN_FRAMES = 8  # left at each end, soft speech and silence
 VOICED_HZ = 40  # below that a frame has no pitch
 SEED = 0  # of the noise in the voice: the same text gives the same samples
 
@@ -227,11 +227,12 @@ def _stretch(frames: list[FloatSamples], wanted: int) -> list[FloatSamples]:
     Args:
         frames: log level and phase of the harmonic part, log level of the noise, log level and
             phase of the rest, each (601, F), and the pitch in Hz, (F,); see hibari.dsp.
-        wanted: how many frames shall hold speech; there are MARGIN_FRAMES more at both ends.
+        wanted: how many frames the speech is to last; silence comes on top.
     """
     harmonic, phase, noise, rest, rest_phase, pitch = frames
     begin, end = _speech_bounds(harmonic, noise, rest)
-    inside = begin + (np.arange(wanted) + 0.5) * (end - begin) / max(wanted, 1) - 0.5
+    wanted = max(wanted - EDGE_FRAMES, 1)
+    inside = begin + (np.arange(wanted) + 0.5) * (end - begin) / wanted - 0.5
     margin = np.arange(MARGIN_FRAMES)
     places = np.concatenate((begin - MARGIN_FRAMES + margin, inside, end + margin))
     places = np.clip(places, 0, len(pitch) - 1)
@@ -255,4 +256,4 @@ def _speech_bounds(*levels: FloatSamples) -> tuple[int, int]:
     """The first frame of the speech, and the one behind its last, by the log levels (bins, F)."""
     power = sum(np.exp(2 * level).sum(axis=0) for level in levels)
     loud = np.flatnonzero(power > SPEECH_LEVEL**2 * power.max())
-    return loud[0] - EARLIER_FRAMES, loud[-1] + 1 + LATER_FRAMES
+    return loud[0], loud[-1] + 1
