@@ -63,6 +63,8 @@ _IN_CAPITALS = re.compile(rf"\b{_CAPITALS}(?:[^\w.]+{_CAPITALS})*")
 _CAPITAL_WORD = re.compile(r"[A-Z][A-Z']*")
 _VOWEL = re.compile(r"[AEIOUY]")
 _MANY_DIGITS = re.compile(rf"\d{{{MOST_DIGITS + 1},}}")
+# Accents without a letter of their own, variants of emoji, and what joins emoji.
+_MARKS = ("COMBINING ", "VARIATION SELECTOR", "ZERO WIDTH ")
 _LATIN_NAME = re.compile(r"LATIN (SMALL|CAPITAL) LETTER ([A-Z])(?: WITH .*)?")
 
 
@@ -176,15 +178,15 @@ def fold(character: str) -> str:
         return character
     if character in SYMBOLS:
         return SYMBOLS[character]
-    category = unicodedata.category(character)
-    if category == "Mn" and "\u0300" <= character <= "\u036f":
-        return ""  # an accent that no letter of its own holds
+    category, name = unicodedata.category(character), unicodedata.name(character, "")
+    if name.startswith(_MARKS):
+        return ""
     if not unicodedata.decomposition(character).startswith(("<super>", "<sub>", "<fraction>")):
         plain = unicodedata.normalize("NFKC", character)
         if re.fullmatch(r"[A-Za-z0-9°()./]+", plain):
             return plain  # a ligature, a mathematical letter, a unit, a numeral, of full width
     if category[0] == "L" and character > "\u00ff":
-        found = _LATIN_NAME.fullmatch(unicodedata.name(character, ""))
+        found = _LATIN_NAME.fullmatch(name)
         if found and character not in _known_letters():
             return found[2].lower() if found[1] == "SMALL" else found[2]
     return character

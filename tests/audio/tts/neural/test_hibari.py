@@ -209,6 +209,7 @@ def test_phonemes(text: str, phonemes: str, voice: HibariVoice) -> None:
         ("Señor Łukasz ate crème brûlée at Ångström's café.", True),
         ("5 µm, 1ª, 20 °C, ½ cup, ²", True),
         ("I love you 😀 so much", True),
+        ("I ❤️ 1️⃣ \N{WOMAN}\u200d\N{MICROSCOPE}", True),
         ("...", True),
         ("“—”", True),
         ("😀", False),
@@ -249,7 +250,9 @@ def test_what_it_can_read(text: str, readable: bool, voice: HibariVoice) -> None
         ("The letter π is Greek.", ["The letter", "π", "is Greek."]),
         ("สวัสดี means hello", ["สวัสดี", "means hello"]),
         ("So much! 😀 ❤", ["So much! 😀 ❤"]),
+        ("😀! 👍🏽 I ❤️ it.", ["😀! 👍🏽 I ❤️ it."]),
         ("😀", ["😀"]),
+        ("😀 👍🏽! ❤️", ["😀 👍🏽! ❤️"]),
         ("", []),
     ],
 )
@@ -305,7 +308,7 @@ def test_the_same_text_gives_the_same_samples(voice: HibariVoice) -> None:
 
 
 def test_a_text_without_words_gives_nothing(voice: HibariVoice) -> None:
-    assert [len(voice.render(text, 150)) for text in ("", " ", '"', "😀")] == [0] * 4
+    assert [len(voice.render(text, 150)) for text in ("", " ", '"', "😀", "...")] == [0] * 5
 
 
 def test_a_faster_rate_is_shorter(voice: HibariVoice) -> None:
