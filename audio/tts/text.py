@@ -98,6 +98,28 @@ def _cut(text: str, places: list[int]) -> list[str]:
     return [part for begin, end in bounds if (part := text[begin:end].strip())]
 
 
+def split_scripts(text: str, is_foreign: Callable[[str], bool]) -> list[str]:
+    """Cut a text where it changes to letters that are foreign to a voice, and back.
+
+    Marks and numbers between two letters of one kind stay with them. Between letters of both kinds
+    the cut is at a blank, or before the second one.
+    """
+    pieces: list[str] = []
+    begin, last, kind = 0, 0, None  # the piece and the last letter in it, and that letter's kind
+    for index, character in enumerate(text):
+        if not character.isalpha() and not is_foreign(character):
+            continue
+        foreign = is_foreign(character)
+        if kind is not None and foreign != kind:
+            between = text[last + 1 : index]
+            blank = between.rfind(" ") if foreign else between.find(" ")
+            cut = last + 1 + (blank if blank >= 0 else len(between))
+            pieces.append(text[begin:cut])
+            begin = cut
+        last, kind = index, foreign
+    return [piece.strip() for piece in [*pieces, text[begin:]] if piece.strip()]
+
+
 def split_until(text: str, fits: Callable[[str], bool]) -> list[str]:
     """Cut into pieces that fit, each at the best place in its middle third.
 

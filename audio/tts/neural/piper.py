@@ -16,7 +16,7 @@ import numpy as np
 
 from audio.tts.neural.onnx import open_session
 from audio.tts.neural.synthesizer import FloatSamples
-from audio.tts.text import split_clauses, split_until
+from audio.tts.text import split_clauses, split_scripts, split_until
 from audio.tts.voices import Voice
 from config.errors import ConfigError
 from config.installation import add_extra_command
@@ -25,7 +25,7 @@ from config.paths import data_folder
 LICENCE = "GPL-3.0-or-later, and the voice's own"
 SUFFIX = ".onnx"
 PHONEMES = ("espeak", "text")  # how Piper reads; its other ways need models that it downloads
-MOST_PHONEMES = 200  # of a piece; a picture or a number holds more than its characters let expect
+MOST_PHONEMES = 150  # of a piece; a picture or a number holds more than its characters let expect
 SHORTEST_CLAUSE = 20  # characters
 SHORTEST_SCALE = 0.1
 NAMED_SPEAKERS = 5  # in an error message
@@ -192,17 +192,21 @@ class PiperSynthesizer:
     def split(self, text: str) -> list[str]:
         """Cut into clauses."""
         clauses = split_clauses(text, SHORTEST_CLAUSE)
-        return [piece for clause in clauses for piece in split_until(clause, self._is_short)]
+        runs = [run for clause in clauses for run in split_scripts(clause, self._is_foreign)]
+        return [piece for run in runs for piece in split_until(run, self._is_short)]
 
     def _is_short(self, text: str) -> bool:
-        return len(self._phonemes(text)) <= MOST_PHONEMES
+        return not self.can_read(text) or len(self._phonemes(text)) <= MOST_PHONEMES
 
     def can_read(self, text: str) -> bool:
         """False where there are letters of other scripts."""
+        return not any(map(self._is_foreign, text))
+
+    def _is_foreign(self, character: str) -> bool:
         if self._letters is not None:
-            return all(one in self._letters for one in self._phonemes(text) if one.isalnum())
-        scripts = {_first_word(character) for character in text if character.isalpha()}
-        return scripts <= {*ALWAYS_READ, self._script}
+            letter = unicodedata.normalize("NFD", character)[0]
+            return letter.isalnum() and not {letter, letter.lower()} & self._letters.keys()
+        return character.isalpha() and _script_of(character) not in {*ALWAYS_READ, self._script}
 
     def render(self, text: str, rate_wpm: int) -> FloatSamples:
         """The speech of a piece."""
@@ -253,7 +257,7 @@ def _speaker(model: Path, config: Any, wanted: str) -> int | None:
     return int(number)
 
 
-def _first_word(character: str) -> str:
+def _script_of(character: str) -> str:
     return unicodedata.name(character, "").partition(" ")[0]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from audio.tts.engine import SpeechEngine
 from audio.tts.neural import hibari as engine
-from audio.tts.neural.hibari import HibariVoice, open_voice, split_scripts, voices
+from audio.tts.neural.hibari import HibariVoice, open_voice, voices
 from audio.tts.neural.hibari_reading import JsonTable
 from audio.tts.neural.pace import espeak_seconds
 from audio.tts.sound import RATE
@@ -277,11 +277,6 @@ def test_pieces_are_short_and_lose_nothing(text: str, voice: HibariVoice) -> Non
     pieces = voice.split(text)
     assert max(map(len, pieces)) <= 250
     assert "".join(pieces).replace(" ", "") == text.replace(" ", "")
-
-
-def test_a_text_is_cut_at_the_border_of_scripts() -> None:
-    assert split_scripts("abc (狐狸) def") == ["abc", "(狐狸)", "def"]
-    assert split_scripts("Привет, мир! Hello, мир") == ["Привет, мир!", "Hello,", "мир"]
 
 
 def odd_texts() -> Iterator[str]:

@@ -14,7 +14,6 @@ from audio.pcm import level_percentile_db, levels_db
 from audio.tts.engine import SpeechEngine
 from audio.tts.neural import piper
 from audio.tts.neural.piper import PiperSynthesizer, open_voice, voices
-from audio.tts.text import split_clauses
 from audio.tts.worker_process import speech_environment
 from config.errors import ConfigError
 
@@ -268,26 +267,8 @@ def test_text_of_any_length_becomes_short_pieces(voice: PiperSynthesizer) -> Non
     for text in ("word " * 200, "a" * 900, "1" * 900, "😀" * 300, "a,b;" * 200):
         pieces = voice.split(text.strip())
         assert "".join(pieces).replace(" ", "") == text.replace(" ", "")
-        assert all(len(voice._phonemes(piece)) <= 200 for piece in pieces)
+        assert all(len(voice._phonemes(piece)) <= 150 for piece in pieces)
     assert voice.split("") == []
-
-
-def test_clauses_are_not_too_short_and_sentences_are_whole() -> None:
-    assert split_clauses("Yes, he said, and went to bed.", 10) == [
-        "Yes, he said,",
-        "and went to bed.",
-    ]
-    assert split_clauses("So it was, too. He left.", 10) == ["So it was, too.", "He left."]
-    assert split_clauses("小狐狸回家了，天黑了。晚安！", 4) == [
-        "小狐狸回家了，",
-        "天黑了。",
-        "晚安！",
-    ]
-    assert split_clauses("It costs 1,299.99 in all, they say.", 10) == [
-        "It costs 1,299.99 in all,",
-        "they say.",
-    ]
-    assert split_clauses("", 10) == split_clauses("  ", 10) == []
 
 
 def test_letters_of_other_scripts_are_left_to_espeak(make: Make, voice: PiperSynthesizer) -> None:
