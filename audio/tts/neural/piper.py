@@ -166,6 +166,7 @@ class PiperSynthesizer:
 
         config = PiperConfig.from_dict(settings)
         self._script = _script(config.espeak_voice)
+        self._scripts = ALWAYS_READ | {self._script}
         self._letters = config.phoneme_id_map if kind == "text" else None
         self._piper = PiperVoice(session=session, config=config)
         self._settings = SynthesisConfig(speaker_id=_speaker(model, config, speaker))
@@ -181,13 +182,15 @@ class PiperSynthesizer:
         text = SENTENCE if self._script == LATIN else NUMBERS
         if not self.can_read(text):
             text = "".join(filter(str.isalpha, config.phoneme_id_map))
+        ids = self._piper.phonemes_to_ids(self._phonemes(text))
         with _espeak(config.espeak_voice, text) as process:
-            ids = self._piper.phonemes_to_ids(self._phonemes(text))
             seconds, level = _measure(self._synthesize(ids, config.length_scale), self.rate)
             self._espeak_seconds, espeak_level = _espeak_speech(process)
         self.gain = espeak_level / level
         self._rounding = 0.5 * len(ids) * config.hop_length / self.rate
         self._seconds = (seconds - self._rounding) / config.length_scale
+        if self._seconds <= 0:
+            raise ValueError("its speech does not grow with the text")
 
     def split(self, text: str) -> list[str]:
         """Cut into clauses."""
@@ -206,7 +209,7 @@ class PiperSynthesizer:
         if self._letters is not None:
             letter = unicodedata.normalize("NFD", character)[0]
             return letter.isalnum() and not {letter, letter.lower()} & self._letters.keys()
-        return character.isalpha() and _script_of(character) not in {*ALWAYS_READ, self._script}
+        return character.isalpha() and _script_of(character) not in self._scripts
 
     def render(self, text: str, rate_wpm: int) -> FloatSamples:
         """The speech of a piece."""

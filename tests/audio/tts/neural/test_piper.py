@@ -241,6 +241,20 @@ def _level(sound: Any) -> float:
     return float(10 * np.log10(np.mean(10 ** (np.array(loud) / 10))))
 
 
+@pytest.mark.parametrize(
+    ("amplitude", "pace", "language"),
+    [
+        *[(0.0, 2.0, "en-us"), (np.nan, 2.0, "en-us"), (np.inf, 2.0, "en-us")],
+        *[(0.1, 0.0, "en-us"), (0.1, 2.0, "piper:voice"), (0.1, 2.0, "")],
+    ],
+)
+def test_a_model_that_does_not_speak_is_refused(
+    make: Make, model: Model, amplitude: float, pace: float, language: str
+) -> None:
+    model.amplitude, model.pace = amplitude, pace
+    assert "damaged, or no Piper voice" in _refusal(make(language=language))
+
+
 @pytest.fixture
 def voice(make: Make, model: Model) -> PiperSynthesizer:
     return open_voice(str(make()))
