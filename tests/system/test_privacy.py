@@ -96,7 +96,7 @@ def wait_for_turn(number: int) -> dict[str, object]:
 
 def traces_of_a_network(trace: str) -> set[str]:
     """What tells of a network: sockets that are not local, the look-up of names, reports."""
-    families = set(re.findall(r" socket(?:pair)?\((AF_\w+)|sa_family=(AF_\w+)", trace))
+    families = set(re.findall(r" socket(?:pair)?\((\w+)|sa_family=(AF_\w+)", trace))
     found = {"".join(pair) for pair in families} - {"AF_UNIX", "AF_UNSPEC"}
     asked = r"/etc/(?:resolv\.conf|gai\.conf)|/io\.systemd\.Resolve|/Microsoft/DeveloperTools"
     return found | set(re.findall(asked, trace))
