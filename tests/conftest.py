@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from audio.fetching.files import state_of
+from audio.tts.neural.voice_files import catalogue
 from config.paths import data_folder
 from tests.support import pipewire
 from tests.support.sound_server import SoundServer, missing_programs
@@ -116,6 +118,16 @@ def pipewire_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sou
         pytest.skip(f"no PipeWire: {', '.join(missing)} not installed")
     with _serving(pipewire.pipewire(_short_folder()), monkeypatch) as server:
         yield server
+
+
+@pytest.fixture
+def fetched_kokoro(real_data_folder: Path) -> Path:
+    """The folder of Kokoro's voices that the user has fetched; a test may link to it."""
+    voices = catalogue()["kokoro"]
+    folder = real_data_folder / "voices" / voices.engine
+    if state_of(voices.files, folder) != "ready":
+        pytest.skip(f"no voices at {folder}: run `afterword voices fetch zh`")
+    return folder
 
 
 def _fetched(variable: str, folder: Path) -> Path:

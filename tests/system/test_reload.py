@@ -232,6 +232,35 @@ def test_a_voice_that_does_not_work_is_refused_and_the_old_one_stays(
     assert speech_workers() == worker
 
 
+def test_a_reload_takes_the_voice_that_has_been_fetched(
+    config: Path,
+    vosk_zh: Path,
+    vosk_en: Path,
+    fetched_kokoro: Path,
+    sound_server: SoundServer,
+    home: Path,
+) -> None:
+    write(config, vosk_zh, language="zh")
+    with started("run") as daemon:
+        daemon.wait_for("Listening.")
+        assert status()["voice"] == "cmn-latn-pinyin"
+        voices = home / ".local" / "share" / "afterword" / "voices"
+        voices.mkdir(parents=True)
+        (voices / "kokoro").symlink_to(fetched_kokoro)
+        client.ask("reload", wait="yes")
+        daemon.wait_for("The voice kokoro:zf_xiaoxiao was tried again.")
+        assert status()["voice"] == "kokoro:zf_xiaoxiao"
+        client.ask("reload", wait="yes")
+        daemon.wait_for("No setting has changed.")
+        client.ask("say", seed="春")
+        daemon.wait_for("speaking -> listening")
+        write(config, vosk_en)
+        client.ask("reload", wait="yes")
+        assert status()["voice"] == "hibari"
+        assert status()["failures"] == 0
+        assert len(speech_workers()) == 1
+
+
 def publish(training: str, language: str = "en", seed: int = 1) -> Path:
     path = own_weights("en")
     weights = small_weights(language, seed)
