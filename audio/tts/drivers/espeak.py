@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from audio.tts.english import spoken_form
 from audio.tts.text import split_until
 from audio.tts.voices import Voices, resolve_voice
 from config.errors import SpeechError
@@ -58,7 +59,9 @@ class EspeakDriver:
         # pyttsx3 only writes to named files. This one is in memory: no speech touches the disk,
         # and a killed process leaves nothing behind.
         self._file = os.memfd_create("speech.wav")
-        self._apply(resolve_voice(voice, list_voices(self._espeak)), rate_wpm, round(volume * 100))
+        resolved = resolve_voice(voice, list_voices(self._espeak))
+        self._is_english = _language_of(self._espeak, resolved).partition("-")[0] == "en"
+        self._apply(resolved, rate_wpm, round(volume * 100))
 
     def _apply(self, voice: str, rate_wpm: int, percent: int) -> None:
         """Set all three until espeak reports them."""
@@ -85,8 +88,12 @@ class EspeakDriver:
         self._finished.set()
 
     def split(self, text: str) -> list[str]:
-        """Cut a text into pieces of up to 375 characters, every word of which is spoken."""
-        return split_until(text, self._fits)
+        """Cut a text into pieces of up to 375 characters, every word of which is spoken.
+
+        English is written out before, for espeak-ng reads "$3.50" and "Henry VIII" wrongly.
+        """
+        spoken = spoken_form(text).strip() if self._is_english else text
+        return split_until(spoken, self._fits)
 
     def _fits(self, text: str) -> bool:
         """True if espeak-ng's buffers hold all of the text."""
@@ -179,6 +186,13 @@ def _start_pyttsx3() -> tuple[Any, Any]:
     from pyttsx3.drivers import _espeak
 
     return pyttsx3.init("espeak"), _espeak
+
+
+def _language_of(espeak: Any, voice: str) -> str:
+    """The language of a resolved voice, such as "en-us"."""
+    name = voice.partition("+")[0].encode()
+    voices = (one for one in espeak.ListVoices(None) if one.identifier == name)
+    return next((str(one.languages[1:].decode()) for one in voices), "")  # a priority before it
 
 
 def _phonemes_of_words(espeak: Any, text: str) -> list[int]:
