@@ -34,6 +34,7 @@ class Language:
         settings_file: the packaged layer over default.yaml; None where the defaults fit.
         word_space: separator between two words of recognised speech.
         voice_prefixes: language tags of espeak-ng's voices that speak it begin with one of these.
+        espeak_voice: the voice of espeak-ng that speaks where that of the settings does not work.
         few_words: with fewer words a user is still making the seed up (endpointing); Chinese words
             hold more.
         unfinished_words: words that end no sentence (endpointing).
@@ -54,6 +55,7 @@ class Language:
     settings_file: str | None
     word_space: str
     voice_prefixes: tuple[str, ...]
+    espeak_voice: str
     few_words: int
     unfinished_words: frozenset[str]
     tune_voices: tuple[str, ...]
@@ -84,6 +86,7 @@ _ENGLISH = Language(
     settings_file=None,
     word_space=" ",
     voice_prefixes=("en",),
+    espeak_voice="en-us",
     few_words=5,
     unfinished_words=frozenset(_UNFINISHED_ENGLISH.split()),
     tune_voices=("en-us", "en", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3"),
@@ -106,6 +109,8 @@ _CHINESE = Language(
     settings_file="zh.yaml",
     word_space="",
     voice_prefixes=("cmn", "yue", "hak", "nan", "zh"),
+    # Not cmn: espeak-ng 1.51, which Debian 12 has, reads its characters as "chun one, mian two".
+    espeak_voice="cmn-latn-pinyin",
     few_words=2,
     unfinished_words=frozenset(_UNFINISHED_CHINESE.split()),
     tune_voices=("cmn-latn-pinyin", "cmn-latn-pinyin+f2", "cmn-latn-pinyin+m3"),

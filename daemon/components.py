@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from config.errors import AudioDeviceError
+from config.languages import LANGUAGES
 from config.settings import Settings
 from daemon.control.status import ComponentStatus
 from daemon.memory import trim_heap, try_within_limit, use_one_malloc_arena
@@ -66,7 +67,6 @@ class Components:
                 "made_at": round(weights.made_at),
                 "bits_per_byte": weights.bits_per_byte,
             },
-            "voice": settings.voice.name,
         }
 
 
@@ -241,16 +241,21 @@ def whole_speech_output(settings: Settings, out: Path | None) -> "Iterator[Speec
 
 
 def open_engine(settings: Settings) -> "SpeechEngine":
-    """Start the speech engine.
+    """Start the speech engine; espeak-ng stands by for a neural voice that fails.
 
     Raises:
         ConfigError: there is no such voice.
         SpeechError: the engine does not start.
     """
     from audio.tts.engine import SpeechEngine
+    from audio.tts.neural.engines import is_neural
 
     voice = settings.voice
-    engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
+    substitute = None
+    if is_neural(voice.name):
+        name = LANGUAGES[settings.language].espeak_voice
+        substitute = SpeechEngine(name, voice.rate_wpm, voice.volume)
+    engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume, substitute=substitute)
     engine.start()
     return engine
 

@@ -85,6 +85,10 @@ class SpeechOutput(Protocol):
         """The words of the newest reply that may have played between two monotonic times."""
 
     @property
+    def voice(self) -> str:
+        """The voice in force; not that of the settings where that one does not work."""
+
+    @property
     def restarts(self) -> int:
         """How many times the speech engine was restarted after a failure."""
 

@@ -11,8 +11,8 @@ from importlib import resources
 from audio.evaluation.trigger_score import Sound
 from audio.pcm import SAMPLE_RATE
 from audio.phrases import confusable_phrases
-from audio.tts.engine import RATE as SPOKEN_RATE
 from audio.tts.engine import SpeechEngine
+from audio.tts.sound import RATE as SPOKEN_RATE
 from config.languages import LANGUAGES
 
 _SPEEDS_WPM = (120, 150, 185)

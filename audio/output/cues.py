@@ -9,7 +9,7 @@ import numpy.typing as npt
 from audio.input.channels import ChannelMixer
 from audio.input.sound_file import blocks, open_sound
 from audio.pcm import Samples
-from audio.tts.engine import RATE
+from audio.tts.sound import RATE
 from config.errors import ConfigError, InputError
 
 NAMES = ("trigger", "captured", "nothing", "error")

@@ -13,7 +13,7 @@ from audio.devices.sound_server import route
 from audio.native_stderr import quiet_stderr
 from audio.output.buffer import Cancelled, PlaybackBuffer
 from audio.pcm import Samples
-from audio.tts.engine import RATE
+from audio.tts.sound import RATE
 from config.errors import AudioDeviceError
 
 LATENCY_SECONDS = 0.05  # from the callback to the ear; less crackles on a busy machine

@@ -30,8 +30,15 @@ class TtsEngine(Protocol):
     def check(self) -> None:
         """Check that the engine is still ready; recover, or raise the reason why not."""
 
-    def stream(self, text: str) -> Iterator[tuple[str, Samples]]:
-        """Yield each piece of the text with its speech, without silence around it."""
+    @property
+    def voice(self) -> str:
+        """The voice in force."""
+
+    def stream(self, text: str, cancelled: Cancelled) -> Iterator[tuple[str, Samples]]:
+        """Yield each piece of the text with its speech, without silence around it.
+
+        A piece may take a second; once it is cancelled, which is polled, there are no more.
+        """
 
     def close(self) -> None:
         """End a `stream` under way in another thread, which then raises."""
@@ -173,6 +180,11 @@ class SpeechOutput:
         return words_between(self._played, begin - self._paused_seconds, end)
 
     @property
+    def voice(self) -> str:
+        """The voice in force; not the one of the settings where that does not work."""
+        return self._engine.voice
+
+    @property
     def restarts(self) -> int:
         """How many times the engine has failed and been replaced."""
         return self._restarts + self._engine.restarts
@@ -223,7 +235,7 @@ class SpeechOutput:
     ) -> None:
         """Synthesize and queue one sentence and the pause after it; a very long one in pieces."""
         length = 0
-        pieces = self._engine.stream(sentence)
+        pieces = self._engine.stream(sentence, ended)
         while not ended() and (piece := next(pieces, None)):
             text, samples = piece
             if not self._sentence_starts and len(samples):

@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 from audio.output.buffer import Cancelled
 from audio.pcm import Samples
-from audio.tts.engine import RATE
+from audio.tts.sound import RATE
 from config.errors import OutputError
 from config.standard_streams import STREAM
 

@@ -24,11 +24,21 @@ class Voices:
 
 @dataclass(frozen=True)
 class Voice:
-    """One voice: its id ("gmw/en-US"), its name, and the language it speaks ("en-us")."""
+    """One voice.
+
+    Attributes:
+        id: its own name in the engine, such as "gmw/en-US", or its `voice.name`.
+        name: a name for people.
+        language: the language it speaks, such as "en-us".
+        engine: the engine that speaks with it.
+        licence: of engine and voice, SPDX names.
+    """
 
     id: str
     name: str
     language: str
+    engine: str = "espeak-ng"
+    licence: str = "GPL-3.0-or-later"
 
     @property
     def short(self) -> str:

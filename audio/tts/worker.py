@@ -13,9 +13,10 @@ import struct
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from audio.tts.drivers import espeak
+from audio.tts.neural.engines import ENGINES, is_neural, load_engine
 from config.errors import AfterwordError, ConfigError
 
 # A frame is a header and a body. The magic word tells an answer from stray output.
@@ -25,7 +26,7 @@ SPLIT = b"L"  # parent to worker: UTF-8 text to cut into pieces
 PIECES = b"L"  # worker to parent: the pieces as a JSON list
 TEXT = b"T"  # parent to worker: UTF-8 text to synthesize, a piece
 PING = b"P"  # parent to worker: health check, answered by another READY
-READY = b"R"  # worker to parent, at first: the settings are in force
+READY = b"R"  # worker to parent, at first: the settings are in force; its pace as JSON
 SOUND = b"S"  # worker to parent: the speech as a WAV file
 REFUSED = b"C"  # a setting is wrong; the body is the error message
 FAILED = b"F"  # the engine cannot work; the body is the error message
@@ -33,6 +34,10 @@ FAILED = b"F"  # the engine cannot work; the body is the error message
 
 class Driver(Protocol):
     """A voice engine with one voice, rate and volume for the life of the process."""
+
+    @property
+    def seconds_per_character(self) -> float:
+        """How long the synthesis takes on this machine, measured at the start."""
 
     def split(self, text: str) -> list[str]:
         """Cut a text into pieces that the engine speaks whole, and soon."""
@@ -48,7 +53,8 @@ def frame(kind: bytes, body: bytes) -> bytes:
 
 def serve(driver: Driver, requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer each text with its pieces or its speech until the parent closes the pipe or dies."""
-    answers.write(frame(READY, b""))
+    pace = {"seconds_per_character": driver.seconds_per_character}
+    answers.write(frame(READY, json.dumps(pace).encode()))
     answers.flush()
     while len(header := requests.read(HEADER.size)) == HEADER.size:
         magic, kind, length = HEADER.unpack(header)
@@ -62,6 +68,32 @@ def serve(driver: Driver, requests: BinaryIO, answers: BinaryIO) -> None:
         else:
             answers.write(frame(SOUND, driver.synthesize(text.decode())))
         answers.flush()
+
+
+def open_driver(options: argparse.Namespace) -> Driver:
+    """The driver of the engine that has the voice.
+
+    Raises:
+        ConfigError: there is no such voice.
+        SpeechError: the engine cannot work.
+    """
+    settings = (options.voice, options.rate, options.volume)
+    if is_neural(options.voice):
+        from audio.tts.drivers.neural import NeuralDriver
+
+        return NeuralDriver(*settings, bundled=options.bundled)
+    return espeak.EspeakDriver(*settings, bundled=options.bundled)
+
+
+def list_voices(bundled: bool) -> dict[str, Any]:
+    """The voices of all engines, and the variants of espeak-ng's; for JSON.
+
+    Raises:
+        SpeechError: there is no library of espeak-ng.
+    """
+    neural = [vars(voice) for name in ENGINES for voice in load_engine(name).voices()]
+    listing = espeak.voice_listing(bundled=bundled)
+    return {**listing, "details": neural + listing["details"]}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -79,13 +111,9 @@ def main(arguments: Sequence[str]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     try:
         if options.voices:
-            listing = espeak.voice_listing(bundled=options.bundled)
-            answers.write((json.dumps(listing, indent=2) + "\n").encode())
+            answers.write((json.dumps(list_voices(options.bundled), indent=2) + "\n").encode())
         else:
-            driver = espeak.EspeakDriver(
-                options.voice, options.rate, options.volume, bundled=options.bundled
-            )
-            serve(driver, sys.stdin.buffer, answers)
+            serve(open_driver(options), sys.stdin.buffer, answers)
     except AfterwordError as error:
         kind = REFUSED if isinstance(error, ConfigError) else FAILED
         answers.write(frame(kind, str(error).encode()))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
@@ -17,6 +17,8 @@ from typing import IO, cast
 import numpy as np
 
 from audio.pcm import Samples
+from audio.tts.neural.onnx import SILENT
+from audio.tts.sound import RATE
 from audio.tts.voices import Voice
 from audio.tts.worker import (
     FAILED,
@@ -33,21 +35,31 @@ from audio.tts.worker import (
 )
 from config.errors import ConfigError, SpeechError
 
-RATE = 22_050  # samples per second; the only rate of pyttsx3's espeak driver
 COMMAND = (sys.executable, "-P", "-m", "audio.tts.worker")
 
-START_SECONDS = 15.0  # a start takes 0.1 s, but not on a machine that is busy or swaps
+# A start takes 0.1 s with espeak-ng, 1 s with hibari, 3 s with Kokoro, but not on a machine that is
+# busy or swaps.
+START_SECONDS = 15.0
+NEURAL_START_SECONDS = 40.0
 MAX_ANSWER_BYTES = 64 * 2**20  # a piece of espeak-ng's is 5 MB at most
+CANCEL_SECONDS = 0.02  # between two looks whether an answer is still wanted
+
+Cancelled = Callable[[], bool]
 
 
 class WorkerError(Exception):
     """The worker died, hung, or broke the protocol."""
 
 
+class WorkerTimeoutError(WorkerError):
+    """The worker gave no answer in time."""
+
+
 class WorkerProcess:
     """A running worker: its pipes and its standard error."""
 
     def __init__(self, command: Sequence[str]) -> None:
+        self._unread = 0  # answers that nobody waits for any more
         self._errors = os.memfd_create("speech-errors")
         try:
             self._process = subprocess.Popen(
@@ -65,15 +77,22 @@ class WorkerProcess:
         self._input = cast(IO[bytes], self._process.stdin)
         self._output = cast(IO[bytes], self._process.stdout)
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, seconds: float) -> float:
         """Wait until the settings are in force.
+
+        Returns:
+            how long the synthesis of a character takes, in seconds.
 
         Raises:
             ConfigError: a setting is wrong.
             SpeechError: no speech engine is installed.
-            WorkerError: it does not answer in START_SECONDS.
+            WorkerError: it does not answer within `seconds`.
         """
-        self._expect(READY, START_SECONDS)
+        try:
+            pace = json.loads(self._expect(READY, seconds) or b"{}")
+            return float(pace.get("seconds_per_character", 0.0))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise WorkerError("its answer makes no sense") from error
 
     def split(self, text: str, seconds: float) -> list[str]:
         """Send a text and return it in pieces that the engine speaks whole.
@@ -90,14 +109,53 @@ class WorkerProcess:
             raise WorkerError("its answer makes no sense")
         return pieces
 
-    def ask(self, text: str, seconds: float) -> Samples:
-        """Send a piece of text and return its speech.
+    def ask(self, text: str, seconds: float, cancelled: Cancelled) -> Samples:
+        """Send a piece of text and return its speech; none, and soon, once it is cancelled.
 
         Raises:
             WorkerError: there was no sound within `seconds`.
         """
         self._send(TEXT, text.encode())
+        if not self._answers(seconds, cancelled):
+            self._unread += 1
+            return np.zeros(0, np.int16)
         return _read_wav(self._expect(SOUND, seconds))
+
+    def _answers(self, seconds: float, cancelled: Cancelled) -> bool:
+        """Wait for the beginning of the next answer, or of one that is unread; False if cancelled.
+
+        Raises:
+            WorkerError: it did not come within `seconds`.
+        """
+        for _ in range(self._unread):
+            if not self._begins(seconds, cancelled):
+                return False
+            self._drop_answer(seconds)
+        return self._begins(seconds, cancelled)
+
+    def _begins(self, seconds: float, cancelled: Cancelled) -> bool:
+        deadline = time.monotonic() + seconds
+        while not cancelled():
+            left = deadline - time.monotonic()
+            if self._poll(min(left, CANCEL_SECONDS)):
+                return True
+            if left <= 0:
+                raise WorkerTimeoutError(f"it gave no answer within {seconds:g} s")
+        return False
+
+    def _drop_answer(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        magic, _, length = HEADER.unpack(self._read(HEADER.size, deadline, seconds))
+        if magic != MAGIC or length > MAX_ANSWER_BYTES:
+            raise WorkerError("its answer makes no sense")
+        self._read(length, deadline, seconds)
+        self._unread -= 1
+
+    def _poll(self, seconds: float) -> bool:
+        """True if there is output, or its end, within the time."""
+        poll = select.poll()  # unlike select.select it knows descriptors above 1023
+        poll.register(self._output.fileno(), select.POLLIN)
+        return bool(poll.poll(max(0.0, seconds) * 1000))
 
     def ping(self, seconds: float) -> None:
         """Return when the worker has answered.
@@ -139,6 +197,8 @@ class WorkerProcess:
 
     def _expect(self, wanted: bytes, seconds: float) -> bytes:
         """Return the body of the next frame, which must be of the wanted kind."""
+        while self._unread:
+            self._drop_answer(seconds)
         deadline = time.monotonic() + seconds
         magic, kind, length = HEADER.unpack(self._read(HEADER.size, deadline, seconds))
         if magic != MAGIC or length > MAX_ANSWER_BYTES:
@@ -154,15 +214,12 @@ class WorkerProcess:
 
     def _read(self, length: int, deadline: float, seconds: float) -> bytes:
         """Read exactly `length` bytes of the worker's output; a pipe holds 64 KiB at a time."""
-        descriptor = self._output.fileno()
-        poll = select.poll()  # unlike select.select it knows descriptors above 1023
-        poll.register(descriptor, select.POLLIN)
         data = bytearray()
         while len(data) < length:
             left = deadline - time.monotonic()
-            if left <= 0 or not poll.poll(left * 1000):
-                raise WorkerError(f"it gave no answer within {seconds:g} s")
-            block = os.read(descriptor, min(length - len(data), 2**20))
+            if left <= 0 or not self._poll(left):
+                raise WorkerTimeoutError(f"it gave no answer within {seconds:g} s")
+            block = os.read(self._output.fileno(), min(length - len(data), 2**20))
             if not block:
                 raise WorkerError("its process has ended")
             data += block
@@ -172,12 +229,14 @@ class WorkerProcess:
 def speech_environment() -> dict[str, str]:
     """Environment of the worker: this one, with the path to these packages, and no sound server.
 
-    The engine would connect to a server that it never plays to, and block if that hangs.
+    The engine would connect to a server that it never plays to, and block if that hangs. And
+    onnxruntime would report to its maker.
     """
     home = str(Path(__file__).resolve().parents[2])
     path = os.environ.get("PYTHONPATH")
     packages = os.pathsep.join([home, path] if path else [home])
-    return {**os.environ, "PYTHONPATH": packages, "PULSE_SERVER": "unix:/nonexistent"}
+    ours = {"PYTHONPATH": packages, "PULSE_SERVER": "unix:/nonexistent", **SILENT}
+    return {**os.environ, **ours}
 
 
 def installed_voices() -> tuple[list[Voice], list[str]]:
@@ -191,7 +250,7 @@ def installed_voices() -> tuple[list[Voice], list[str]]:
             (*COMMAND, "--voices"),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=START_SECONDS,
+            timeout=NEURAL_START_SECONDS,
             env=speech_environment(),
         )
         listing = json.loads(done.stdout)

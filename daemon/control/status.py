@@ -63,7 +63,6 @@ class ComponentStatus(TypedDict, total=False):
     Attributes:
         phrases: the trigger phrases.
         models: path of each model, by kind: "hearing", "weights".
-        voice: name of the voice.
     """
 
     language: str
@@ -71,7 +70,6 @@ class ComponentStatus(TypedDict, total=False):
     devices: Devices
     models: dict[str, str]
     weights: Weights
-    voice: str
 
 
 class Status(Counts, ComponentStatus):
@@ -82,6 +80,7 @@ class Status(Counts, ComponentStatus):
         microphone: "open", "muted", or why it gives no sound.
         drops: blocks of sound lost because the loop was late.
         restarts: how often each part came back: "daemon", "speech", "microphone".
+        voice: the voice in force; not that of the settings where that one does not work.
         speech: "ready", or why the speech engine does not work.
         reloading: True while a reload is under way.
         refused: why the newest settings or weights are not in force; None if they are.
@@ -93,6 +92,7 @@ class Status(Counts, ComponentStatus):
     microphone: str
     drops: int
     restarts: dict[str, int]
+    voice: str
     speech: str
     reloading: bool
     refused: str | None
@@ -113,7 +113,7 @@ def in_lines(status: Status) -> Iterator[str]:
     yield f"  trigger     {phrases}"
     yield f"  running     {_duration(status['uptime_seconds'])}, process {status['pid']}"
     yield f"  microphone  {_name(devices.get('input'))}: {status['microphone']}"
-    yield f"  speaker     {_name(devices.get('output'))}, voice {status.get('voice')}"
+    yield f"  speaker     {_name(devices.get('output'))}, voice {status['voice']}"
     for kind, path in status.get("models", {}).items():
         yield f"  {kind:<10}  {path}"
     if weights := status.get("weights"):

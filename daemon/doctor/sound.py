@@ -92,7 +92,7 @@ def _record(settings: Settings) -> bytes:
 def speaker(settings: Settings) -> Finding:
     """Check that the loudspeaker plays a tone."""
     from audio.output.loudspeaker import Loudspeaker
-    from audio.tts.engine import RATE
+    from audio.tts.sound import RATE
 
     player = Loudspeaker(settings.audio.output)
     try:

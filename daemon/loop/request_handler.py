@@ -90,6 +90,7 @@ class RequestHandler:
                 "speech": self._speech.restarts,
                 "microphone": self._input.recoveries,
             },
+            "voice": self._speech.voice,
             "speech": self._responder.problem or "ready",
             "reloading": self._reloads.in_progress,
             "refused": self._reloads.refused or None,

@@ -40,7 +40,7 @@ def generator_settings(settings: Settings) -> object:
 
 def engine_settings(settings: Settings) -> object:
     """The speech engine."""
-    return replace(settings.voice, pause_seconds=0.0)
+    return replace(settings.voice, pause_seconds=0.0), settings.language
 
 
 def loudspeaker_settings(settings: Settings) -> object:

@@ -100,6 +100,7 @@ class SpeechOutput:
     sounding: int = 0
     said: str = ""  # the sentence that sounds
     restarts: int = 0
+    voice: str = "a voice"
     errors: list[Exception] = field(default_factory=list)
     away: bool = False
 

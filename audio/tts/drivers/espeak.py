@@ -33,10 +33,9 @@ SYNTHESIS_ATTEMPTS = 5  # in case that pyttsx3 cancels one in such a race
 
 
 class EspeakDriver:
-    """pyttsx3 with one voice, rate and volume for the life of the process.
+    """pyttsx3 with one voice, rate and volume, until `change_voice`."""
 
-    Setting them between utterances races with the synthesis, so they are set once, before it.
-    """
+    seconds_per_character = 0.0  # less than can be measured
 
     def __init__(self, voice: str, rate_wpm: int, volume: float, *, bundled: bool = False) -> None:
         """Start the engine.
@@ -59,22 +58,30 @@ class EspeakDriver:
         # pyttsx3 only writes to named files. This one is in memory: no speech touches the disk,
         # and a killed process leaves nothing behind.
         self._file = os.memfd_create("speech.wav")
-        resolved = resolve_voice(voice, list_voices(self._espeak))
-        self._is_english = _language_of(self._espeak, resolved).partition("-")[0] == "en"
-        self._apply(resolved, rate_wpm, round(volume * 100))
-
-    def _apply(self, voice: str, rate_wpm: int, percent: int) -> None:
-        """Set all three until espeak reports them."""
-        wanted = (voice, rate_wpm, percent)
+        self._rate_wpm = rate_wpm
+        self._percent = round(volume * 100)
         # The first loop of pyttsx3 must not be a sentence: it returns at once. It cancels what
         # espeak's thread is doing, so it comes before the settings, and it is not repeated:
         # a second one without a sentence never returns.
         self._espeak.Synchronize()
         self._engine.runAndWait()
+        self.change_voice(voice)
+
+    def change_voice(self, voice: str) -> None:
+        """Speak with another voice from now on; between utterances only.
+
+        Raises:
+            ConfigError: there is no such voice.
+            SpeechError: the library did not take the settings.
+        """
+        found = resolve_voice(voice, list_voices(self._espeak))
+        self._is_english = _language_of(self._espeak, found).partition("-")[0] == "en"
+        wanted = (found, self._rate_wpm, self._percent)
+        self._espeak.Synchronize()  # settings race with the thread of the synthesis
         for _ in range(SETTING_ATTEMPTS):
-            self._engine.setProperty("voice", voice)
-            self._engine.setProperty("rate", rate_wpm)
-            self._engine.setProperty("volume", percent / 100)
+            self._engine.setProperty("voice", found)
+            self._engine.setProperty("rate", self._rate_wpm)
+            self._engine.setProperty("volume", self._percent / 100)
             self._espeak.Synchronize()
             if _settings_in_force(self._espeak) == wanted:
                 return

@@ -9,7 +9,7 @@ import soundfile as sf
 
 from audio.input.microphone import Microphone
 from audio.output.loudspeaker import Loudspeaker
-from audio.tts.engine import RATE as SPEECH_RATE
+from audio.tts.sound import RATE as SPEECH_RATE
 from tests.audio.listener import Listener
 from tests.audio.tones import RATE, samples, tone
 from tests.support.sound_server import SoundServer

@@ -8,7 +8,7 @@ import soundfile
 
 from audio.output.buffer import PlaybackBuffer
 from audio.output.cues import NAMES, load_cues
-from audio.tts.engine import RATE
+from audio.tts.sound import RATE
 from config.errors import ConfigError
 
 

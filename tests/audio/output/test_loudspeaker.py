@@ -16,7 +16,7 @@ from audio.devices.portaudio import Opener
 from audio.devices.selection import Device
 from audio.output import loudspeaker
 from audio.output.loudspeaker import AHEAD_SECONDS, STALL_SECONDS, Loudspeaker
-from audio.tts.engine import RATE
+from audio.tts.sound import RATE
 from config.errors import AudioDeviceError
 from tests.support.sound_server import SoundServer
 

@@ -15,7 +15,8 @@ from audio.output.loudspeaker import Loudspeaker
 from audio.output.speech_output import SpeechOutput
 from audio.output.wav_file import WavFilePlayer
 from audio.pcm import Samples
-from audio.tts.engine import RATE, SpeechEngine
+from audio.tts.engine import SpeechEngine
+from audio.tts.sound import RATE
 from audio.tts.text import REQUEST_CHARACTERS, clean_text, split_text
 from config.errors import AudioDeviceError, SpeechError
 from tests.support.sound_server import SoundServer
@@ -36,11 +37,12 @@ class LoudEngine:
         self.texts: list[str] = []
         self.closed = False
         self.restarts = 0
+        self.voice = "noise"
 
     def start(self) -> None:
         self.texts.clear()
 
-    def stream(self, text: str) -> Iterator[tuple[str, Samples]]:
+    def stream(self, text: str, cancelled: Cancelled) -> Iterator[tuple[str, Samples]]:
         for piece in split_text(clean_text(text)):
             if self.closed or piece == "fail":
                 raise SpeechError("failed")

@@ -13,7 +13,7 @@ import pytest
 
 from audio.output import wav_file
 from audio.output.wav_file import WavFilePlayer, whole_wav_file
-from audio.tts.engine import RATE
+from audio.tts.sound import RATE
 from config.errors import OutputError
 
 

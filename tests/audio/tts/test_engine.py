@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.tts.engine import COMMAND, RATE, SpeechEngine, trim
+from audio.tts.engine import COMMAND, SpeechEngine
+from audio.tts.sound import RATE, trim
 from config.errors import ConfigError, SpeechError
 from tests.support.sound_server import SoundServer
 

@@ -20,7 +20,7 @@ from tests.support.sound_server import SoundServer
 
 def test_voices_are_listed_and_the_one_in_force_is_marked() -> None:
     lines = afterword("voices", "--language", "en").out.splitlines()
-    assert [line.split()[1] for line in lines if line.startswith("*")] == ["en-us"]
+    assert [line.split()[1] for line in lines if line.startswith("*")] == ["hibari"]
     assert any(line.split() == ["en-gb-scotland", "English", "(Scotland)"] for line in lines)
     assert not any("cmn" in line for line in lines)
 
@@ -98,7 +98,7 @@ def test_answers_from_standard_input_end_in_the_settings(home: Path, tmp_path: P
     assert text.startswith("# mine\nvoice:\n  rate_wpm: 120  # as Anna likes it\n")
     voice = load(file, (), {}).settings.voice
     assert (voice.rate_wpm, voice.volume) == (120, 0.5)
-    assert voice.name != "en-us"
+    assert voice.name != "hibari"
     lengths = [seconds(next(samples.glob(f"0?-*-{rate}-90.wav"))) for rate in (120, 150, 180)]
     assert lengths == sorted(lengths, reverse=True)
     assert lengths[0] > 1.2 * lengths[2]

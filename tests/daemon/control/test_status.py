@@ -91,14 +91,14 @@ def test_exceptional_states_add_a_line(changed: dict[str, Any], line: str) -> No
 
 def test_a_loop_that_was_given_no_components() -> None:
     bare: Any = status()
-    for key in ("language", "phrases", "devices", "models", "weights", "voice"):
+    for key in ("language", "phrases", "devices", "models", "weights"):
         del bare[key]
     assert list(in_lines(bare)) == [
         "listening",
         "  trigger     ",
         "  running     1 min 15 s, process 42",
         "  microphone  default: open",
-        "  speaker     default, voice None",
+        "  speaker     default, voice en-us",
         "  device      None",
         "  so far      3 triggers, 2 replies, 1 failed, 5 blocks of sound dropped",
         "  restarts    daemon 1, speech 0, microphone 2",

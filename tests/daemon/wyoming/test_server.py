@@ -35,7 +35,7 @@ def test_it_tells_what_it_can_do(tmp_path: Path) -> None:
         assert [p.name for p in info.handle] == ["afterword"]
         assert info.handle[0].models[0].languages == ["en"]
         assert info.handle[0].supports_handled_streaming
-        assert [v.name for v in info.tts[0].voices] == ["en-us"]
+        assert [v.name for v in info.tts[0].voices] == ["hibari"]
         assert info.asr == []
 
     served(test, tmp_path)
