@@ -35,8 +35,7 @@ _LONGEST_CARDINAL = 15  # digits; longer numbers are read digit by digit
 def cardinal(number: str) -> str:
     """The words of "1,250", "3.14", "2.0.1" or "007"; every digit of fractions and codes."""
     whole, *fractions = number.replace(",", "").split(".")
-    words = [_whole(whole)] if whole else []
-    return " point ".join([*words, *map(digits, fractions)])
+    return " point ".join([_whole(whole), *map(digits, fractions)]).lstrip()
 
 
 def digits(number: str) -> str:
@@ -77,6 +76,8 @@ def roman(numeral: str) -> str:
 
 
 def _whole(number: str) -> str:
+    if not number:
+        return ""
     if len(number) > _LONGEST_CARDINAL or (number[0] == "0" and len(number) > 1):
         return digits(number)
     groups = f"{int(number):,}".split(",")
