@@ -296,6 +296,8 @@ cm³ cc = cubic centimeter, cubic centimeters
 kg = kilogram, kilograms
 g = gram, grams
 mg = milligram, milligrams
+µg μg = microgram, micrograms
+µm μm = micrometer, micrometers
 lb lbs = pound, pounds
 oz = ounce, ounces
 ft = foot, feet
@@ -356,7 +358,19 @@ FRACTION_CHARACTERS = {
     for character in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 }
 
-SYMBOLS = {"&": "and", "@": "at", "=": "equals", "+": "plus", "×": "times", "÷": "divided by"}
+SYMBOLS = {
+    "&": "and",
+    "@": "at",
+    "=": "equals",
+    "+": "plus",
+    "×": "times",
+    "÷": "divided by",
+    "±": "plus or minus",
+    "²": "squared",
+    "³": "cubed",
+    "§": "section",
+    "→": "to",
+}
 ADDRESS_MARKS = SYMBOLS | {
     ".": "dot",
     "/": "slash",

@@ -93,6 +93,7 @@ SPOKEN = {
     "3-year-old, 1-2-3, 50-50, 10–12%": "three-year-old, one-two-three, fifty-fifty, "
     "ten to twelve percent",
     "(555) 123-4567": "five five five, one two three, four five six seven",
+    "5 µm, x² ± §2": "five micrometers, x squared plus or minus section two",
     "5 - 3 = 2, 3 x 4, 2x4, 10x, C++": "five minus three equals two, three times four, "
     "two by four, ten times, C plus plus",
     "B2B, MP3, A4, COVID-19, #tag": "B two B, MP three, A4, COVID-nineteen, hashtag tag",
