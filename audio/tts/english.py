@@ -1,8 +1,9 @@
 """The spoken form of English text: money, times, dates, titles, numbers and the like in words.
 
 Engines disagree about them: espeak-ng reads "$3.50" as "dollar three point five zero" and
-"Henry VIII" as "Henry Roman eight", hibari's own normalisation "He said no." as "He said number".
-So every English voice gets words alone. The rules are applied one after the other.
+"Henry VIII" as "Henry Roman eight", hibari's own normalisation "He said no." as "He said number" and "King Charles"
+as "King the zero Charles". So every English voice gets words alone. The rules are applied one after
+the other.
 """
 
 import re
@@ -108,7 +109,8 @@ def _title(match: Match) -> str:
     if not is_stopped and key.capitalize() not in words.TITLES_WITHOUT_STOP:
         return match.group()
     if is_title:
-        return words.TITLES[key] + (" " if match.string[match.end() :][:1].isalpha() else "")
+        after = match.string[match.end() : match.end() + 1]
+        return words.TITLES[key] + (" " if after.isalpha() else "")
     if key == "Dr" and is_stopped:  # the doctor of somebody, or Dr. Who
         is_noun = not name or last.lower() in words.DETERMINERS
         return "Doctor" + (stop(match) if is_noun else "")
@@ -149,7 +151,7 @@ def _small(match: Match) -> str:
     word = match.group()
     if word[0] == "I" and word[1:2] in {"", "'", "’"}:  # I, I'LL
         return f"I{word[1:].lower()}"
-    is_verb = word == "AM" and match.string[: match.start()].endswith("I ")
+    is_verb = word == "AM" and match.string[max(0, match.start() - 2) : match.start()] == "I "
     return word if word in words.INITIALISMS and not is_verb else word.lower()
 
 

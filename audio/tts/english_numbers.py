@@ -1,7 +1,7 @@
 """Rules that write English numbers out: dates, times, money, quantities, fractions, years.
 
-Each rule is a pattern and the words for its match. Patterns begin where no longer run of their
-characters goes on, and do not give back what they took, so that each takes linear time.
+Each rule is a pattern and the words for its match. A pattern begins only where a run of its
+characters begins, and its repetitions are possessive, so that each takes linear time.
 """
 
 import re
