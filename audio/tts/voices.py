@@ -43,7 +43,8 @@ class Voice:
     @property
     def short(self) -> str:
         """The name for the settings, such as "en-us"."""
-        return self.id.rpartition("/")[2].lower()
+        is_espeak = self.engine == "espeak-ng"
+        return self.id.rpartition("/")[2].lower() if is_espeak else self.id
 
 
 def resolve_voice(wanted: str, voices: Voices) -> str:

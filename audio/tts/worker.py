@@ -1,7 +1,8 @@
 """The speech engine's process: frames of text come in, WAV files go out.
 
 `python -m audio.tts.worker --voice en-us --rate 150 --volume 0.9` speaks until its input ends;
-`python -m audio.tts.worker --voices` lists the voices as JSON. The parent is audio/tts/engine.py.
+with `--say TEXT` espeak-ng speaks that alone; `python -m audio.tts.worker --voices` lists the
+voices as JSON. The parent is audio/tts/engine.py.
 
 This file is the protocol alone; what it speaks with is a driver of audio/tts/drivers/.
 """
@@ -101,6 +102,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m audio.tts.worker", description=__doc__)
     parser.add_argument("--voices", action="store_true", help="list the voices as JSON and end")
     parser.add_argument("--bundled", action="store_true", help="use espeakng-loader's library")
+    parser.add_argument("--say", help="write this, spoken by espeak-ng, as a WAV file")
     parser.add_argument("--voice", default="en-us")
     parser.add_argument("--rate", type=int, default=150, help="words per minute")
     parser.add_argument("--volume", type=float, default=1.0, help="0 to 1")
@@ -112,6 +114,10 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if options.voices:
             answers.write((json.dumps(list_voices(options.bundled), indent=2) + "\n").encode())
+        elif options.say:
+            settings = (options.voice, options.rate, options.volume)
+            driver = espeak.EspeakDriver(*settings, bundled=options.bundled)
+            answers.write(driver.synthesize(options.say))
         else:
             serve(open_driver(options), sys.stdin.buffer, answers)
     except AfterwordError as error:

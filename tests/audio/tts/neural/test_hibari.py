@@ -14,7 +14,7 @@ import pytest
 
 from audio.tts.engine import SpeechEngine
 from audio.tts.neural import hibari as engine
-from audio.tts.neural.hibari import HibariVoice, open_voice, split_scripts, voices
+from audio.tts.neural.hibari import HibariVoice, open_voice, voices
 from audio.tts.neural.hibari_reading import JsonTable
 from audio.tts.neural.pace import espeak_seconds
 from audio.tts.sound import RATE
@@ -279,11 +279,6 @@ def test_pieces_are_short_and_lose_nothing(text: str, voice: HibariVoice) -> Non
     assert "".join(pieces).replace(" ", "") == text.replace(" ", "")
 
 
-def test_a_text_is_cut_at_the_border_of_scripts() -> None:
-    assert split_scripts("abc (狐狸) def") == ["abc", "(狐狸)", "def"]
-    assert split_scripts("Привет, мир! Hello, мир") == ["Привет, мир!", "Hello,", "мир"]
-
-
 def odd_texts() -> Iterator[str]:
     chooser = random.Random(2)
     alphabet = "aA1 .,'\"-–—…!?()[]{}<>/\\|@#$%^&*_=+~`€£½²№∞😀\u200d\u0301é狐яγ①⑴፩x̸\u00ad\x00"
@@ -340,6 +335,18 @@ def test_it_takes_as_long_as_espeak(rate_wpm: int) -> None:
     errors = np.abs(own / espeak - 1)
     assert np.median(errors) < 0.06
     assert errors.max() < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate_wpm", RATES_WPM)
+def test_it_pauses_between_sentences_as_espeak_does(rate_wpm: int) -> None:
+    seconds = []
+    for name in ("hibari", "en-us"):
+        speech = SpeechEngine(name, rate_wpm, 0.9)
+        texts = (" ".join(SENTENCES[at : at + 4]) for at in (0, 4, 8))
+        seconds.append(sum(len(speech.synthesize(text)) for text in texts) / RATE)
+        speech.close()
+    assert seconds[0] == pytest.approx(seconds[1], rel=0.05)
 
 
 def active_level(samples: npt.NDArray[np.int16]) -> float:
