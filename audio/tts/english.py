@@ -1,9 +1,9 @@
 """The spoken form of English text: money, times, dates, titles, numbers and the like in words.
 
 Engines disagree about them: espeak-ng reads "$3.50" as "dollar three point five zero" and
-"Henry VIII" as "Henry Roman eight", hibari's own normalisation "He said no." as "He said number" and "King Charles"
-as "King the zero Charles". So every English voice gets words alone. The rules are applied one after
-the other.
+"Henry VIII" as "Henry Roman eight", hibari's own normalisation "He said no." as "He said number"
+and "King Charles" as "King the zero Charles". So every English voice gets words alone. The rules
+are applied one after the other.
 """
 
 import re
