@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Protocol
 
 from audio.tts.drivers import espeak
-from audio.tts.neural.engines import ENGINES, is_neural, load_engine
+from audio.tts.neural.engines import installed, is_neural
 from config.errors import AfterwordError, ConfigError
 
 # A frame is a header and a body. The magic word tells an answer from stray output.
@@ -92,7 +92,7 @@ def list_voices(bundled: bool) -> dict[str, Any]:
     Raises:
         SpeechError: there is no library of espeak-ng.
     """
-    neural = [vars(voice) for name in ENGINES for voice in load_engine(name).voices()]
+    neural = [vars(voice) for voice in installed()]
     listing = espeak.voice_listing(bundled=bundled)
     return {**listing, "details": neural + listing["details"]}
 

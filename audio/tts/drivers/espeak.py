@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from audio.tts.english import spoken_form
+from audio.tts.neural.engines import known_names
 from audio.tts.text import split_until
 from audio.tts.voices import Voices, resolve_voice
 from config.errors import SpeechError
@@ -74,7 +75,7 @@ class EspeakDriver:
             ConfigError: there is no such voice.
             SpeechError: the library did not take the settings.
         """
-        found = resolve_voice(voice, list_voices(self._espeak))
+        found = resolve_voice(voice, list_voices(self._espeak), known_names)
         self._is_english = _language_of(self._espeak, found).partition("-")[0] == "en"
         wanted = (found, self._rate_wpm, self._percent)
         self._espeak.Synchronize()  # settings race with the thread of the synthesis
