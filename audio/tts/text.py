@@ -15,7 +15,10 @@ _JOINERS = "\u200c\u200d"  # they shape Persian and Indic words, and join emoji
 
 _CLOSING = r"[\"'”’»)\]」』）]*"
 _CLAUSE_END = re.compile(rf"[.!?…。！？,;:，；：、—]{_CLOSING}$")
-_ABBREVIATION = r"(?<!\b[A-Z])(?<!\b[MD]r)(?<!\bMs)(?<!\bSt)(?<!\bMrs)(?<!\bProf)"
+_ABBREVIATION = (
+    r"(?<!\b[A-Z])(?<!\b(?:[MDJS]r|[MV]s|vs|St|Lt|Mt|No))(?<!\b(?:Mrs|Rev|Col|Gen|Sgt|Sen|Gov))"
+    r"(?<!\b(?:Prof|Capt))"
+)
 # Places to cut at, best first: after a sentence, after a clause, at a blank, after a Chinese
 # particle, at a mark inside a long word such as an address, between any two characters.
 _PLACES = tuple(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from audio.tts.english import spoken_form
 from audio.tts.neural.hibari_reading import Reading, is_foreign
 from audio.tts.neural.onnx import open_session
 from audio.tts.neural.pace import espeak_seconds
@@ -144,7 +145,7 @@ class HibariVoice:
         from hibari import Hibari
 
         pieces: list[str] = []
-        for sentence in Hibari.split_sentences(clean_text(text)):
+        for sentence in Hibari.split_sentences(spoken_form(clean_text(text))):
             for run in split_scripts(sentence, is_foreign):
                 # Emoji and marks go with the words before or behind them, which hides them.
                 if pieces and not (_has_words(run) and _has_words(pieces[-1])):

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from audio.tts.english import spoken_form
 from audio.tts.neural.onnx import open_session
 from audio.tts.neural.synthesizer import FloatSamples
 from audio.tts.text import split_clauses, split_scripts, split_until
@@ -194,6 +195,8 @@ class PiperSynthesizer:
 
     def split(self, text: str) -> list[str]:
         """Cut into clauses."""
+        if self._piper.config.espeak_voice.startswith("en"):
+            text = spoken_form(text)
         clauses = split_clauses(text, SHORTEST_CLAUSE)
         runs = [run for clause in clauses for run in split_scripts(clause, self._is_foreign)]
         return [piece for run in runs for piece in split_until(run, self._is_short)]

@@ -82,6 +82,7 @@ def test_split_text_cuts_at_blanks(text: str, pieces: list[str]) -> None:
         ("a b. c, d e f", ["a b.", "c, d e f"]),
         ("he said “no, no.” She went on, on", ["he said “no, no.”", "She went on, on"]),
         ("and then Mr. Fox, Mrs. Fox ran", ["and then Mr. Fox,", "Mrs. Fox ran"]),
+        ("it is No. 5, so Capt. Cook ran", ["it is No. 5,", "so Capt. Cook ran"]),
         ("one two, three four", ["one two,", "three four"]),
         ("one two three four", ["one two", "three four"]),
         ("春眠不觉晓，处处闻啼鸟。夜来风雨声", ["春眠不觉晓，处处闻啼鸟。", "夜来风雨声"]),
