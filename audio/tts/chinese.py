@@ -8,15 +8,17 @@ Match = re.Match[str]
 _DIGITS = "零一二三四五六七八九"
 _MOST_DIGITS = 12  # of a number that is read as one; a longer one is read digit by digit
 # Words that are counted by 两 rather than 二.
-_MEASURES = "个只本天年位次种条张件家岁点块层匹头座棵朵把杯碗间辆艘架颗粒篇首封双对支枝根句声步周倍人万千亿元"
-_UNITS = {
-    **{"km": "公里", "cm": "厘米", "mm": "毫米", "nm": "纳米", "m": "米", "kg": "公斤", "g": "克"},
-    **{"mg": "毫克", "ml": "毫升", "mL": "毫升", "L": "升", "t": "吨", "kW": "千瓦", "W": "瓦"},
-    **{"kWh": "度", "Hz": "赫兹", "kHz": "千赫", "MHz": "兆赫", "GHz": "吉赫", "GB": "吉字节"},
-    **{"MB": "兆字节", "KB": "千字节", "TB": "太字节", "km/h": "公里每小时", "m/s": "米每秒"},
-    **{"km²": "平方公里", "m²": "平方米", "m³": "立方米", "㎡": "平方米", "㎞": "公里", "㎏": "公斤"},
-    **{"℃": "摄氏度", "°C": "摄氏度", "℉": "华氏度", "°F": "华氏度", "°": "度"},
-}
+_MEASURES = (
+    "个只本天年位次种条张件家岁点块层匹头座棵朵把杯碗间辆艘架颗粒篇首封双对支枝根句声步周倍人"
+    "万千亿元"
+)
+_UNIT_WORDS = """
+km公里 ㎞公里 m米 cm厘米 mm毫米 nm纳米 kg公斤 ㎏公斤 g克 mg毫克 t吨 L升 ml毫升 mL毫升
+km²平方公里 m²平方米 ㎡平方米 m³立方米 km/h公里每小时 m/s米每秒 kW千瓦 W瓦 kWh度
+Hz赫兹 kHz千赫 MHz兆赫 GHz吉赫 KB千字节 MB兆字节 GB吉字节 TB太字节
+℃摄氏度 °C摄氏度 ℉华氏度 °F华氏度 °度
+"""
+_UNITS = dict(re.findall(r"([^\s\u4e00-\u9fff]+)(\S+)", _UNIT_WORDS))
 _CURRENCIES = {"¥": "元", "￥": "元", "$": "美元", "＄": "美元", "€": "欧元", "£": "英镑"}
 _NUMBER = r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _APART = r"(?<![\w.,:/-])"  # before a number that is no part of something longer
@@ -111,6 +113,9 @@ _RULES: tuple[tuple[re.Pattern[str], str | Callable[[Match], str]], ...] = (
     (re.compile(r"(?<=\d)\s?\+\s?(?=\d)"), "加"),
     (re.compile(r"\s?=\s?(?=\d)"), "等于"),
     (re.compile(rf"(?<![\d.,第])2(?=[{_MEASURES}])"), "两"),
-    (re.compile(rf"(?<![A-Za-z\d-])(?:{_NUMBER})(?![\dA-Za-z])"), lambda match: read_number(match[0])),
+    (
+        re.compile(rf"(?<![A-Za-z\d-])(?:{_NUMBER})(?![\dA-Za-z])"),
+        lambda match: read_number(match[0]),
+    ),
     (re.compile(r"(?<=[\u3400-\u9fff])\s?&\s?(?=[\u3400-\u9fff])"), "和"),
 )

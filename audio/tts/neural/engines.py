@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # it imports numpy, which the worker of espeak-ng does withou
 ENGINES: Mapping[str, str] = MappingProxyType(
     {
         "hibari": "audio.tts.neural.hibari",
+        "kokoro": "audio.tts.neural.kokoro",
     }
 )
 """The module of each engine, by what stands before the colon in `voice.name`."""
