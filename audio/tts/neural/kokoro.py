@@ -41,7 +41,7 @@ REMEDY = "run `afterword voices fetch zh`"
 FRAMES_PER_SECOND = 40
 # Frames of speech, at the voice's own pace: of the first token, which is silence and then the
 # beginning of the speech, and of the last phoneme, which is its end and then silence.
-FIRST_FRAMES, LAST_FRAMES = 3.0, 2.0
+FIRST_FRAMES, LAST_FRAMES = 1.2, 0.5
 STYLES, STYLE_SIZE = 510, 256
 MOST_PHONEMES = 400  # at once; the network takes 510
 # Characters of a piece, the first of a text and any other: it is heard while the next is made,

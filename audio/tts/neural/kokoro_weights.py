@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-MARGIN_FRAMES = 4  # of 25 ms, that are left before and behind the speech
+MARGIN_FRAMES = 2.5  # of 25 ms, that are left before and behind the speech
 
 Array = npt.NDArray[Any]
 
