@@ -127,9 +127,9 @@ class KokoroVoice:
         styles = np.fromfile(folder() / "voices" / f"{name}.bin", np.float32)
         self._styles = styles.reshape(STYLES, 1, STYLE_SIZE)
         self._british = name[0] == "b"
-        self._tokens = _token_numbers()
+        self._tokens = token_numbers()
         try:
-            self._network = open_session(_model())
+            self._network = open_session(_model(), keep_memory=True)
         except Exception as error:  # onnxruntime's own kinds
             raise SpeechError(
                 f"Kokoro's model at {_model()} cannot be loaded ({error}); {REMEDY}."
@@ -208,7 +208,7 @@ class KokoroVoice:
 
 
 @lru_cache(maxsize=1)
-def _token_numbers() -> dict[str, int]:
+def token_numbers() -> dict[str, int]:
     """The network's number of each phoneme and mark; hibari's package has Kokoro's table."""
     from hibari.tts import ASSETS
 

@@ -9,8 +9,15 @@ SILENT = {"ORT_DISABLE_TELEMETRY": "1"}
 SEED = 4  # of the noise that some models add: what is said in the same order sounds the same
 
 
-def open_session(model: Path) -> Any:
-    """An onnxruntime session of a model file."""
+def open_session(model: Path, *, keep_memory: bool = False) -> Any:
+    """An onnxruntime session of a model file.
+
+    Args:
+        model: the file.
+        keep_memory: keep the memory of a run for the next one. Without it a large network scatters
+            the heap: Kokoro then takes up to 2 GB, with it 0.6 GB, and a tenth less time. A small
+            one (hibari) is as fast without it, and takes 120 MB instead of 164.
+    """
     os.environ.update(SILENT)
     import onnxruntime
 
@@ -20,8 +27,7 @@ def open_session(model: Path) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Memory goes back to the system behind each piece, at no cost in time.
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = keep_memory
     options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors alone
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
