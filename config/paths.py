@@ -29,7 +29,7 @@ def config_file() -> Path:
 
 
 def data_folder() -> Path:
-    """The folder of Vosk models and the user's weights, `$XDG_DATA_HOME/afterword`."""
+    """The folder of Vosk models, voices and the user's weights, `$XDG_DATA_HOME/afterword`."""
     return _base("XDG_DATA_HOME", ".local", "share") / APP
 
 

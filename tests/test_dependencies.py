@@ -56,7 +56,7 @@ def test_pinned_packages_are_locked_by_hash() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     assert names(project["dependencies"]) <= {*run, "torch"}
-    for extra in ("test", "corpus", "train", "tui", "wyoming"):
+    for extra in ("test", "corpus", "piper", "train", "tui", "wyoming"):
         assert names(extras[extra]) <= run.keys() | test.keys()
 
 

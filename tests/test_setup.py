@@ -39,9 +39,14 @@ case "$all" in
       cat "$STANDIN/reason" >&2 2>/dev/null
       exit 2
     fi
-    [[ $all != *--editable* ]] || ln -sf /bin/true .venv/bin/afterword ;;
+    [[ $all != *--editable* ]] || cp "$STANDIN/bin/afterword" .venv/bin/afterword ;;
   "- "*) exec {sys.executable} "$@" ;;
 esac
+"""
+# What is fetched goes to `fetched`; it fails if that is a line of `refused`.
+AFTERWORD = """#!/bin/bash
+echo "$*" >>"$STANDIN/fetched"
+! grep -qsFx "$*" "$STANDIN/refused"
 """
 # What is free in megabytes: 9,000, or what $STANDIN/free says.
 DF = """#!/bin/bash
@@ -86,6 +91,10 @@ class Checkout:
     def calls(self) -> list[str]:
         return (self.standin / "calls").read_text().splitlines()
 
+    @property
+    def fetched(self) -> list[str]:
+        return (self.standin / "fetched").read_text().splitlines()
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
@@ -98,6 +107,7 @@ def checkout(tmp_path: Path) -> Checkout:
         shutil.copy(ROOT / name, root)
     made = Checkout(root, standin)
     made.tool("python", PYTHON)
+    made.tool("afterword", AFTERWORD)
     made.tool("df", DF)
     made.tool("nvidia-smi", "#!/bin/sh\nexit 9\n")
     for name in ("sudo", "apt-get"):
@@ -227,6 +237,20 @@ def test_an_interrupted_set_up_is_begun_anew_and_a_finished_one_does_nothing(
     assert checkout.calls[0] == "make .venv"
     again = checkout.setup()
     assert (again.returncode, again.stderr, checkout.calls) == (0, "", [])
+
+
+def test_the_tests_get_every_model_and_the_chinese_voice(checkout: Checkout) -> None:
+    assert checkout.setup().returncode == 0
+    assert checkout.fetched == ["models fetch en"]
+    assert checkout.setup("--test").returncode == 0
+    assert checkout.fetched[1:] == ["models fetch all", "voices fetch zh"]
+
+
+def test_without_the_chinese_voice_setup_goes_on(checkout: Checkout) -> None:
+    (checkout.standin / "refused").write_text("voices fetch zh\n")
+    done = checkout.setup("--test", AFTERWORD_TORCH="cpu")
+    assert done.returncode == 0, done.stderr
+    assert "going on without the Chinese voice" in done.stderr.splitlines()[-1]
 
 
 def test_without_a_network_one_sentence_says_so(checkout: Checkout) -> None:

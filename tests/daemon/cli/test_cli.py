@@ -72,6 +72,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["m"], {"models", "mute"}),
         (["--ver"], {"--version"}),
         (["models", "f"], {"fetch"}),
+        (["voices", "f"], {"fetch"}),
         (["train", "--cor"], {"--corpus"}),
         (["explain", "--lang"], {"--language"}),
         (["evaluate", "--th"], {"--threads"}),
