@@ -342,6 +342,18 @@ def test_it_takes_as_long_as_espeak(rate_wpm: int) -> None:
     assert errors.max() < 0.2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rate_wpm", RATES_WPM)
+def test_it_pauses_between_sentences_as_espeak_does(rate_wpm: int) -> None:
+    seconds = []
+    for name in ("hibari", "en-us"):
+        speech = SpeechEngine(name, rate_wpm, 0.9)
+        texts = (" ".join(SENTENCES[at : at + 4]) for at in (0, 4, 8))
+        seconds.append(sum(len(speech.synthesize(text)) for text in texts) / RATE)
+        speech.close()
+    assert seconds[0] == pytest.approx(seconds[1], rel=0.05)
+
+
 def active_level(samples: npt.NDArray[np.int16]) -> float:
     """The level in dB of the frames of 20 ms that are no pauses."""
     frames = samples[: len(samples) // 441 * 441].reshape(-1, 441) / 32768
