@@ -34,15 +34,16 @@ class Language:
         settings_file: the packaged layer over default.yaml; None where the defaults fit.
         word_space: separator between two words of recognised speech.
         voice_prefixes: language tags of espeak-ng's voices that speak it begin with one of these.
+        default_voice: the default of `voice.name`, as in the settings files.
         espeak_voice: the voice of espeak-ng that speaks where that of the settings does not work.
         few_words: with fewer words a user is still making the seed up (endpointing); Chinese words
             hold more.
         unfinished_words: words that end no sentence (endpointing).
-        tune_voices: distinct and intelligible voices, offered by `afterword tune`.
+        tune_voices: distinct and intelligible voices; `afterword tune` offers those that are here.
         evaluation_voices: voices that say a trigger phrase for `afterword doctor --phrase`.
         near_sentence: a sentence around two confusable phrases, for `doctor --phrase`.
         sample_sentence: a sentence to try a voice with.
-        doctor_sentence: a shorter sentence that `afterword doctor` speaks.
+        doctor_sentence: a sentence of eight words, by which `afterword doctor` measures a voice.
         trial_seed: the seed that new weights must continue before a running daemon loads them.
         training_seed: the seed of the sample at each validation of a training.
         report_seeds: the seeds of the samples in the report of a training.
@@ -55,6 +56,7 @@ class Language:
     settings_file: str | None
     word_space: str
     voice_prefixes: tuple[str, ...]
+    default_voice: str
     espeak_voice: str
     few_words: int
     unfinished_words: frozenset[str]
@@ -86,17 +88,21 @@ _ENGLISH = Language(
     settings_file=None,
     word_space=" ",
     voice_prefixes=("en",),
+    default_voice="hibari",
     espeak_voice="en-us",
     few_words=5,
     unfinished_words=frozenset(_UNFINISHED_ENGLISH.split()),
-    tune_voices=("en-us", "en", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3"),
+    tune_voices=(
+        *("hibari", "kokoro:af_heart", "kokoro:bf_emma", "kokoro:am_michael"),
+        *("en-us", "en", "en-gb", "en-gb-scotland", "en-us+f3", "en-us+m3"),
+    ),
     evaluation_voices=(
         *("en-us", "en-us+f3", "en-us+m7"),
         *("en-gb-x-rp", "en-gb-x-rp+f2", "en-gb-scotland+m3"),
     ),
     near_sentence="I said {} to them, and {} again.",
     sample_sentence="Once upon a time there was a little fox, who lived near the sea.",
-    doctor_sentence="Once upon a time.",
+    doctor_sentence="Once upon a time there was a fox.",
     trial_seed="once upon a time",
     training_seed="the old sailor",
     report_seeds=("the old sailor", "once upon a time there was a fox"),
@@ -109,18 +115,22 @@ _CHINESE = Language(
     settings_file="zh.yaml",
     word_space="",
     voice_prefixes=("cmn", "yue", "hak", "nan", "zh"),
+    default_voice="kokoro:zf_xiaoxiao",
     # Not cmn: espeak-ng 1.51, which Debian 12 has, reads its characters as "chun one, mian two".
     espeak_voice="cmn-latn-pinyin",
     few_words=2,
     unfinished_words=frozenset(_UNFINISHED_CHINESE.split()),
-    tune_voices=("cmn-latn-pinyin", "cmn-latn-pinyin+f2", "cmn-latn-pinyin+m3"),
+    tune_voices=(
+        *("kokoro:zf_xiaoxiao", "kokoro:zf_xiaoyi", "kokoro:zm_yunjian", "kokoro:zm_yunxi"),
+        *("cmn-latn-pinyin", "cmn-latn-pinyin+f2", "cmn-latn-pinyin+m3"),
+    ),
     evaluation_voices=(
         *("cmn-latn-pinyin", "cmn-latn-pinyin+f2"),
         *("cmn-latn-pinyin+f4", "cmn-latn-pinyin+m3"),
     ),
     near_sentence="我说{}，又说{}。",
     sample_sentence="床前明月光，疑是地上霜。",
-    doctor_sentence="很久以前",
+    doctor_sentence="很久以前有一只小狐狸住在海边。",
     trial_seed="春",
     training_seed="春",
     report_seeds=("春", "武"),

@@ -5,6 +5,7 @@ The one place that knows which implementation stands behind each Protocol of dae
 
 import contextlib
 import gc
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # each is imported where it is used; all together take second
     from model.inference.generator import TextGenerator
 
 Built = TypeVar("Built")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -225,8 +227,15 @@ def open_speech_output(
 
 
 @contextlib.contextmanager
-def whole_speech_output(settings: Settings, out: Path | None) -> "Iterator[SpeechOutput]":
+def whole_speech_output(
+    settings: Settings, out: Path | None, engine: "SpeechEngine | None" = None
+) -> "Iterator[SpeechOutput]":
     """The speech output of a command that speaks one text, written to `out` whole if that is given.
+
+    Args:
+        settings: the settings in force.
+        out: the WAV file; None is the loudspeaker.
+        engine: the speech engine; None is that of the settings.
 
     Raises:
         AfterwordError: as `open_speech_output` and audio.output.wav_file.whole_wav_file.
@@ -235,7 +244,7 @@ def whole_speech_output(settings: Settings, out: Path | None) -> "Iterator[Speec
 
     with (
         whole_wav_file(out) if out else contextlib.nullcontext() as player,
-        contextlib.closing(open_speech_output(settings, player)) as speech,
+        contextlib.closing(open_speech_output(settings, player, engine)) as speech,
     ):
         yield speech
 
@@ -243,19 +252,25 @@ def whole_speech_output(settings: Settings, out: Path | None) -> "Iterator[Speec
 def open_engine(settings: Settings) -> "SpeechEngine":
     """Start the speech engine; espeak-ng stands by for a neural voice that fails.
 
+    It speaks from the start where the voice is the language's default and not fetched.
+
     Raises:
-        ConfigError: there is no such voice.
+        ConfigError: there is no such voice, or the user has chosen one that is not fetched.
         SpeechError: the engine does not start.
     """
+    from audio.tts.choice import fetch_command, voice_in_force
     from audio.tts.engine import SpeechEngine
     from audio.tts.neural.engines import is_neural
 
-    voice = settings.voice
+    wanted, rate_wpm, volume = settings.voice.name, settings.voice.rate_wpm, settings.voice.volume
+    voice = voice_in_force(wanted, settings.language)
+    if voice != wanted:
+        missing = f"the voice {wanted} is not fetched (`{fetch_command(wanted)}`)"
+        log.info("%s; %s speaks instead", missing, voice)
     substitute = None
-    if is_neural(voice.name):
-        name = LANGUAGES[settings.language].espeak_voice
-        substitute = SpeechEngine(name, voice.rate_wpm, voice.volume)
-    engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume, substitute=substitute)
+    if is_neural(voice):
+        substitute = SpeechEngine(LANGUAGES[settings.language].espeak_voice, rate_wpm, volume)
+    engine = SpeechEngine(voice, rate_wpm, volume, substitute=substitute)
     engine.start()
     return engine
 

@@ -98,3 +98,11 @@ def test_each_has_a_licence_and_direct_dependencies_a_purpose() -> None:
         if name in direct:
             assert why != "needed by others", name
     assert direct <= listed().keys()
+
+
+def test_onnxruntime_is_held_below_the_version_that_reports_to_its_maker() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [one for one in map(Requirement, project["dependencies"]) if one.name == "onnxruntime"]
+    assert len(wanted) == 1
+    assert wanted[0].specifier.contains(pinned()["onnxruntime"])
+    assert not wanted[0].specifier.contains("1.29.0")

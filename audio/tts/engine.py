@@ -45,6 +45,7 @@ class SpeechEngine:
 
     Attributes:
         rate: samples per second.
+        failure: why the substitute speaks everything; None while it does not.
     """
 
     rate = RATE
@@ -79,7 +80,7 @@ class SpeechEngine:
         self._answer_seconds = answer_seconds
         self._seconds_per_character = SECONDS_PER_CHARACTER
         self._substitute = substitute
-        self._is_down = False  # the substitute speaks everything
+        self.failure: SpeechError | None = None
         self._failures = 0  # pieces in a row that the substitute had to speak
         self._restarts = 0
         self._worker: WorkerProcess | None = None
@@ -90,7 +91,7 @@ class SpeechEngine:
     @property
     def voice(self) -> str:
         """The voice in force: the one that was asked for, or the substitute's."""
-        return self._substitute.voice if self._substitute and self._is_down else self._voice
+        return self._substitute.voice if self._substitute and self.failure else self._voice
 
     @property
     def restarts(self) -> int:
@@ -117,20 +118,20 @@ class SpeechEngine:
     def _ensure(self, use: "Callable[[WorkerProcess], None]") -> None:
         """Make sure that the worker is in order, or else the substitute."""
         try:
-            if not self._is_down:
+            if not self.failure:
                 with self._use_lock:
                     self._try_twice(use)
         except SpeechError as error:
             if not self._substitute or self._closed:
                 raise
             self._give_up(error)
-        if self._substitute and self._is_down:
+        if self._substitute and self.failure:
             self._substitute.check()
 
     def _give_up(self, reason: SpeechError) -> None:
         """Leave all speech to the substitute from now on."""
         assert self._substitute  # noqa: S101
-        self._is_down = True
+        self.failure = reason
         log.warning(
             "the voice %s does not work; %s speaks instead: %s",
             *(self._voice, self._substitute.voice, reason),
@@ -159,7 +160,7 @@ class SpeechEngine:
         Raises:
             ConfigError, SpeechError: as `synthesize`; also if failures leave nothing to be heard.
         """
-        if self._substitute and self._is_down:
+        if self._substitute and self.failure:
             yield from self._substitute.stream(text, cancelled)
             return
         repairs = _Repairs()
@@ -225,7 +226,7 @@ class SpeechEngine:
         Raises:
             ConfigError, SpeechError: the substitute has failed, too, or the engine is closed.
         """
-        if self._is_down:
+        if self.failure:
             return instead()
         try:
             with self._use_lock:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import pairwise
 
 from config.languages import HAN
 
@@ -14,7 +15,10 @@ _JOINERS = "\u200c\u200d"  # they shape Persian and Indic words, and join emoji
 
 _CLOSING = r"[\"'”’»)\]」』）]*"
 _CLAUSE_END = re.compile(rf"[.!?…。！？,;:，；：、—]{_CLOSING}$")
-_ABBREVIATION = r"(?<!\b[A-Z])(?<!\b[MD]r)(?<!\bMs)(?<!\bSt)(?<!\bMrs)(?<!\bProf)"
+_ABBREVIATION = (
+    r"(?<!\b[A-Z])(?<!\b(?:[MDJS]r|[MV]s|vs|St|Lt|Mt|No))(?<!\b(?:Mrs|Rev|Col|Gen|Sgt|Sen|Gov))"
+    r"(?<!\b(?:Prof|Capt))"
+)
 # Places to cut at, best first: after a sentence, after a clause, at a blank, after a Chinese
 # particle, at a mark inside a long word such as an address, between any two characters.
 _PLACES = tuple(
@@ -28,6 +32,7 @@ _PLACES = tuple(
         r"",
     )
 )
+_SENTENCE_END, _CLAUSE_MARK = _PLACES[:2]
 _NUMBER_MARKS = ".,:/-'’·٫٬"  # inside numbers, dates and times: 1,299.99, 14:30, 2024-11-05
 _NUMBER_UNITS = "%‰°"
 _REGIONAL_INDICATORS = range(0x1F1E6, 0x1F200)  # two of them are a flag
@@ -72,6 +77,50 @@ def split_text(text: str, limit: int = REQUEST_CHARACTERS) -> list[str]:
         while text[begin : begin + 1].isspace():
             begin += 1
     return [*pieces, text[begin:]] if begin < len(text) else pieces
+
+
+def split_clauses(text: str, shortest: int) -> list[str]:
+    """Cut behind each sentence, and behind each clause that leaves no part below `shortest`.
+
+    A mark with a small letter behind it ends no sentence: "Look!" said the boy.
+    """
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    sentences = _cut(text, [end for end in ends if not text[end + 1 : end + 2].islower()])
+    pieces = []
+    for sentence in sentences:
+        cuts = [0]
+        for found in _CLAUSE_MARK.finditer(sentence):
+            if min(found.end() - cuts[-1], len(sentence) - found.end()) >= shortest:
+                cuts.append(found.end())
+        pieces += _cut(sentence, cuts)
+    return pieces
+
+
+def _cut(text: str, places: list[int]) -> list[str]:
+    bounds = pairwise([0, *places, len(text)])
+    return [part for begin, end in bounds if (part := text[begin:end].strip())]
+
+
+def split_scripts(text: str, is_foreign: Callable[[str], bool]) -> list[str]:
+    """Cut a text where it changes to letters that are foreign to a voice, and back.
+
+    Marks and numbers between two letters of one kind stay with them. Between letters of both kinds
+    the cut is at a blank, or before the second one.
+    """
+    pieces: list[str] = []
+    begin, last, kind = 0, 0, None  # the piece and the last letter in it, and that letter's kind
+    for index, character in enumerate(text):
+        if not character.isalpha() and not is_foreign(character):
+            continue
+        foreign = is_foreign(character)
+        if kind is not None and foreign != kind:
+            between = text[last + 1 : index]
+            blank = between.rfind(" ") if foreign else between.find(" ")
+            cut = last + 1 + (blank if blank >= 0 else len(between))
+            pieces.append(text[begin:cut])
+            begin = cut
+        last, kind = index, foreign
+    return [piece.strip() for piece in [*pieces, text[begin:]] if piece.strip()]
 
 
 def split_until(text: str, fits: Callable[[str], bool]) -> list[str]:

@@ -1,17 +1,20 @@
-"""Voices of the speech engine: their names, and which languages they speak."""
+"""Voices of all speech engines: their names, and which languages they speak."""
 
 import difflib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from config.errors import ConfigError
 from config.languages import LANGUAGES
 
+ESPEAK = "espeak-ng"
+"""The engine of every voice whose name is not that of a neural one (audio/tts/neural)."""
 _SUGGESTIONS = 3
 
 
 @dataclass(frozen=True)
 class Voices:
-    """The names that the engine knows.
+    """The names that espeak-ng knows.
 
     Attributes:
         ids: voices such as "gmw/en-US" and "sit/cmn".
@@ -27,9 +30,9 @@ class Voice:
     """One voice.
 
     Attributes:
-        id: its own name in the engine, such as "gmw/en-US", or its `voice.name`.
+        id: its own name in espeak-ng, such as "gmw/en-US", or its `voice.name`.
         name: a name for people.
-        language: the language it speaks, such as "en-us".
+        language: the tag of the language it speaks, such as "en-us".
         engine: the engine that speaks with it.
         licence: of engine and voice, SPDX names.
     """
@@ -37,21 +40,33 @@ class Voice:
     id: str
     name: str
     language: str
-    engine: str = "espeak-ng"
+    engine: str = ESPEAK
     licence: str = "GPL-3.0-or-later"
 
     @property
     def short(self) -> str:
-        """The name for the settings, such as "en-us"."""
-        return self.id.rpartition("/")[2].lower()
+        """The name for the settings, such as "en-us" or "hibari"."""
+        return self.id.rpartition("/")[2].lower() if self.engine == ESPEAK else self.id
 
 
-def resolve_voice(wanted: str, voices: Voices) -> str:
-    """The engine's own name of a voice, such as "gmw/en-US+f3".
+def no_names() -> Iterable[str]:
+    """No further names."""
+    return ()
+
+
+def resolve_voice(
+    wanted: str, voices: Voices, others: Callable[[], Iterable[str]] = no_names
+) -> str:
+    """espeak-ng's own name of a voice, such as "gmw/en-US+f3".
 
     Accepted are an id ("gmw/en-US"), its last part ("en-us", "cmn"), either followed by a plus
-    sign and a variant ("en-us+f3"), in upper or lower case. The engine itself would take an
+    sign and a variant ("en-us+f3"), in upper or lower case. espeak-ng itself would take an
     unknown variant, or one in the wrong case, and speak without it.
+
+    Args:
+        wanted: the name as the user wrote it.
+        voices: the names that espeak-ng knows.
+        others: gives the voices of other engines, for the suggestion of an error.
 
     Raises:
         ConfigError: no voice has that name, or no variant.
@@ -61,26 +76,60 @@ def resolve_voice(wanted: str, voices: Voices) -> str:
     last = {name.casefold().rpartition("/")[2]: name for name in voices.ids}
     found = whole.get(base.casefold()) or last.get(base.casefold())
     if found is None:
-        raise _unknown("voice", wanted, base, [*last, *whole])
+        raise unknown_voice(wanted, [*others(), *last, *whole], part=base)
     if not plus:
         return found
     variants = {name.casefold(): name for name in voices.variants}
     coloured = variants.get(variant.casefold())
     if coloured is None:
-        raise _unknown("variant", wanted, variant, [*variants])
+        hint = _suggestion(variant, [*variants])
+        raise ConfigError(
+            f"voice.name: {variant!r} is no variant of a voice of the speech engine; {hint}"
+        )
     return f"{found}+{coloured}"
 
 
-def _unknown(what: str, wanted: str, part: str, known: list[str]) -> ConfigError:
-    """The error to raise, with the nearest known names."""
-    near = difflib.get_close_matches(part.casefold(), known, _SUGGESTIONS)
-    hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    advice = hint or "an English voice is 'en-us', a Chinese one 'cmn-latn-pinyin'."
-    unknown = f"{wanted!r} is no voice" if what == "voice" else f"{part!r} is no variant of a voice"
-    return ConfigError(f"voice.name: {unknown} of the speech engine; {advice}")
+def unknown_voice(wanted: str, known: Iterable[str], part: str = "") -> ConfigError:
+    """The error to raise where no voice has a name, with the nearest ones that are known.
+
+    Args:
+        wanted: the name as the user wrote it.
+        known: names that would have been right.
+        part: the part of `wanted` to compare with them; empty is all of it.
+    """
+    hint = _suggestion(part or wanted.strip(), known)
+    return ConfigError(f"voice.name: {wanted!r} is no voice of the speech engine; {hint}")
 
 
-def of_language(voices: list[Voice], language: str) -> list[Voice]:
+def _suggestion(part: str, known: Iterable[str]) -> str:
+    names = {name.casefold(): name for name in reversed([*known])}
+    near = difflib.get_close_matches(part.casefold(), names, _SUGGESTIONS)
+    if near:
+        return f"did you mean {' or '.join(repr(names[name]) for name in near)}?"
+    english, chinese = (LANGUAGES[code].espeak_voice for code in ("en", "zh"))
+    return (
+        f"an English voice is {english!r}, a Chinese one {chinese!r}; `afterword voices` lists all."
+    )
+
+
+def find_voice(name: str, listed: Sequence[Voice]) -> Voice | None:
+    """The listed voice that a `voice.name` means, whatever its variant; None if there is none."""
+    wanted = name.strip().casefold()
+    for voice in listed:
+        names = {voice.id.casefold(), voice.short.casefold()}
+        if wanted in names:
+            return voice
+        if voice.engine == ESPEAK and wanted.partition("+")[0] in names:
+            return voice
+    return None
+
+
+def of_engine(voices: Iterable[Voice], engine: str) -> list[Voice]:
+    """The voices of an engine."""
+    return [voice for voice in voices if voice.engine == engine]
+
+
+def of_language(voices: Iterable[Voice], language: str) -> list[Voice]:
     """The voices that speak a language, such as "en", "en-gb" or "zh" (all of Chinese)."""
     wanted = language.casefold()
     known = LANGUAGES.get(wanted)
@@ -88,5 +137,19 @@ def of_language(voices: list[Voice], language: str) -> list[Voice]:
     return [
         voice
         for voice in voices
-        if any(f"{voice.language}-".startswith(f"{start}-") for start in starts)
+        if any(f"{voice.language.casefold()}-".startswith(f"{start}-") for start in starts)
     ]
+
+
+def sample_sentence(name: str, listed: Sequence[Voice]) -> str:
+    """A sentence that a voice can read: of its language, or English.
+
+    Args:
+        name: a `voice.name`.
+        listed: the installed voices. The name itself tells the language of one that is missing,
+            as that of a Piper voice does: zh_CN-huayan-medium.onnx.
+    """
+    tag = name.rpartition("/")[2].partition("+")[0].replace("_", "-")
+    voice = find_voice(name, listed) or Voice(name, "", tag)
+    spoken = (one for one in LANGUAGES.values() if of_language([voice], one.code))
+    return next(spoken, LANGUAGES["en"]).sample_sentence

@@ -1,7 +1,8 @@
 """The speech engine's process: frames of text come in, WAV files go out.
 
 `python -m audio.tts.worker --voice en-us --rate 150 --volume 0.9` speaks until its input ends;
-`python -m audio.tts.worker --voices` lists the voices as JSON. The parent is audio/tts/engine.py.
+with `--say TEXT` espeak-ng speaks that alone; `python -m audio.tts.worker --voices` lists the
+voices as JSON. The parent is audio/tts/engine.py.
 
 This file is the protocol alone; what it speaks with is a driver of audio/tts/drivers/.
 """
@@ -16,7 +17,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Protocol
 
 from audio.tts.drivers import espeak
-from audio.tts.neural.engines import ENGINES, is_neural, load_engine
+from audio.tts.neural.engines import installed, is_neural
 from config.errors import AfterwordError, ConfigError
 
 # A frame is a header and a body. The magic word tells an answer from stray output.
@@ -91,7 +92,7 @@ def list_voices(bundled: bool) -> dict[str, Any]:
     Raises:
         SpeechError: there is no library of espeak-ng.
     """
-    neural = [vars(voice) for name in ENGINES for voice in load_engine(name).voices()]
+    neural = [vars(voice) for voice in installed()]
     listing = espeak.voice_listing(bundled=bundled)
     return {**listing, "details": neural + listing["details"]}
 
@@ -101,6 +102,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m audio.tts.worker", description=__doc__)
     parser.add_argument("--voices", action="store_true", help="list the voices as JSON and end")
     parser.add_argument("--bundled", action="store_true", help="use espeakng-loader's library")
+    parser.add_argument("--say", help="write this, spoken by espeak-ng, as a WAV file")
     parser.add_argument("--voice", default="en-us")
     parser.add_argument("--rate", type=int, default=150, help="words per minute")
     parser.add_argument("--volume", type=float, default=1.0, help="0 to 1")
@@ -112,6 +114,10 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if options.voices:
             answers.write((json.dumps(list_voices(options.bundled), indent=2) + "\n").encode())
+        elif options.say:
+            settings = (options.voice, options.rate, options.volume)
+            driver = espeak.EspeakDriver(*settings, bundled=options.bundled)
+            answers.write(driver.synthesize(options.say))
         else:
             serve(open_driver(options), sys.stdin.buffer, answers)
     except AfterwordError as error:

@@ -1,6 +1,8 @@
 """`afterword tune`: finds voice, speed and volume by ear, and writes them into the settings."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,21 +13,33 @@ import click
 
 from audio.output.loudspeaker import Loudspeaker
 from audio.output.wav_file import WavFilePlayer
+from audio.pcm import Samples
+from audio.tts.choice import voice_in_force
 from audio.tts.engine import SpeechEngine, installed_voices
-from audio.tts.voices import Voices, resolve_voice
+from audio.tts.neural.engines import is_neural
+from audio.tts.voices import (
+    ESPEAK,
+    Voice,
+    Voices,
+    find_voice,
+    of_engine,
+    resolve_voice,
+    sample_sentence,
+)
 from config import paths
 from config.edit import change_settings
-from config.errors import ConfigError, OutputError
+from config.errors import ConfigError, OutputError, SpeechError
 from config.languages import LANGUAGES
 from config.settings import FASTEST_WPM, SLOWEST_WPM, Settings, VoiceSettings
 from daemon.cli.help import examples
 from daemon.cli.options import FILE, load_settings, settings_options, text
-from daemon.cli.voices import sample_text
 
 Play = Callable[[VoiceSettings], None]
+Prepare = Callable[[Sequence[VoiceSettings]], None]
 Ask = Callable[[str], str]
 
 RATE_STEP, FINE_RATE_STEP = 30, 10  # words per minute
+NAME_CHARACTERS = 60  # of a voice in the name of a file; a Piper voice is a path
 VOLUMES = (0.5, 0.7, 0.9, 1.0)
 
 
@@ -50,10 +64,12 @@ def tune(
     stay as they are. Answers may come from standard input.
     """
     settings = load_settings(config_file, flags, language).settings
-    names = candidates(settings.language)
-    with Samples(settings, text, out) as samples:
-        chosen = listen(names, settings.voice, samples.play, _ask)
-    values = changes(settings.voice, chosen)
+    now = replace(settings.voice, name=voice_in_force(settings.voice.name, settings.language))
+    listed, variants = installed_voices()
+    names = candidates(settings.language, listed, variants)
+    with SamplePlayer(settings, listed, text, out) as samples:
+        chosen = listen(names, now, samples.play, _ask, samples.prepare)
+    values = changes(now, chosen)
     offer_to_write(config_file or paths.config_file(), values, _ask)
 
 
@@ -74,40 +90,53 @@ class StoppedError(Exception):
     """The user ends the choosing."""
 
 
-def listen(names: Sequence[str], voice: VoiceSettings, play: Play, ask: Ask) -> VoiceSettings:
+def listen(
+    names: Sequence[str],
+    voice: VoiceSettings,
+    play: Play,
+    ask: Ask,
+    prepare: Prepare = lambda _: None,
+) -> VoiceSettings:
     """Play and ask until everything is chosen or the user stops; the settings chosen so far.
 
-    `names` are the voices to compare with the one in force.
+    Args:
+        names: the voices to compare with the one in force.
+        voice: the settings in force.
+        play: plays a sample.
+        ask: prints a question and returns the answer.
+        prepare: is told which samples come next.
     """
     best = voice
+
+    def choose(question: Question) -> VoiceSettings:
+        choices = [replace(best, **{question.field: value}) for value in question.values]
+        prepare(choices)
+        return _choose(question, choices, best, play, ask)
+
     try:
-        best = _choose(_voices(best, names), best, play, ask)
+        best = choose(_voices(best, names))
         for step in (RATE_STEP, FINE_RATE_STEP):
-            best = _choose(_rates(best, step), best, play, ask)
-        best = _choose(_volumes(best), best, play, ask)
+            best = choose(_rates(best, step))
+        best = choose(_volumes(best))
     except StoppedError:
         click.echo("Stopped.")
     return best
 
 
-def candidates(language: str) -> list[str]:
-    """The voices to compare for a language: those of the table that the speech engine has.
+def candidates(language: str, listed: Sequence[Voice], variants: Iterable[str]) -> list[str]:
+    """The voices to compare for a language: those of the table that are installed."""
+    of_espeak = Voices(tuple(voice.id for voice in of_engine(listed, ESPEAK)), tuple(variants))
 
-    Raises:
-        SpeechError: there is no speech engine.
-    """
-    listed, variants = installed_voices()
-    known = Voices(tuple(voice.id for voice in listed), tuple(variants))
-    return [name for name in LANGUAGES[language].tune_voices if is_known(name, known)]
+    def is_known(name: str) -> bool:
+        if is_neural(name):
+            return find_voice(name, listed) is not None
+        try:
+            resolve_voice(name, of_espeak)
+        except ConfigError:
+            return False
+        return True
 
-
-def is_known(name: str, known: Voices) -> bool:
-    """True if the engine has this voice and variant."""
-    try:
-        resolve_voice(name, known)
-    except ConfigError:
-        return False
-    return True
+    return [name for name in LANGUAGES[language].tune_voices if is_known(name)]
 
 
 def _voices(best: VoiceSettings, names: Sequence[str]) -> Question:
@@ -125,20 +154,24 @@ def _volumes(best: VoiceSettings) -> Question:
     return Question("Volume", "volume", tuple(sorted({best.volume, *VOLUMES})))
 
 
-def _choose(question: Question, best: VoiceSettings, play: Play, ask: Ask) -> VoiceSettings:
-    """Play all candidates until one is chosen.
+def _choose(
+    question: Question, choices: Sequence[VoiceSettings], best: VoiceSettings, play: Play, ask: Ask
+) -> VoiceSettings:
+    """Play all candidates until one is chosen; one that fails is told.
 
     Raises:
         StoppedError: the user answers q.
     """
-    choices = [replace(best, **{question.field: value}) for value in question.values]
     now = getattr(best, question.field)
     click.echo(f"\n{click.style(question.title, bold=True)}")
     while True:
         for number, candidate in enumerate(choices, 1):
             value = getattr(candidate, question.field)
             click.echo(f"  {number}  {value}{'  (now)' if value == now else ''}")
-            play(candidate)
+            try:
+                play(candidate)
+            except SpeechError as error:
+                click.echo(f"     {error}", err=True)
         answer = _answer(ask, len(choices))
         if answer is not None:
             return choices[answer - 1] if answer else best
@@ -183,19 +216,35 @@ def offer_to_write(path: Path, values: Mapping[str, Any], ask: Ask) -> None:
     click.echo("Saved. Run `afterword reload` to apply it.")
 
 
-class Samples:
-    """Speaks one sentence with many voices; the loudspeaker stays open between the samples."""
+class SamplePlayer:
+    """Speaks one sentence with many voices; the loudspeaker stays open between the samples.
 
-    def __init__(self, settings: Settings, text: str | None, folder: Path | None) -> None:
+    Each sample has a speech engine of its own, which takes up to 3 s to start. So the next ones
+    are synthesized in a thread while one is played.
+    """
+
+    def __init__(
+        self, settings: Settings, listed: Sequence[Voice], text: str | None, folder: Path | None
+    ) -> None:
         """With `folder` the samples become numbered WAV files there instead of being played.
+
+        Args:
+            settings: the settings in force, for the loudspeaker.
+            listed: the installed voices.
+            text: the sentence; None is one in the language of the voice.
+            folder: where the WAV files go.
 
         Raises:
             OutputError: the folder cannot be made.
         """
+        self._listed = listed
         self._text = text
         self._folder = folder
         self._count = 0
         self._player = Loudspeaker(settings.audio.output)
+        self._thread = ThreadPoolExecutor(1)
+        self._sounds: dict[VoiceSettings, Future[Samples]] = {}
+        self._engine: SpeechEngine | None = None  # of the newest sample
         if folder:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -213,7 +262,23 @@ class Samples:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if engine := self._engine:
+            engine.close()
+        self._thread.shutdown()
         self._player.close()
+
+    def prepare(self, voices: Sequence[VoiceSettings]) -> None:
+        """Begin to synthesize the samples of these settings, in this order."""
+        for voice in voices:
+            if voice not in self._sounds:
+                self._sounds[voice] = self._thread.submit(self._synthesize, voice)
+
+    def _synthesize(self, voice: VoiceSettings) -> Samples:
+        engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
+        self._engine = engine
+        with closing(engine):
+            return engine.synthesize(self._text or sample_sentence(voice.name, self._listed))
 
     def play(self, voice: VoiceSettings) -> None:
         """Speak the sentence with these settings; returns when it has been played.
@@ -222,10 +287,9 @@ class Samples:
             ConfigError: there is no such voice.
             AudioDeviceError, OutputError, SpeechError: it cannot be played or written.
         """
-        engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
+        self.prepare([voice])
+        samples = self._sounds[voice].result()
         with ExitStack() as stack:
-            stack.enter_context(closing(engine))
-            samples = engine.synthesize(self._text or sample_text(voice.name))
             player: Loudspeaker | WavFilePlayer = self._player
             if self._folder:
                 player = stack.enter_context(closing(WavFilePlayer(self._file(voice))))
@@ -236,8 +300,9 @@ class Samples:
     def _file(self, voice: VoiceSettings) -> Path:
         assert self._folder is not None  # noqa: S101
         self._count += 1
-        name = f"{voice.name.replace('/', '-')}-{voice.rate_wpm}-{round(100 * voice.volume)}"
-        return self._folder / f"{self._count:02}-{name}.wav"
+        name = re.sub(r"[^\w.+-]+", "-", voice.name)[-NAME_CHARACTERS:]
+        rate, percent = voice.rate_wpm, round(100 * voice.volume)
+        return self._folder / f"{self._count:02}-{name}-{rate}-{percent}.wav"
 
 
 def _never() -> bool:

@@ -1,14 +1,21 @@
 """`afterword voices`: lists the voices of this machine, speaks a sample, fetches more of them."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from audio.tts.neural import voice_download, voice_files
-from audio.tts.voices import Voice, of_language
+from audio.tts.voices import (
+    ESPEAK,
+    Voice,
+    find_voice,
+    of_engine,
+    of_language,
+    sample_sentence,
+)
 from config.errors import ConfigError, InputError
 from config.languages import LANGUAGES
 from daemon.cli.help import examples
@@ -24,7 +31,7 @@ _fetched_language = click.argument("language", type=click.Choice([*LANGUAGES, "a
     invoke_without_command=True,
     epilog=examples(
         "afterword voices --language en",
-        "afterword voices --sample en-gb-scotland",
+        "afterword voices --sample hibari",
         "afterword voices --sample cmn-latn-pinyin --text 白日依山尽 --out sample.wav",
         "afterword voices fetch zh",
     ),
@@ -68,7 +75,7 @@ def voices(
     if sample:
         speak(settings, sample, text, out)
     else:
-        show(language, settings.voice.name)
+        show(settings, language)
 
 
 @voices.command("fetch")
@@ -107,22 +114,16 @@ def _languages(language: str) -> list[str]:
     return list(LANGUAGES) if language == "all" else [language]
 
 
-def sample_text(voice: str) -> str:
-    """A sentence that the voice can read: of its language, or English."""
-    base = voice.rpartition("/")[2].partition("+")[0].casefold()
-    for language in LANGUAGES.values():
-        if any(f"{base}-".startswith(f"{prefix}-") for prefix in language.voice_prefixes):
-            return language.sample_sentence
-    return LANGUAGES["en"].sample_sentence
+def show(settings: "Settings", language: str | None) -> None:
+    """Print the voices by engine and language: first the value for `voice.name`, then their names.
 
-
-def show(language: str | None, in_force: str) -> None:
-    """Print a line for each voice: its value for `voice.name`, then its full name.
+    Lines of voices begin with a star or a blank, all others do not.
 
     Raises:
         ConfigError: no voice speaks this language.
         SpeechError: there is no speech engine.
     """
+    from audio.tts.choice import voice_in_force
     from audio.tts.engine import installed_voices
 
     installed, variants = installed_voices()
@@ -130,31 +131,65 @@ def show(language: str | None, in_force: str) -> None:
     if not chosen:
         known = ", ".join(sorted({voice.language.partition("-")[0] for voice in installed}))
         raise ConfigError(f"No voice speaks {language!r}; choose one of: {known}.")
-    for line in _table(chosen, in_force):
+    in_force = settings.voice.name
+    with suppress(ConfigError):  # it is not fetched, and in no list
+        in_force = voice_in_force(in_force, settings.language)
+    used = find_voice(in_force, installed)
+    for line in _table(chosen, used):
         click.echo(line)
-    click.echo(f"\nAny of them can be coloured, such as {chosen[0].short}+f3, by one of these:")
-    listed = ", ".join(sorted(variants, key=str.casefold))
-    click.echo(click.wrap_text(listed, 80, "  ", "  "))
+    if espeak := of_engine(chosen, ESPEAK):
+        example = next((voice.short for voice in espeak if voice.short == "en-us"), espeak[0].short)
+        click.echo(f"Variants of {ESPEAK}, such as {example}+f3:")
+        listed = ", ".join(sorted(variants, key=str.casefold))
+        click.echo(click.wrap_text(listed, 80))
+        click.echo()
+    if used is None:
+        click.echo(f"voice.name is {in_force}, which is not in this list.")
+    for hint in _hints(language):
+        click.echo(hint)
 
 
-def _table(listed: list[Voice], in_force: str) -> Iterator[str]:
-    base = in_force.partition("+")[0].casefold()
+def _table(listed: list[Voice], used: Voice | None) -> Iterator[str]:
+    """A header for each engine, and a line for each voice: star, name, language, full name."""
     width = max(len(voice.short) for voice in listed)
-    for voice in listed:
-        is_used = base in (voice.short, voice.id.casefold())
-        mark = click.style("*", fg="green", bold=True) if is_used else " "
-        yield f"{mark} {voice.short:<{width}}  {voice.name}"
+    tags = max(len(voice.language) for voice in listed)
+    for engine in dict.fromkeys(voice.engine for voice in listed):
+        own = of_engine(listed, engine)
+        licences = "; ".join(dict.fromkeys(voice.licence for voice in own))
+        yield f"{click.style(engine, bold=True)} ({licences})"
+        for voice in sorted(own, key=lambda voice: voice.language):
+            mark = click.style("*", fg="green", bold=True) if voice == used else " "
+            yield f"{mark} {voice.short:<{width}}  {voice.language:<{tags}}  {voice.name}"
+        yield ""
+
+
+def _hints(language: str | None) -> Iterator[str]:
+    """What can be added: voices that are to be fetched, and the user's own ones."""
+    for files in voice_files.catalogue().values():
+        speaks = (files.language, *files.also)
+        if files.state != "ready" and (language is None or language.partition("-")[0] in speaks):
+            yield (
+                f"`afterword voices fetch {files.language}` brings {files.title} "
+                f"({' and '.join(speaks)}; {files.download_size / 1e6:.0f} MB)."
+            )
+    yield "A Piper voice of yours: voice.name is piper:/path/to/voice.onnx."
 
 
 def speak(settings: "Settings", voice: str, text: str | None, out: Path | None) -> None:
     """Speak a sentence with a voice, through the loudspeaker or into a WAV file.
 
+    No other voice stands in for one that fails.
+
     Raises:
         ConfigError: there is no such voice.
         AudioDeviceError, OutputError, SpeechError: it cannot be played or written.
     """
+    from audio.tts.choice import require_files
+    from audio.tts.engine import SpeechEngine, installed_voices
     from daemon.components import whole_speech_output
 
-    chosen = replace(settings, voice=replace(settings.voice, name=voice))
-    with whole_speech_output(chosen, out) as speaker:
-        speaker.speak([text or sample_text(voice)], lambda: False)
+    require_files(voice)
+    listed = [] if text else installed_voices()[0]
+    engine = SpeechEngine(voice, settings.voice.rate_wpm, settings.voice.volume)
+    with closing(engine), whole_speech_output(settings, out, engine) as speaker:
+        speaker.speak([text or sample_sentence(voice, listed)], lambda: False)

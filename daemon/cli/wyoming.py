@@ -49,7 +49,7 @@ def wyoming(
         shared = services.Shared(
             generator,
             engine,
-            services.describe(settings),
+            services.describe(settings.language, engine.voice),
             lambda: load_weights(settings, "cpu")[0],
         )
         server.serve(place, shared, lambda line: click.echo(line, err=True))

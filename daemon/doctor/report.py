@@ -12,7 +12,7 @@ from config.installation import install_again_command
 from config.load import load
 from config.settings import Settings
 from config.standard_streams import json_bytes
-from daemon.doctor import environment, models, sound
+from daemon.doctor import environment, models, sound, voice
 from daemon.doctor.finding import Finding, Level, fault
 
 Check = Callable[[Settings], Finding]
@@ -23,7 +23,7 @@ OTHER_CHECKS: tuple[Check, ...] = (
     sound.echo,
     models.vosk,
     models.trigger,
-    sound.voice,
+    voice.voice,
     models.weights,
     environment.folders,
     environment.service,

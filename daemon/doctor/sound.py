@@ -1,4 +1,4 @@
-"""Checks of sound: PortAudio, microphone, loudspeaker, echo, and the voice."""
+"""Checks of sound: PortAudio, microphone, loudspeaker and echo."""
 
 import math
 import time
@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from config.errors import AfterwordError
-from config.languages import LANGUAGES
 from config.settings import Settings
 from daemon.doctor.finding import Finding, fault
 
@@ -112,28 +111,6 @@ def _tone(rate: int) -> npt.NDArray[np.int16]:
     edges = np.minimum(times, TONE_SECONDS - times) / FADE_SECONDS
     tone = np.sin(2 * np.pi * TONE_HERTZ * times) * np.minimum(edges, 1) * TONE_LOUDNESS
     return (tone * 32767).astype(np.int16)
-
-
-def voice(settings: Settings) -> Finding:
-    """Check that the speech engine synthesises a sentence."""
-    from audio.tts.engine import SpeechEngine
-
-    chosen = settings.voice
-    engine = SpeechEngine(chosen.name, chosen.rate_wpm, chosen.volume)
-    try:
-        engine.start()
-        began = time.perf_counter()
-        samples = engine.synthesize(LANGUAGES[settings.language].doctor_sentence)
-        took = time.perf_counter() - began
-    except AfterwordError as error:
-        return fault("voice", error)
-    finally:
-        engine.close()
-    if len(samples) == 0:
-        remedy = "choose another one with voice.name; `afterword voices` lists them"
-        return Finding("voice", "fault", f"{chosen.name} speaks no word", remedy)
-    seen = f"{chosen.name} at {chosen.rate_wpm} words a minute, rendered in {took * 1000:.0f} ms"
-    return Finding("voice", "ok", seen)
 
 
 _CANCELLER = (

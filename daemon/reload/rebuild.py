@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from config.errors import AfterwordError, RefusedError
+from config.errors import AfterwordError, ConfigError, RefusedError
 from config.load import Loaded
 from config.settings import Settings
 from daemon import components
@@ -34,6 +34,7 @@ from model.inference import loading
 
 if TYPE_CHECKING:  # imported where they are used; all together take seconds
     from audio.recognition import AudioRecognition
+    from audio.tts.engine import SpeechEngine
     from model.inference.generator import TextGenerator
 
 
@@ -80,7 +81,8 @@ class Rebuild:
             recognition = self._recognition()
         with self._naming_the_setting(weights_settings):
             generator, info = self._generator(weights, device)
-        reconfigure_speech = self._speech()
+        retry = not weights and self._voice_has_come()
+        reconfigure_speech = self._speech(retry)
         old, settings = self._old, self._settings
         built = Components(
             source or old.source,
@@ -94,7 +96,7 @@ class Rebuild:
             journal.set_level(settings.log.level)
         update = ComponentUpdate(
             status_info=built.status_info(settings),
-            summary=_summary(self._changed, info),
+            summary=_summary(self._changed, info, settings.voice.name if retry else None),
             source=source,
             recognition=recognition,
             generator=generator,
@@ -135,13 +137,28 @@ class Rebuild:
             return self._old.generator.with_options(loading.generator_options(settings)), None
         return None, None
 
-    def _speech(self) -> Callable[[], None] | None:
-        """A function that gives the speech output its new engine, loudspeaker, pause and cues."""
+    def _voice_has_come(self) -> bool:
+        """True if the voice may work now and did not before, such as one that has been fetched."""
+        from audio.tts.choice import voice_in_force
+
+        settings = self._settings
+        if self._differs(engine_settings):
+            return False
+        with contextlib.suppress(ConfigError):  # it still speaks, from memory
+            voice = voice_in_force(settings.voice.name, settings.language)
+            return voice != self._old.speech.voice
+        return False
+
+    def _speech(self, retry: bool) -> Callable[[], None] | None:
+        """A function that gives the speech output its new engine, loudspeaker, pause and cues.
+
+        With `retry` the engine is started anew although its settings are the same.
+        """
         from audio.devices.selection import find_device
         from audio.output.loudspeaker import Loudspeaker
 
         settings, speech = self._settings, self._old.speech
-        if not self._differs(speech_settings):
+        if not retry and not self._differs(speech_settings):
             return None
         sink = None
         if self._differs(loudspeaker_settings) and self._old.out is None:
@@ -151,11 +168,25 @@ class Rebuild:
         with self._naming_the_setting(cue_settings):
             cues = components.open_cues(settings)
         engine = None
-        if self._differs(engine_settings):  # a child process: nothing may fail after its start
+        if retry or self._differs(engine_settings):  # a process: nothing may fail after its start
             with self._naming_the_setting(engine_settings):
-                engine = components.open_engine(settings)
+                engine = self._engine()
         pause = settings.voice.pause_seconds
         return lambda: speech.reconfigure(engine, sink, pause, cues)
+
+    def _engine(self) -> "SpeechEngine":
+        """Start the speech engine; a voice that the user has just chosen must work itself.
+
+        Raises:
+            ConfigError, SpeechError: as `components.open_engine`, or the chosen voice fails.
+        """
+        engine = components.open_engine(self._settings)
+        origin = self._new.entries["voice.name"].origin
+        is_chosen = "voice.name" in self._changed and not origin.startswith("default")
+        if engine.failure and is_chosen:
+            engine.close()
+            raise engine.failure
+        return engine
 
     @contextlib.contextmanager
     def _naming_the_setting(self, made_from: MadeFrom) -> Iterator[None]:
@@ -194,8 +225,10 @@ def _with_value_of(source: Settings, key: str, target: Settings) -> Settings:
     return replace(target, **{section: replace(getattr(target, section), **{name: value})})
 
 
-def _summary(changed: Collection[str], weights: WeightsInfo | None) -> str:
+def _summary(changed: Collection[str], weights: WeightsInfo | None, voice: str | None) -> str:
     sentences = [f"Changed: {', '.join(changed)}."] if changed else []
+    if voice:
+        sentences.append(f"The voice {voice} was tried again.")
     if weights:
         sentences.append(f"The weights in use are now {weights.name} ({weights.path}).")
     return " ".join(sentences) or "No setting has changed."

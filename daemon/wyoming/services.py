@@ -4,9 +4,10 @@ import asyncio
 import importlib.metadata
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -17,15 +18,26 @@ from wyoming.event import Event
 from wyoming.handle import Handled, HandledChunk, HandledStart, HandledStop, NotHandled
 from wyoming.info import Attribution, HandleModel, HandleProgram, Info, TtsProgram, TtsVoice
 
+from audio.tts.neural.engines import engine_of
+from audio.tts.voices import ESPEAK
 from config.errors import AfterwordError, DeviceError
 from config.languages import sentence_gap
-from config.settings import Settings
 from daemon.control.protocol import SEED_CHARACTERS
 from daemon.observers.isolation import log_fault
 from daemon.ports import Generator
 from daemon.wyoming.events import DisconnectedError, InvalidEventError, Limits
 
 log = logging.getLogger(__name__)
+
+ENGINE_PAGES: Mapping[str, str] = MappingProxyType(
+    {
+        ESPEAK: "https://github.com/espeak-ng/espeak-ng",
+        "hibari": "https://pypi.org/project/hibari-tts/",
+        "kokoro": "https://huggingface.co/hexgrad/Kokoro-82M",
+        "piper": "https://github.com/OHF-Voice/piper1-gpl",
+    }
+)
+"""The page of each voice engine, by its name."""
 
 _TEXT_CHARACTERS = 10_000  # ten minutes of speech
 _CHUNK_SAMPLES = 2048
@@ -80,20 +92,26 @@ class Shared:
         self.places = asyncio.Semaphore(self.limits.requests)
 
 
-def describe(settings: Settings) -> Info:
-    """The services that the server offers, for the message `info`."""
+def describe(language: str, voice: str) -> Info:
+    """The services that the server offers, for the message `info`.
+
+    Args:
+        language: the setting `language`.
+        voice: the voice in force.
+    """
     version = importlib.metadata.version("afterword")
     afterword = Attribution("Afterword", "")
-    languages: list[str] = [settings.language]
+    languages = [language]
     model = HandleModel(
-        f"afterword-{settings.language}", afterword, True, "continues a text", version, languages
+        f"afterword-{language}", afterword, True, "continues a text", version, languages
     )
     program = HandleProgram(
         "afterword", afterword, True, "carries on what is said", version, [model], True
     )
-    espeak = Attribution("espeak-ng", "https://github.com/espeak-ng/espeak-ng")
-    voice = TtsVoice(settings.voice.name, espeak, True, "a voice of espeak-ng", None, languages)
-    speaker = TtsProgram("afterword", afterword, True, "the voice of Afterword", version, [voice])
+    engine = engine_of(voice)
+    maker = Attribution(engine, ENGINE_PAGES.get(engine, ""))
+    offered = TtsVoice(voice, maker, True, f"a voice of {engine}", None, languages)
+    speaker = TtsProgram("afterword", afterword, True, "the voice of Afterword", version, [offered])
     return Info(handle=[program], tts=[speaker])
 
 

@@ -10,7 +10,11 @@ _BOUNDARY = re.compile(
     """,
     re.VERBOSE,
 )
-_ABBREVIATION = re.compile(r"(?:^|[\s\"“(])(?:Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|Mt|vs|etc|[A-HJ-Z])\.$")
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s\"“(])(?:Mr|Mrs|Ms|Messrs|Dr|St|Prof|Jr|Sr|Mt|Capt|Lt|Col|Gen|Sgt|Maj|Rev|Hon|Gov|Sen"
+    r"|vs|etc|[A-HJ-Z])\.$"
+)
+_BEFORE_NUMBER = re.compile(r"(?:^|[\s\"“(])(?:Nos?|Vols?|Figs?|Ch|pp?)\.$")
 _COMPLETE = re.compile(r"[.!?…。！？；][\"'”’)」』]*$")
 _CLAUSE_END = re.compile(r"(?P<han>[，；：])|[,;:][\"”’]?\s+(?=\S)")
 _MIN_CLAUSE_CHARACTERS = 12  # before its mark; shorter clauses sound chopped
@@ -59,8 +63,10 @@ class SentenceSplitter:
         for match in _BOUNDARY.finditer(self._rest):
             if match["latin"] is None:
                 return match.end()
-            continues = self._rest[match.end()].islower()  # "Why?" asked the fox.
-            if not continues and not _ABBREVIATION.search(self._rest[: match.end("latin")]):
+            before, following = self._rest[: match.end("latin")], self._rest[match.end()]
+            continues = following.islower()  # "Why?" asked the fox.
+            is_number = following.isdigit() and _BEFORE_NUMBER.search(before)  # No. 5
+            if not continues and not is_number and not _ABBREVIATION.search(before):
                 return match.end()
         return None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError
+from config.languages import LANGUAGES
 from config.load import expected, known_keys, load
 
 
@@ -59,11 +60,17 @@ def test_the_user_file_is_found_and_may_be_absent(
 
 
 def test_a_language_brings_its_own_defaults_which_the_user_overrides(tmp_path: Path) -> None:
-    assert load(flags=["language=zh"]).settings.voice.name == "cmn-latn-pinyin"
+    assert load(flags=["language=zh"]).settings.voice.name == "kokoro:zf_xiaoxiao"
     path = write(tmp_path, "language: zh\nvoice:\n  name: cmn+f2\n")
     loaded = load(path)
     assert loaded.settings.voice.name == "cmn+f2"
     assert loaded.entries["trigger.phrases"].origin == "default (zh.yaml)"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_table_of_languages_knows_the_default_voices(language: str) -> None:
+    default = load(flags=[f"language={language}"]).settings.voice.name
+    assert LANGUAGES[language].default_voice == default
 
 
 @pytest.mark.parametrize("content", ["", "# nothing\n", "voice:\n", "\ufeffvoice: {volume: 1}\n"])

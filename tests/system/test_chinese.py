@@ -10,6 +10,7 @@ import soxr
 from audio.pcm import SAMPLE_RATE
 from audio.stt.vosk_engine import VoskEngine
 from audio.tts.engine import SpeechEngine
+from config.languages import LANGUAGES
 from config.load import load
 from tests.support.program import afterword
 
@@ -38,11 +39,34 @@ def test_a_real_reader_is_recognised_and_answered_with_a_poem(
     assert abs(sound).max() > 0.1
 
 
-def test_the_voice_reads_characters(vosk_zh: Path) -> None:
+def test_without_kokoro_espeak_reads_the_poem(tmp_path: Path) -> None:
+    out = tmp_path / "poem.wav"
+    done = afterword("say", "武", "--language", "zh", "--out", out)
+    assert done.code == 0, done.err
+    assert "kokoro:zf_xiaoxiao is not fetched (`afterword voices fetch zh`)" in done.err
+    assert "cmn-latn-pinyin speaks instead" in done.err
+    assert len(soundfile.read(out)[0]) > 22_050
+    quiet = afterword(
+        *("say", "武", "--language", "zh", "--out", out, "--set", "log.level=warning")
+    )
+    assert (quiet.code, quiet.err) == (0, "")
+
+
+def test_a_chosen_voice_that_is_not_fetched_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "poem.wav"
+    chosen = ("--set", "voice.name=kokoro:zm_yunxi")
+    done = afterword("say", "武", "--language", "zh", "--out", out, *chosen)
+    assert done.code == 78
+    assert "kokoro:zm_yunxi" in done.err
+    assert "`afterword voices fetch zh` fetches them." in done.err
+    assert not out.exists()
+
+
+def test_the_voice_of_espeak_reads_characters(vosk_zh: Path) -> None:
     """Under espeak-ng 1.51 the voice `cmn` reads 春 as "chun one", and nothing of this is heard."""
     line = "春眠不觉晓，处处闻啼鸟。"
     voice = load(flags=["language=zh"]).settings.voice
-    engine = SpeechEngine(voice.name, voice.rate_wpm, voice.volume)
+    engine = SpeechEngine(LANGUAGES["zh"].espeak_voice, voice.rate_wpm, voice.volume)
     sound = soxr.resample(engine.synthesize(line).astype(float), engine.rate, SAMPLE_RATE)
     engine.close()
     quiet = np.zeros(SAMPLE_RATE // 2)

@@ -19,6 +19,7 @@ from config.errors import RefusedError
 from daemon.control import client, protocol
 from model.checkpoints.store import own_weights
 from model.checkpoints.weights_file import publish_weights
+from tests.audio.tts.test_choice import install
 from tests.model.made import small_weights
 from tests.support.program import ROOT, Running, afterword, started
 from tests.support.sound_server import SoundServer
@@ -190,6 +191,45 @@ def test_a_reload_changes_the_language(
     client.ask("say", seed="春")
     daemon.wait_for("speaking -> listening")
     assert re.search(r"[\u4e00-\u9fff]{2}", daemon.sentences())
+
+
+def test_a_reload_changes_the_voice_engine_after_the_reply(
+    daemon: Running, config: Path, vosk_en: Path
+) -> None:
+    assert status()["voice"] == "hibari"
+    for name in ("en-us", "hibari"):
+        client.ask("say", seed="the old sailor")
+        daemon.wait_for("-> speaking")
+        write(config, vosk_en, voice={"name": name, "rate_wpm": 250})
+        before = status()["voice"]
+        client.ask("reload")
+        while (now := status())["state"] == "speaking":
+            assert now["voice"] == before
+            time.sleep(0.05)
+        wait_until("voice", name)
+        wait_until("reloading", False)
+        assert len(speech_workers()) == 1
+    assert status()["failures"] == 0
+
+
+def test_a_voice_that_does_not_work_is_refused_and_the_old_one_stays(
+    daemon: Running, config: Path, vosk_en: Path
+) -> None:
+    worker = speech_workers()
+
+    def refuse(voice: str, complaint: str) -> None:
+        write(config, vosk_en, voice={"name": voice})
+        with pytest.raises(RefusedError, match="The old settings stay in force") as refused:
+            client.ask("reload", wait="yes")
+        assert str(refused.value).startswith(f"{config}, line 4: voice.name: ")
+        assert complaint in str(refused.value)
+
+    refuse("hibary", "did you mean 'hibari'")
+    refuse("kokoro:af_heart", "`afterword voices fetch zh` fetches them")
+    install("kokoro")  # of the right sizes, but no model
+    refuse("kokoro:af_heart", "voice.name: ")
+    assert status()["voice"] == "hibari"
+    assert speech_workers() == worker
 
 
 def publish(training: str, language: str = "en", seed: int = 1) -> Path:

@@ -182,6 +182,7 @@ def test_a_spoken_exchange_works_inside_the_sandbox(sounding: UserManager, tmp_p
     assert loud.sum() > 4410, "nothing was spoken"
     lines = journal(sounding)
     assert "trigger heard" in lines
+    assert "speaks instead" not in lines  # the default voice works there
     assert FOX not in lines
 
 
@@ -362,6 +363,7 @@ def test_wyoming_peers_are_served_by_a_separate_unit(sounding: UserManager) -> N
     told = sounding.user(sys.executable, "-W", "ignore", "-c", _CLIENT)
     assert re.search(r"^handled \w+", told.stdout, re.M), told.stderr
     assert "audio-chunk" in told.stdout
+    assert "speaks instead" not in journal(sounding, unit.WYOMING)
     assert "afterword-wyoming.service: active" in sounding.user(PROGRAM, "service", "status").stdout
     sounding.systemctl("stop", unit.WYOMING)
     assert property_of(sounding, "Result", unit.WYOMING) == "success"

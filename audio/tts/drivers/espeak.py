@@ -11,6 +11,8 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from audio.tts.english import spoken_form
+from audio.tts.neural.engines import known_names
 from audio.tts.text import split_until
 from audio.tts.voices import Voices, resolve_voice
 from config.errors import SpeechError
@@ -73,7 +75,8 @@ class EspeakDriver:
             ConfigError: there is no such voice.
             SpeechError: the library did not take the settings.
         """
-        found = resolve_voice(voice, list_voices(self._espeak))
+        found = resolve_voice(voice, list_voices(self._espeak), known_names)
+        self._is_english = _language_of(self._espeak, found).partition("-")[0] == "en"
         wanted = (found, self._rate_wpm, self._percent)
         self._espeak.Synchronize()  # settings race with the thread of the synthesis
         for _ in range(SETTING_ATTEMPTS):
@@ -93,8 +96,12 @@ class EspeakDriver:
         self._finished.set()
 
     def split(self, text: str) -> list[str]:
-        """Cut a text into pieces of up to 375 characters, every word of which is spoken."""
-        return split_until(text, self._fits)
+        """Cut a text into pieces of up to 375 characters, every word of which is spoken.
+
+        English is written out before, for espeak-ng reads "$3.50" and "Henry VIII" wrongly.
+        """
+        spoken = spoken_form(text).strip() if self._is_english else text
+        return split_until(spoken, self._fits)
 
     def _fits(self, text: str) -> bool:
         """True if espeak-ng's buffers hold all of the text."""
@@ -187,6 +194,13 @@ def _start_pyttsx3() -> tuple[Any, Any]:
     from pyttsx3.drivers import _espeak
 
     return pyttsx3.init("espeak"), _espeak
+
+
+def _language_of(espeak: Any, voice: str) -> str:
+    """The language of a resolved voice, such as "en-us"."""
+    name = voice.partition("+")[0].encode()
+    voices = (one for one in espeak.ListVoices(None) if one.identifier == name)
+    return next((str(one.languages[1:].decode()) for one in voices), "")  # a priority before it
 
 
 def _phonemes_of_words(espeak: Any, text: str) -> list[int]:

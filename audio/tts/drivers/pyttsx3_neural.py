@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from audio.pcm import Samples
-from audio.tts.neural.engines import ENGINES, find_engine, load_engine
+from audio.tts.neural.engines import find_engine, installed
 from audio.tts.neural.synthesizer import FloatSamples, Synthesizer
 from audio.tts.sound import RATE, trim
 
@@ -86,11 +86,7 @@ class NeuralVoiceDriver:
         if name == "voices":
             from pyttsx3.voice import Voice
 
-            return [
-                Voice(voice.id, voice.name, [voice.language])
-                for engine in ENGINES
-                for voice in load_engine(engine).voices()
-            ]
+            return [Voice(voice.id, voice.name, [voice.language]) for voice in installed()]
         return self._properties[name]
 
     def setProperty(self, name: str, value: Any) -> None:  # noqa: N802

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from audio.tts.english import spoken_form
 from audio.tts.neural.hibari_reading import Reading, is_foreign
 from audio.tts.neural.onnx import open_session
 from audio.tts.neural.pace import espeak_seconds
 from audio.tts.neural.synthesizer import FloatSamples
-from audio.tts.text import clean_text, ends_clause, split_text
+from audio.tts.text import clean_text, ends_clause, split_scripts, split_text
 from audio.tts.voices import Voice
 from config.errors import ConfigError, SpeechError
 
@@ -144,8 +145,8 @@ class HibariVoice:
         from hibari import Hibari
 
         pieces: list[str] = []
-        for sentence in Hibari.split_sentences(clean_text(text)):
-            for run in split_scripts(sentence):
+        for sentence in Hibari.split_sentences(spoken_form(clean_text(text))):
+            for run in split_scripts(sentence, is_foreign):
                 # Emoji and marks go with the words before or behind them, which hides them.
                 if pieces and not (_has_words(run) and _has_words(pieces[-1])):
                     run = f"{pieces.pop()} {run}"
@@ -183,28 +184,6 @@ class HibariVoice:
         frames = _stretch(frames, round(seconds * FRAMES_PER_SECOND))
         samples: FloatSamples = synth(*frames, np.random.default_rng(SEED))
         return samples
-
-
-def split_scripts(text: str) -> list[str]:
-    """Cut a text where it changes to letters that hibari has no reading for, and back.
-
-    Marks and numbers between two letters of one kind stay with them. Between letters of both kinds
-    the cut is at a blank, or before the second one.
-    """
-    pieces: list[str] = []
-    begin, last, kind = 0, 0, None  # the piece and the last letter in it, and that letter's kind
-    for index, character in enumerate(text):
-        if not character.isalpha() and not is_foreign(character):
-            continue
-        foreign = is_foreign(character)
-        if kind is not None and foreign != kind:
-            between = text[last + 1 : index]
-            blank = between.rfind(" ") if foreign else between.find(" ")
-            cut = last + 1 + (blank if blank >= 0 else len(between))
-            pieces.append(text[begin:cut])
-            begin = cut
-        last, kind = index, foreign
-    return [piece.strip() for piece in [*pieces, text[begin:]] if piece.strip()]
 
 
 def _cut_first(pieces: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from audio.tts.english import spoken_form
 from audio.tts.neural.onnx import open_session
 from audio.tts.text import clean_text
 
@@ -117,9 +118,7 @@ class Reading:
         )
 
     def _tokens(self, text: str) -> list[Any]:
-        from hibari.g2p.normalize import normalize
-
-        return list(self._g2p.phonemize_tokens(self._g2p.tokenize(normalize(self.prepare(text)))))
+        return list(self._g2p.phonemize_tokens(self._g2p.tokenize(self.prepare(spoken_form(text)))))
 
     def prepare(self, text: str) -> str:
         """Write the text so that hibari reads it rightly."""

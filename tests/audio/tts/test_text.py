@@ -4,7 +4,15 @@ import time
 
 import pytest
 
-from audio.tts.text import clean_text, ends_clause, halve, split_text, split_until
+from audio.tts.text import (
+    clean_text,
+    ends_clause,
+    halve,
+    split_clauses,
+    split_scripts,
+    split_text,
+    split_until,
+)
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 FLAGS = "\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7"
@@ -74,6 +82,7 @@ def test_split_text_cuts_at_blanks(text: str, pieces: list[str]) -> None:
         ("a b. c, d e f", ["a b.", "c, d e f"]),
         ("he said “no, no.” She went on, on", ["he said “no, no.”", "She went on, on"]),
         ("and then Mr. Fox, Mrs. Fox ran", ["and then Mr. Fox,", "Mrs. Fox ran"]),
+        ("it is No. 5, so Capt. Cook ran", ["it is No. 5,", "so Capt. Cook ran"]),
         ("one two, three four", ["one two,", "three four"]),
         ("one two three four", ["one two", "three four"]),
         ("春眠不觉晓，处处闻啼鸟。夜来风雨声", ["春眠不觉晓，处处闻啼鸟。", "夜来风雨声"]),
@@ -118,3 +127,29 @@ def test_the_pieces_make_the_whole(kind: str) -> None:
 )
 def test_a_pause_follows_punctuation(text: str, ends: bool) -> None:
     assert ends_clause(text) is ends
+
+
+def test_a_text_is_cut_at_the_border_of_scripts() -> None:
+    def is_foreign(character: str) -> bool:
+        return character.isalpha() and not character.isascii()
+
+    assert split_scripts("abc (狐狸) def", is_foreign) == ["abc", "(狐狸)", "def"]
+    assert split_scripts("Привет, мир! Hello, мир", is_foreign) == ["Привет, мир!", "Hello,", "мир"]
+
+
+def test_clauses_are_not_too_short_and_sentences_are_whole() -> None:
+    assert split_clauses("Yes, he said, and went to bed.", 10) == [
+        "Yes, he said,",
+        "and went to bed.",
+    ]
+    assert split_clauses("So it was, too. He left.", 10) == ["So it was, too.", "He left."]
+    assert split_clauses("小狐狸回家了，天黑了。晚安！", 4) == [
+        "小狐狸回家了，",
+        "天黑了。",
+        "晚安！",
+    ]
+    assert split_clauses("It costs 1,299.99 in all, they say.", 10) == [
+        "It costs 1,299.99 in all,",
+        "they say.",
+    ]
+    assert split_clauses("", 10) == split_clauses("  ", 10) == []

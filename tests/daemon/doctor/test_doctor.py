@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 
 from audio.devices.selection import find_device
-from config.errors import AudioDeviceError
+from config.errors import AudioDeviceError, SpeechError
 from config.load import load
 from config.settings import Settings
-from daemon.doctor import environment, models, report, sound
+from daemon.doctor import environment, models, report, sound, voice
 from daemon.doctor.finding import Finding, fault
+from daemon.doctor.voice import Measurement
 from daemon.loop.main_loop import MainLoop
 from tests.daemon.control.test_control import serving
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
@@ -150,9 +152,89 @@ def test_weights_that_are_none(tmp_path: Path) -> None:
 
 
 def test_a_voice_that_is_none() -> None:
-    finding = sound.voice(load(None, ["voice.name=en-uss"]).settings)
+    finding = voice.voice(load(None, ["voice.name=en-uss"]).settings)
     assert finding.level == "fault"
     assert "en-us" in finding.remedy
+
+
+def test_the_voice_is_measured() -> None:
+    finding = voice.voice(load(None, []).settings)
+    assert finding.level == "ok"
+    told = r"hibari \(engine hibari\), 150 words a minute, started in \d+\.\d s, first sound of "
+    assert re.match(rf"{told}eight words after \d+ ms$", finding.detail), finding.detail
+
+
+def test_without_kokoro_the_doctor_tells_how_to_fetch_it() -> None:
+    finding = voice.voice(load(None, ["language=zh"]).settings)
+    assert finding.level == "ok"
+    assert finding.detail.startswith("cmn-latn-pinyin (engine espeak-ng), 130 words a minute")
+    assert finding.detail.endswith("; kokoro:zf_xiaoxiao is not fetched")
+    assert finding.remedy.startswith("`afterword voices fetch zh` brings kokoro:zf_xiaoxiao")
+
+
+def test_a_chosen_voice_that_is_not_fetched_is_a_fault() -> None:
+    finding = voice.voice(load(None, ["voice.name=kokoro:af_heart"]).settings)
+    assert (finding.level, finding.remedy) == ("fault", "`afterword voices fetch zh` fetches them")
+
+
+def test_a_voice_of_another_language() -> None:
+    finding = voice.voice(load(None, ["language=zh", "voice.name=Hibari"]).settings)
+    assert finding.level == "warning"
+    assert finding.detail.endswith("; it speaks en-us, but language is zh")
+    assert "`afterword voices --language zh`" in finding.remedy
+
+
+def test_a_voice_that_fails_at_a_sentence(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if '--voice=hibari' in sys.argv or '--voice=hibari' in sys.orig_argv:\n"
+        "    from audio.tts.drivers.neural import NeuralDriver\n"
+        "    NeuralDriver.synthesize = lambda *_: os._exit(1)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    finding = voice.voice(settings)
+    assert finding.level == "warning"
+    assert "hibari does not work: it failed at a sentence" in finding.detail
+
+
+GOOD = Measurement(first_sound=0.1, work=0.3, sound=2.0)
+
+
+@pytest.mark.parametrize(
+    ("measured", "level", "detail", "remedy"),
+    [
+        (GOOD, "ok", "first sound of eight words after 100 ms", ""),
+        (replace(GOOD, work=1.59), "ok", "after 100 ms", ""),
+        (replace(GOOD, work=1.7), "warning", "it takes 0.8 s for a second of speech", "en-us"),
+        (replace(GOOD, sound=0.0), "fault", "hibari speaks no word", "`afterword voices` lists"),
+    ],
+)
+def test_a_slow_or_silent_voice(
+    measured: Measurement, level: str, detail: str, remedy: str, settings: Settings
+) -> None:
+    finding = voice.judge(settings, "hibari", None, 1.0, measured)
+    assert finding.level == level
+    assert detail in finding.detail
+    assert remedy in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "failure", "reason", "remedy"),
+    [
+        ("hibari", "It hangs.", "hibari does not work: It hangs", "install Afterword again"),
+        ("kokoro:af_heart", "It hangs.", "It hangs", "`afterword voices fetch zh` checks"),
+        ("piper:/a.onnx", "It is old; take a new one.", "work: It is old", "take a new one"),
+    ],
+)
+def test_another_voice_stands_in(name: str, failure: str, reason: str, remedy: str) -> None:
+    settings = load(None, [f"voice.name={name}"]).settings
+    finding = voice.judge(settings, "en-us", SpeechError(failure), 1.0, GOOD)
+    assert finding.level == "warning"
+    assert finding.detail.startswith("en-us (engine espeak-ng), 150 words a minute, started in 1.0")
+    assert finding.detail.endswith(reason)
+    assert remedy in finding.remedy
 
 
 def test_a_data_folder_that_is_a_file(home: Path, settings: Settings) -> None:

@@ -92,7 +92,7 @@ class Built:
 def built(monkeypatch: pytest.MonkeyPatch) -> Built:
     built = Built()
     for name in ("open_source", "open_recognition", "open_cues", "open_engine", "open_observers"):
-        monkeypatch.setattr(components, name, built.fake(name, Mock(name=name)))
+        monkeypatch.setattr(components, name, built.fake(name, Mock(name=name, failure=None)))
     generator = Mock(device="cpu")
     monkeypatch.setattr(loading, "load_file", built.fake("load_file", (generator, NEW_WEIGHTS)))
     monkeypatch.setattr(loading, "try_out", built.fake("try_out"))
@@ -111,7 +111,7 @@ def old(built: Built) -> Components:
     recognition.with_settings = built.fake("new grammars", Mock(folder="vosk"))
     generator = Mock(device="cuda")
     generator.with_options = built.fake("new options", Mock(device="cuda"))
-    speech = Mock()
+    speech = Mock(voice="hibari")
     speech.reconfigure = built.fake("new speech")
     return Components(Source(1, live=True), recognition, generator, speech, OLD_WEIGHTS)
 
@@ -376,6 +376,50 @@ def test_an_error_names_the_setting_that_caused_it_and_changes_nothing(
     assert refused.value.__cause__ is error
     assert built.calls[-1] == failing
     assert not {"set_level", "open_observers", "new speech"} & set(built.calls)
+
+
+def test_a_chosen_voice_that_fails_is_refused_although_another_would_speak(
+    old: Components, built: Built, tmp_path: Path
+) -> None:
+    engine = built.results["open_engine"]
+    engine.failure = SpeechError("Its process has ended.")
+    file = tmp_path / "config.yaml"
+    file.write_text("language: en\nvoice:\n  name: piper:/voice.onnx\n")
+    with pytest.raises(RefusedError) as refused:
+        run_to(old, load(file, environment={}))
+    assert str(refused.value) == f"{file}, line 3: voice.name: Its process has ended."
+    engine.close.assert_called_once_with()
+
+
+@pytest.mark.parametrize("flag", ["language=zh", "voice.rate_wpm=100"])
+def test_a_voice_that_was_not_chosen_just_now_may_fail(
+    flag: str, old: Components, built: Built
+) -> None:
+    built.results["open_engine"].failure = SpeechError("Its process has ended.")
+    _, update = run(old, flag)
+    assert update.reconfigure_speech
+
+
+def test_a_voice_that_did_not_work_is_tried_again(old: Components, built: Built) -> None:
+    old.speech.voice = "en-us"  # type: ignore[misc]
+    _, update = run(old)
+    assert built.calls == ["open_cues", "open_engine"]
+    assert update.reconfigure_speech
+    assert update.summary == "The voice hibari was tried again."
+
+
+def test_new_weights_do_not_try_the_voice_again(old: Components, built: Built) -> None:
+    old.speech.voice = "en-us"  # type: ignore[misc]
+    run(old, weights=True)
+    assert "open_engine" not in built.calls
+
+
+def test_a_voice_whose_files_have_gone_speaks_on(old: Components, built: Built) -> None:
+    old.speech.voice = "kokoro:af_heart"  # type: ignore[misc]
+    new = load(flags=["voice.name=kokoro:af_heart"], environment={})
+    one = Rebuild(old, new.settings, new, [])
+    one.run(weights=False, device=None)
+    assert built.calls == []
 
 
 @pytest.mark.parametrize("flags", [(), ("audio.input=usb",)])

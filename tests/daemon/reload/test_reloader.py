@@ -187,7 +187,7 @@ def test_two_reloads_at_once_are_made_one_after_the_other() -> None:
     loaded = load(environment={})
     recognition, generator = Mock(folder="vosk"), Mock(device="cpu")
     weights = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
-    components = Components(microphone(), recognition, generator, Mock(), weights)
+    components = Components(microphone(), recognition, generator, Mock(voice="hibari"), weights)
     in_progress, most = 0, 0
 
     def read() -> Loaded:
@@ -272,7 +272,8 @@ def test_a_reload_logs_renamed_keys_and_applies_them(caplog: pytest.LogCaptureFi
     new = load(flags=["conversation.again_phrases=[once more]"], environment={})
     weights = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
     recognition = Mock(folder="vosk")
-    components = Components(microphone(), recognition, Mock(device="cpu"), Mock(), weights)
+    speech = Mock(voice="hibari")
+    components = Components(microphone(), recognition, Mock(device="cpu"), speech, weights)
 
     def take(update: ComponentUpdate | UpdateRejected) -> None:
         assert isinstance(update, ComponentUpdate)

@@ -16,7 +16,6 @@ from wyoming.client import AsyncClient
 from wyoming.event import Event, async_read_event
 
 from config.errors import DeviceError, GenerationError
-from config.load import load
 from daemon.wyoming.events import Limits
 from daemon.wyoming.server import _serve
 from daemon.wyoming.services import Shared, describe
@@ -71,7 +70,7 @@ def served(
     path = tmp_path / "w.sock"
 
     async def run() -> None:
-        info = describe(load(environment={}).settings)
+        info = describe("en", "hibari")
         shared = Shared(FakeGenerator(), FakeEngine(), info, FakeGenerator, limits)
         ready = asyncio.Event()
         serving = asyncio.create_task(_serve(path, shared, lambda _: ready.set()))

@@ -21,9 +21,10 @@ from wyoming.handle import Handled, HandledChunk, HandledStart, HandledStop, Not
 from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize
 
+from audio.tts.neural.engines import ENGINES
 from config.errors import MissingPackageError, SpeechError, WeightsError
 from daemon.cli.wyoming import OLDEST_LIBRARY, _check_library
-from daemon.wyoming.services import Shared
+from daemon.wyoming.services import ENGINE_PAGES, Shared, describe
 from tests.daemon.wyoming.peers import SENTENCES, FakeEngine, FakeGenerator, ask, served, warnings
 from tests.support.program import ROOT, afterword
 
@@ -39,6 +40,21 @@ def test_it_tells_what_it_can_do(tmp_path: Path) -> None:
         assert info.asr == []
 
     served(test, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("voice", "engine"),
+    [("hibari", "hibari"), ("kokoro:zf_xiaoxiao", "kokoro"), ("en-us+f3", "espeak-ng")],
+)
+def test_the_voice_in_force_is_told_with_its_engine(voice: str, engine: str) -> None:
+    (told,) = describe("zh", voice).tts[0].voices
+    assert (told.name, told.description) == (voice, f"a voice of {engine}")
+    assert (told.attribution.name, told.languages) == (engine, ["zh"])
+    assert told.attribution.url.startswith("https://")
+
+
+def test_every_engine_has_a_page() -> None:
+    assert set(ENGINE_PAGES) == {*ENGINES, "espeak-ng"}
 
 
 def test_a_text_is_continued_sentence_by_sentence(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ CASES = [
         "The",
     ),
     ("Mr. Fox met Dr. Owl. They sang.", ["Mr. Fox met Dr. Owl."], "They sang."),
+    ("Lt. Dan met Capt. Cook. They", ["Lt. Dan met Capt. Cook."], "They"),
+    ("It was No. 5. He said: No. Then", ["It was No. 5.", "He said: No."], "Then"),
     ("It cost 3.5 coins. He paid.", ["It cost 3.5 coins."], "He paid."),
     ("No end\nNew line\n", ["No end", "New line"], ""),
     ('He said "no." Then left', ['He said "no."'], "Then left"),
