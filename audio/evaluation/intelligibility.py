@@ -11,6 +11,7 @@ import numpy as np
 
 from audio.pcm import SAMPLE_RATE, Samples
 from audio.stt.vosk_engine import VoskEngine
+from audio.tts.neural.onnx import SILENT
 from config.errors import InputError, MissingPackageError
 from config.installation import add_extra_command
 from config.languages import LANGUAGES
@@ -71,7 +72,7 @@ class WhisperListener:
         for name in _WHISPER_FILES:  # faster-whisper would fetch a missing tokenizer
             if not (folder / name).is_file():
                 raise InputError(f"{folder} holds no Whisper model for CTranslate2: no {name}.")
-        os.environ.update(HF_HUB_OFFLINE="1", ORT_DISABLE_TELEMETRY="1")
+        os.environ.update(HF_HUB_OFFLINE="1", **SILENT)  # it imports onnxruntime
         from faster_whisper import WhisperModel
 
         self._language = language

@@ -111,20 +111,15 @@ def measure(
         long = [_spoken(engine, text).first_seconds for text in texts.long]
         used, begin = processor_seconds(worker), time.monotonic()
         sounds = [_spoken(engine, text).sound for text in texts.sentences]
-        wall, used = time.monotonic() - begin, processor_seconds(worker) - used
+        wall = time.monotonic() - begin
+        if engine.restarts:  # the worker that was measured is gone
+            raise SpeechError(f"{voice} failed and was started again {engine.restarts} times.")
+        used = processor_seconds(worker) - used
         resident, peak = resident_mb(worker)[0], peak_mb(worker)
-        if engine.restarts:
-            raise SpeechError(f"{voice} had to be started again {engine.restarts} times.")
         seconds = sum(map(len, sounds)) / engine.rate
         heard = [_at_sample_rate(sound, engine.rate) for sound in sounds]
     said = [units(text, settings.language) for text in texts.sentences]
-    errors = {
-        listener.name: sum(
-            distance(wanted, units(listener.hear(sound), settings.language))
-            for wanted, sound in zip(said, heard, strict=True)
-        )
-        for listener in listeners
-    }
+    errors = {one.name: _errors(said, heard, one, settings.language) for one in listeners}
     return VoiceResult(
         voice,
         settings.language,
@@ -138,6 +133,15 @@ def measure(
         round(start_seconds, 2),
         resident,
         peak,
+    )
+
+
+def _errors(
+    said: Sequence[Sequence[str]], sounds: Sequence[Samples], listener: Listener, language: str
+) -> int:
+    return sum(
+        distance(wanted, units(listener.hear(sound), language))
+        for wanted, sound in zip(said, sounds, strict=True)
     )
 
 
@@ -223,7 +227,7 @@ def measure_all(
         voices: to measure; if empty, the default ones that are installed.
         whisper: the folder of a second recogniser's model.
         flags: settings, as "KEY=VALUE".
-        tell: is told of each default voice that is not installed.
+        tell: is told of each default voice that is left out, as it is not installed or fails.
         quick: speak few of the texts.
 
     Raises:
@@ -241,7 +245,7 @@ def measure_all(
         for voice in voices or default_voices(language):
             try:
                 yield measure(voice, settings, texts, listeners)
-            except ConfigError as error:
+            except (ConfigError, SpeechError) as error:
                 if voices:
                     raise
                 tell(f"{_short_name(voice)} is left out: {error}")
