@@ -23,7 +23,7 @@ def words_between(played: Iterable[PlayedText], begin: float, end: float) -> str
     """The words that sounded, at least in part, between two times.
 
     The engine gives no word timings, so each word has its share of the time by its letters. On 29
-    sentences of espeak-ng this was 0.37 s off at most.
+    sentences of espeak-ng this was 0.37 s off at most, on 25 of hibari 0.58 s.
     """
     return " ".join(
         word

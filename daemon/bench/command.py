@@ -23,7 +23,7 @@ import numpy as np
 
 from audio.pcm import SAMPLE_RATE
 from config.errors import AfterwordError, AudioDeviceError, ControlError
-from daemon.bench import interruption, soak, speech
+from daemon.bench import interruption, soak, speech, voices
 from daemon.bench.usage import processor_seconds, require_psutil, resident_mb
 from daemon.bench.virtual_audio import SoundServer, missing_programs
 from daemon.control import client
@@ -61,12 +61,12 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Load:
-    """Processor load and memory of the daemon while it only listens.
+    """Processor load and memory of the daemon and its child processes while it only listens.
 
     Attributes:
         silence, noise, speech: percent of one processor core.
         resident_mb: memory of the daemon's process and of each of its child processes (the
-            reader of C libraries' messages, the speech engine), in 2**20 bytes.
+            reader of C libraries' messages, the speech engine's worker), in 2**20 bytes.
     """
 
     silence: float
@@ -259,7 +259,7 @@ def _print_interruptions(count: int, found: Mapping[str, list[float]], as_json: 
         )
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--turns",
     default=20,
@@ -298,7 +298,9 @@ def _print_interruptions(count: int, found: Mapping[str, list[float]], as_json: 
     show_default=True,
     help="Seconds of silence before the first cue, with --interruptions.",
 )
+@click.pass_context
 def main(
+    context: click.Context,
     turns: int,
     listen: float,
     flags: tuple[str, ...],
@@ -309,6 +311,8 @@ def main(
     quiet: float,
 ) -> None:
     """Measure the daemon's latency, and its processor load and memory while it listens."""
+    if context.invoked_subcommand is not None:
+        return
     try:
         if soak_hours is not None:
             soak.run(soak_hours, gap, flags)
@@ -337,4 +341,10 @@ def main(
         f"speech {load.speech:g} % of a core"
     )
     daemon, *children = load.resident_mb
-    click.echo(f"memory               {daemon:g} MB, its child processes {sum(children):g} MB")
+    click.echo(
+        f"memory               {daemon:g} MB, its child processes {sum(children):g} MB, "
+        f"together {sum(load.resident_mb):g} MB"
+    )
+
+
+main.add_command(voices.command, "voices")

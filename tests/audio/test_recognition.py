@@ -4,12 +4,12 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from audio.evaluation.intelligibility import distance
 from audio.events import (
     Event,
     NoSpeech,
@@ -657,16 +657,6 @@ def test_other_speech_does_not_trigger(vosk_en: Path, real_voices: Path) -> None
     assert [file.name for file in others if triggers(hearing, file)] == []
 
 
-def errors(wanted: Sequence[str], heard: Sequence[str]) -> int:
-    row = list(range(len(heard) + 1))
-    for want in wanted:
-        new = [row[0] + 1]
-        for (before, above), word in zip(pairwise(row), heard, strict=True):
-            new.append(min(before + (want != word), above + 1, new[-1] + 1))
-        row = new
-    return row[-1]
-
-
 @pytest.mark.parametrize("pause", [0.0, 1.0])
 def test_seeds_of_real_voices(pause: float, vosk_en: Path, real_voices: Path) -> None:
     hearing = make(vosk_en, cooldown=0.0, silence=1.5)  # these readers pause for a second
@@ -678,7 +668,7 @@ def test_seeds_of_real_voices(pause: float, vosk_en: Path, real_voices: Path) ->
         sentence = flac(real_voices / "sentences" / f"{name}.flac")
         sentence = sentence[max(0, int(np.argmax(np.abs(sentence) > 700)) - 800) :]
         found = seeds(hear(hearing, np.concatenate([clip, room(pause), sentence, room(2)])))
-        wrong += errors(text.split(), found[0].split() if found else [])
+        wrong += distance(text.split(), found[0].split() if found else [])
         count += len(text.split())
     assert count > 60
     assert wrong / count < 0.35

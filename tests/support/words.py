@@ -1,6 +1,5 @@
 """The words of a text, those recognised in a recording, and the share that is missing."""
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -8,7 +7,9 @@ from pathlib import Path
 import soundfile
 import soxr
 
-VOSK_RATE = 16_000
+from audio.evaluation.intelligibility import VoskListener
+from audio.pcm import SAMPLE_RATE
+from audio.stt.vosk_engine import VoskEngine
 
 
 def words(text: str) -> list[str]:
@@ -17,18 +18,9 @@ def words(text: str) -> list[str]:
 
 def heard(recording: Path, model_folder: Path) -> list[str]:
     """The words that Vosk recognises in a recording, with its open vocabulary."""
-    import vosk
-
-    vosk.SetLogLevel(-1)
     samples, rate = soundfile.read(recording, dtype="int16")
-    samples = soxr.resample(samples, rate, VOSK_RATE)
-    recogniser = vosk.KaldiRecognizer(vosk.Model(model_path=str(model_folder)), VOSK_RATE)
-    pieces = []
-    for begin in range(0, len(samples), 4000):
-        if recogniser.AcceptWaveform(samples[begin : begin + 4000].tobytes()):
-            pieces.append(json.loads(recogniser.Result())["text"])
-    pieces.append(json.loads(recogniser.FinalResult())["text"])
-    return words(" ".join(pieces))
+    listener = VoskListener(VoskEngine(model_folder))
+    return words(listener.hear(soxr.resample(samples, rate, SAMPLE_RATE)))
 
 
 def share_missing(text: str, spoken: list[str]) -> float:

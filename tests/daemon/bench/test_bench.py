@@ -4,6 +4,9 @@ import importlib.util
 import json
 import os
 import re
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +18,11 @@ from config.load import load
 from daemon.bench import resumption
 from daemon.bench.command import Exchange, summary
 from daemon.bench.echo import measure
-from daemon.bench.usage import processor_seconds, require_psutil, resident_mb
+from daemon.bench.usage import peak_mb, processor_seconds, require_psutil, resident_mb
 from tests.support.program import afterword
 from tests.support.sound_server import missing_programs
+
+WAIT = "\nimport sys; sys.stdin.read()"  # until the test closes the pipe
 
 
 def test_median_and_95th_percentile() -> None:
@@ -31,6 +36,18 @@ def test_usage_of_a_process_is_measured() -> None:
     require_psutil()
     assert processor_seconds(os.getpid()) > 0
     assert resident_mb(os.getpid())[0] > 1
+
+
+def test_usage_counts_child_processes_and_theirs() -> None:
+    work = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+    nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work + WAIT!r}])"
+    with subprocess.Popen([sys.executable, "-c", nested], stdin=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 30
+        while processor_seconds(process.pid) < 0.3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert processor_seconds(process.pid) >= 0.3
+        assert len(resident_mb(process.pid)) == 2
+        assert 1 < resident_mb(process.pid)[0] <= peak_mb(process.pid)
 
 
 def test_a_missing_psutil_is_an_error_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
