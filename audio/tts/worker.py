@@ -12,8 +12,10 @@ import json
 import os
 import struct
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from audio.tts.drivers import espeak
@@ -62,13 +64,26 @@ def serve(driver: Driver, requests: BinaryIO, answers: BinaryIO) -> None:
         text = requests.read(length)
         if magic != MAGIC or kind not in (SPLIT, TEXT, PING) or len(text) != length:
             return
-        if kind == PING:
-            answers.write(frame(READY, b""))
-        elif kind == SPLIT:
-            answers.write(frame(PIECES, json.dumps(driver.split(text.decode())).encode()))
-        else:
-            answers.write(frame(SOUND, driver.synthesize(text.decode())))
+        answers.write(_answer(driver, kind, text.decode()))
         answers.flush()
+
+
+def _answer(driver: Driver, kind: bytes, text: str) -> bytes:
+    """The answer to a request; a fault of the engine ends the process."""
+    try:
+        if kind == PING:
+            return frame(READY, b"")
+        if kind == SPLIT:
+            return frame(PIECES, json.dumps(driver.split(text)).encode())
+        return frame(SOUND, driver.synthesize(text))
+    except AfterwordError:
+        raise
+    except Exception as error:
+        # The message itself may hold what was to be spoken, and the parent logs the last line.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        fault = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+        print(fault, file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 def open_driver(options: argparse.Namespace) -> Driver:

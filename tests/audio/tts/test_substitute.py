@@ -81,6 +81,13 @@ def test_a_piece_at_which_the_voice_crashes_is_spoken_by_espeak(make: Make) -> N
     assert (engine.voice, engine.restarts) == ("hibari", 1)
 
 
+def test_what_was_to_be_spoken_is_in_no_log(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    engine = make("raise ValueError(text)")
+    assert len(engine.synthesize("A snark is here.")) > RATE / 2
+    assert "failed at a piece of text: its process has ended (ValueError in" in caplog.text
+    assert "snark" not in caplog.text
+
+
 def test_a_piece_at_which_the_voice_hangs_is_spoken_by_espeak(make: Make) -> None:
     engine = make("time.sleep(60)", answer_seconds=0.5)
     assert len(engine.synthesize("A snark is here.")) > RATE / 2
