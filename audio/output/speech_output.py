@@ -1,5 +1,6 @@
 """Sentences to audio: the engine synthesizes the next one while the sink plays the ones before."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -98,6 +99,7 @@ class SpeechOutput:
         self._queue_end = 0.0  # when all that is queued has sounded
         self._played: tuple[PlayedText, ...] = ()
         self._paused_seconds = 0.0  # by which words may sound later than reckoned
+        self._stopped_at = math.inf
 
     def start(self) -> None:
         """Start the engine and open the sink: faults show now, and the first sentence is fast.
@@ -137,7 +139,7 @@ class SpeechOutput:
             return self._closed or cancelled()
 
         self._sentence_starts, self._queue_end = (), 0.0
-        self._played, self._paused_seconds = (), 0.0
+        self._played, self._paused_seconds, self._stopped_at = (), 0.0, math.inf
         try:
             self._sink.open()
             for sentence in sentences:
@@ -151,6 +153,7 @@ class SpeechOutput:
                 raise  # else it failed because of `close`
         if ended():
             self._sink.stop()
+            self._stopped_at = time.monotonic()
 
     def cue(self, name: str) -> bool:
         """Play a cue at once, mixed into the speech; a cue that is off is silent.
@@ -177,7 +180,8 @@ class SpeechOutput:
 
     def words_between(self, begin: float, end: float) -> str:
         """The words of the newest reply that may have sounded between two monotonic times."""
-        return words_between(self._played, begin - self._paused_seconds, end)
+        end = min(end, self._stopped_at)
+        return words_between(self._played, begin - self._paused_seconds, end) if begin < end else ""
 
     @property
     def voice(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from audio.events import Event as RecognitionEvent
-from audio.events import Partial
+from audio.events import Partial, Seed
 from audio.pcm import CHUNK_SECONDS, AudioChunk
 from audio.turn.resumption import FinalSeedFilter
 from daemon.conversation.audio_clock import AudioClock
@@ -105,10 +105,22 @@ class Conversation:
     def on_recognised(self, event: RecognitionEvent) -> None:
         """Advance by an event of the recognition."""
         self._publisher.on_recognised(event)
-        at = self._clock.monotonic(getattr(event, "at_seconds", None)) or time.monotonic()
-        playing = self._speech.words_between(at - ECHO_BEFORE_SECONDS, at + ECHO_AFTER_SECONDS)
-        self.state = replace(self.state, playing_words=playing)
+        self.state = replace(self.state, playing_words=self._playing_words(event))
         self.advance(event)
+
+    def _playing_words(self, event: RecognitionEvent) -> str:
+        """The words of the loudspeaker that may be in what was recognised."""
+        seconds = (
+            event.end_seconds if isinstance(event, Seed) else getattr(event, "at_seconds", None)
+        )
+        at = self._clock.monotonic(seconds) or time.monotonic()
+        if isinstance(event, Seed) and not self._sounded_until(at):
+            return ""  # the user spoke on after the reply, whose echo would have ended with it
+        return self._speech.words_between(at - ECHO_BEFORE_SECONDS, at + ECHO_AFTER_SECONDS)
+
+    def _sounded_until(self, at: float) -> bool:
+        """True if the loudspeaker was in the microphone at that monotonic time."""
+        return self._clock.live and bool(self._speech.words_between(at - ECHO_SECONDS, at))
 
     def on_reply(self, event: ReplyEvent) -> None:
         """Advance by an event of the responder.

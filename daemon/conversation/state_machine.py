@@ -4,7 +4,7 @@ It opens nothing, waits for nothing and reads no clock, so that tests can walk t
 
     LISTENING ─Triggered→ CAPTURING ─Seed→ THINKING ─Sentence→ SPEAKING ─Ended→ LISTENING
     CAPTURING ─Paused→ CAPTURING, and a preemptive reply to the words so far is begun
-    CAPTURING ─NoSpeech or "never mind"→ LISTENING
+    CAPTURING ─NoSpeech, "never mind" or a Seed that is an echo→ LISTENING
     THINKING or SPEAKING ─TriggerSuspected→ the same, and playback pauses for a moment
     THINKING or SPEAKING ─Triggered→ CAPTURING, and the reply is cancelled (barge-in)
     THINKING or SPEAKING ─Resumed→ CAPTURING, and the reply, which came too early, is cancelled
@@ -176,6 +176,8 @@ def _on_recognised(state: State, event: RecognitionEvent) -> Next:
             return _triggered(state, event)
         case Paused(text=text) if state.phase is Phase.CAPTURING:
             return state, (PrepareReply(text),)
+        case Seed(text=text) if state.phase is Phase.CAPTURING and _is_heard_back(state, text):
+            return _idle(state), (CancelCapture(), PlayCue("nothing"))
         case Seed(text=text, end_seconds=end) if state.phase is Phase.CAPTURING:
             state, orders = _begin(state, StartReply(state.turn + 1, text, end))
             return state, (*orders, PlayCue("captured"))
@@ -234,6 +236,11 @@ def _triggered(state: State, event: Triggered) -> Next:
         return state, (CancelCapture(),)
     cancel = (CancelReply(),) if state.replying else ()
     return replace(state, phase=Phase.CAPTURING), (*cancel, PlayCue("trigger"))
+
+
+def _is_heard_back(state: State, seed: str) -> bool:
+    """True if all the seed is the echo of a reply that was interrupted, and was slow to stop."""
+    return says(state.playing_words or "", seed)
 
 
 def _is_echo(state: State, phrase: str) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audio.tts.chinese import spoken_form
+from audio.tts import chinese, english
 from audio.tts.neural import mandarin
 from audio.tts.neural.onnx import open_session
 from audio.tts.neural.pace import espeak_seconds
@@ -59,7 +59,7 @@ UNKNOWN_LEVELS = (1.5, 1.0)  # of a voice that the user has added
 FRAMES_PER_SECOND = 40
 # Frames of speech, at the voice's own pace: of the first token, which is silence and then the
 # beginning of the speech, and of the last phoneme, which is its end and then silence.
-FIRST_FRAMES, LAST_FRAMES = 1.2, 0.5
+FIRST_FRAMES, LAST_FRAMES = 3.0, 2.0
 STYLES, STYLE_SIZE = 510, 256
 MOST_PHONEMES = 400  # at once; the network takes 510
 # Characters of a piece, the first of a text and any other: it is heard while the next is made,
@@ -162,8 +162,8 @@ class KokoroVoice:
         """False where a letter or a word would be silent."""
         if any(map(_is_foreign, text)):
             return False
-        english = _HAN_RUN.sub(" ", text)
-        return not any(map(str.isalnum, english)) or self._reads_english(english)
+        rest = _HAN_RUN.sub(" ", text)
+        return not any(map(str.isalnum, rest)) or self._reads_english(rest)
 
     def _reads_english(self, text: str) -> bool:
         try:
@@ -188,9 +188,9 @@ class KokoroVoice:
             if not any(map(str.isalnum, rest)):
                 phonemes.append("".join(mark for mark in rest if mark in self._tokens))
                 return 0.0
-            english = _english(british=self._british).phonemes(rest)
-            phonemes.append(f" {english} ")
-            return espeak_seconds(english, rate_wpm)
+            spoken = _english(british=self._british).phonemes(rest)
+            phonemes.append(f" {spoken} ")
+            return espeak_seconds(spoken, rate_wpm)
 
         for run in _HAN_RUN.finditer(text):
             seconds += add_rest(text[end : run.start()])
@@ -251,12 +251,13 @@ def split(text: str) -> list[str]:
     """Cut into clauses (Chinese) or sentences (English), the first of which is soon heard."""
     text = clean_text(text)
     if is_han(text):
-        parts = _join_short(_CHINESE_CLAUSE.findall(spoken_form(text)))
+        parts = _join_short(_CHINESE_CLAUSE.findall(chinese.spoken_form(text)))
         limits = CHINESE_CHARACTERS
     else:
         from hibari import Hibari
 
-        parts, limits = list(Hibari.split_sentences(text)), ENGLISH_CHARACTERS
+        parts = list(Hibari.split_sentences(english.spoken_form(text)))
+        limits = ENGLISH_CHARACTERS
     return _limit([run for part in parts for run in _split_foreign(part)], *limits)
 
 

@@ -147,6 +147,18 @@ class TestOrder:
         assert asked == ["one"]
         assert sink.orders[-1] == "stop"
 
+    def test_words_after_a_cancellation_have_not_sounded(self) -> None:
+        cancelled: list[str] = []
+        speaker = SpeechOutput(LoudEngine(), ListSink(), 0.5)
+        speaker.speak(
+            ["one two three four five six " * 5],
+            lambda: bool(cancelled),
+            lambda: cancelled.append("now"),
+        )
+        ended = time.monotonic()
+        assert speaker.words_between(ended - 2.0, ended + 0.001)
+        assert speaker.words_between(ended + 0.001, ended + 2.0) == ""
+
     def test_a_failure_stops_the_sound_and_is_raised(self) -> None:
         sink = ListSink()
         speaker = SpeechOutput(LoudEngine(), sink, 0.5)

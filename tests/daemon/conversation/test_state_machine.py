@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from audio.events import (
@@ -213,6 +215,23 @@ def test_the_phrase_inside_other_words_is_not_the_phrase() -> None:
     said = Sentence(1, "They computerised it.")
     state, orders = walk([TRIGGER, Seed("a fox", 2.0), said, TRIGGER])
     assert (state.phase, without_cues(orders)[-1]) == (Phase.CAPTURING, CancelReply())
+
+
+@pytest.mark.parametrize(
+    ("seed", "playing", "is_echo"),
+    [
+        ("tasty he looked", "eat something tasty. He looked around", True),
+        ("tasty he looked", "", False),
+        ("tasty he looked once", "eat something tasty. He looked around", False),
+        ("他看见", "他看见了一座山", True),
+    ],
+)
+def test_a_seed_that_is_the_echo_of_a_slow_reply_is_none(
+    seed: str, playing: str, is_echo: bool
+) -> None:
+    state, orders = step(replace(CAPTURING, playing_words=playing), Seed(seed, 2.0))
+    assert (state.phase is Phase.LISTENING) == is_echo
+    assert (orders == (CancelCapture(), PlayCue("nothing"))) == is_echo
 
 
 def test_an_earlier_reply_causes_no_echo() -> None:

@@ -79,6 +79,16 @@ def test_an_echo_of_the_phrase_is_no_trigger() -> None:
 
 
 @pytest.mark.parametrize("live", [True, False])
+def test_an_echo_after_the_trigger_is_no_seed(live: bool) -> None:
+    """A file has no echo: there a seed may repeat the words of the reply before it."""
+    late = {20: [TRIGGER], 25: [Seed("it looked around", 0.3)]}
+    recognition = Recognition({1: exchange("a fox"), **late})
+    generator, speech = Generator(["It looked around."]), SpeechOutput(2.0 if live else 0.1)
+    MainLoop(Source(60, live, 0.01), recognition, generator, speech).run()
+    assert generator.seeds == (["a fox"] if live else ["a fox", "it looked around"])
+
+
+@pytest.mark.parametrize("live", [True, False])
 def test_stop_ends_the_loop_during_a_reply(live: bool) -> None:
     recognition = Recognition({1: exchange("a fox")})
     speech = SpeechOutput(30.0)
