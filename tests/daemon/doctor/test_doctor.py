@@ -167,7 +167,7 @@ def test_the_voice_is_measured() -> None:
 def test_without_kokoro_the_doctor_tells_how_to_fetch_it() -> None:
     finding = voice.voice(load(None, ["language=zh"]).settings)
     assert finding.level == "ok"
-    assert finding.detail.startswith("cmn-latn-pinyin (engine espeak-ng), 130 words a minute")
+    assert finding.detail.startswith("cmn-latn-pinyin (engine espeak-ng), 165 words a minute")
     assert finding.detail.endswith("; kokoro:zf_xiaoxiao is not fetched")
     assert finding.remedy.startswith("`afterword voices fetch zh` brings kokoro:zf_xiaoxiao")
 
