@@ -6,10 +6,9 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from audio.fetching.files import PublishedFile, full_problems
 from config import paths
 from config.errors import OutputError
 
@@ -19,11 +18,11 @@ _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 def place(
     title: str,
     folder: Path,
-    files: Sequence[PublishedFile],
+    is_complete: Callable[[], bool],
     gather: Callable[[Path], None],
     room_bytes: int,
 ) -> None:
-    """Put `files` into `folder`, unless all are there; safe beside another process that does so.
+    """Fill `folder`, unless it is complete; safe beside another process that does so.
 
     `gather` gets an empty scratch folder on the same disk; it makes the subfolder `new` of it, with
     the files in it, and verifies them. In an error's sentence, `title` says what the files are and
@@ -33,11 +32,11 @@ def place(
         DownloadError: `gather` raised it.
         OutputError: there is no space or no permission.
     """
-    if _is_complete(folder, files):
+    if is_complete():
         return  # before the lock, for the home may be read-only
     try:
         with _locked(folder):
-            if _is_complete(folder, files):
+            if is_complete():
                 return  # another process was faster
             _remove_leftovers(folder)
             with tempfile.TemporaryDirectory(
@@ -47,10 +46,6 @@ def place(
                 _rename(Path(scratch) / "new", folder)
     except OSError as error:
         raise _output_error(title, folder, room_bytes, error) from error
-
-
-def _is_complete(folder: Path, files: Sequence[PublishedFile]) -> bool:
-    return folder.is_dir() and not full_problems(files, folder)
 
 
 @contextlib.contextmanager
