@@ -21,29 +21,33 @@ def place(
     is_complete: Callable[[], bool],
     gather: Callable[[Path], None],
     room_bytes: int,
-) -> None:
+) -> bool:
     """Fill `folder`, unless it is complete; safe beside another process that does so.
 
     `gather` gets an empty scratch folder on the same disk; it makes the subfolder `new` of it, with
     the files in it, and verifies them. In an error's sentence, `title` says what the files are and
     `room_bytes` how much the disk must hold meanwhile.
 
+    Returns:
+        whether it was filled now.
+
     Raises:
         DownloadError: `gather` raised it.
         OutputError: there is no space or no permission.
     """
     if is_complete():
-        return  # before the lock, for the home may be read-only
+        return False  # before the lock, for the home may be read-only
     try:
         with _locked(folder):
             if is_complete():
-                return  # another process was faster
+                return False  # another process was faster
             _remove_leftovers(folder)
             with tempfile.TemporaryDirectory(
                 prefix=f".{folder.name}.", dir=folder.parent
             ) as scratch:
                 gather(Path(scratch))
                 _rename(Path(scratch) / "new", folder)
+                return True
     except OSError as error:
         raise _output_error(title, folder, room_bytes, error) from error
 

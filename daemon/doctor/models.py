@@ -50,7 +50,7 @@ def trigger(settings: Settings) -> Finding:
 
 def weights(settings: Settings) -> Finding:
     """Check that the Transformer loads, and measure its speed in tokens a second."""
-    from model.checkpoints.store import find_weights
+    from model.checkpoints.store import describe, find_weights
     from model.inference import loading
 
     name = "weights"
@@ -70,7 +70,10 @@ def weights(settings: Settings) -> Finding:
     torch.set_num_threads(chosen.threads)
     rate = _tokens_per_second(loaded.model.to(device), loaded.vocabulary.encode("Once upon a time"))
     parameters = sum(tensor.numel() for tensor in loaded.model.parameters()) / 1e6
-    seen = f"{path}, {parameters:.1f} million parameters on {device}, {rate:,.0f} tokens a second"
+    seen = (
+        f"{describe(path).name} ({path}), {parameters:.1f} million parameters on {device}, "
+        f"{rate:,.0f} tokens a second"
+    )
     if rate < SLOW_TOKENS_PER_SECOND:
         remedy = "smaller weights, a GPU (model.device), or fewer programs beside it"
         return Finding(name, "warning", f"{seen}, which is too slow to speak", remedy)
