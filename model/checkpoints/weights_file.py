@@ -223,13 +223,14 @@ def check_format(found: object, known: int, path: Path) -> None:
 
 
 def _read_config(text: str, path: Path) -> TransformerConfig:
-    names = {field.name for field in fields(TransformerConfig)}
+    """Older files lack what has a default."""
+    types = {field.name: field.type for field in fields(TransformerConfig)}
     try:
         values = json.loads(text)
-        if values.keys() != names or not all(type(value) is int for value in values.values()):
+        if any(type(value) is not types[name] for name, value in values.items()):
             raise ValueError(text)
         return TransformerConfig(**values)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise WeightsError(f"{path} is damaged: its configuration cannot be read.") from error
 
 

@@ -33,10 +33,13 @@ class GPT(torch.nn.Module):
 """The beginning of a stand-in for nanoGPT's model.py; its methods follow."""
 
 
-def small_model(vocabulary_size: int = 300, context: int = 32, seed: int = 1) -> Transformer:
+def small_model(
+    vocabulary_size: int = 300, context: int = 32, seed: int = 1, layers: int = 2, **shape: float
+) -> Transformer:
     """A model of two layers with random weights, larger than usual so that logits differ."""
     torch.manual_seed(seed)
-    model = Transformer(TransformerConfig(vocabulary_size, context, 2, 2, 16, 24))
+    sizes = {"heads": 2, "width": 16, "hidden": 24, **shape}
+    model = Transformer(TransformerConfig(vocabulary_size, context, layers, **sizes))
     for weight in model.parameters():
         if weight.dim() == 2:
             nn.init.normal_(weight, std=0.4)
