@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from model.checkpoints.blocks import Matrix, dense
+from model.checkpoints.blocks import Blocks, Matrix, dense
 from model.transformer import Transformer, TransformerConfig
 
 
@@ -27,6 +27,11 @@ class StoredModel:
     def of(cls, model: Transformer) -> "StoredModel":
         """The shape and tensors of a Transformer, which are not copied."""
         return cls(model.config, model.state_dict())
+
+    @property
+    def has_blocks(self) -> bool:
+        """True if matrices are in blocks."""
+        return any(isinstance(tensor, Blocks) for tensor in self.tensors.values())
 
     def transformer(self) -> Transformer:
         """The Transformer in float32, on the tensors' device, in evaluation mode."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import Weights
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
@@ -50,7 +51,7 @@ def small_weights(language: str = "en", seed: int = 1) -> Weights:
     """Weights for use whose vocabulary is the single bytes and a few words."""
     vocabulary = Vocabulary([7086, 279])  # " named", " the" and what is always kept
     model = small_model(vocabulary.size, seed=seed)
-    return Weights(model, vocabulary, language, "MIT", "made by a test")
+    return Weights(StoredModel.of(model), vocabulary, language, "MIT", "made by a test")
 
 
 def story_text(documents: int = 60, seed: int = 1) -> str:
