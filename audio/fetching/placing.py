@@ -69,7 +69,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _rename(new: Path, folder: Path) -> None:
-    if folder.exists():  # it is damaged
+    if folder.exists():  # it is damaged, or to be replaced
         folder.rename(new.with_name("old"))
     new.rename(folder)
 
