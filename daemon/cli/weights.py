@@ -23,6 +23,7 @@ from daemon.cli.options import load_settings, settings_options, text
 from daemon.control import client
 from daemon.control.status import Status
 from model.checkpoints import fetched, store
+from model.checkpoints.fetched import AUTO, LARGE, SMALL
 from model.checkpoints.store import SHIPPED, WeightsInfo
 
 if TYPE_CHECKING:  # it imports pydantic, which `weights fetch` does without
@@ -34,7 +35,8 @@ if TYPE_CHECKING:  # it imports pydantic, which `weights fetch` does without
     epilog=examples(
         "afterword weights                       the newest first, with their names",
         "afterword weights fetch large           larger ones, for any subject (93 MB)",
-        "afterword weights use large             from now on",
+        "afterword weights use large             these alone, from now on",
+        "afterword weights use auto              each seed chooses between these and the others",
         "afterword weights use --previous        those before the last change",
         "afterword weights use shipped           those that came with Afterword",
     ),
@@ -93,7 +95,17 @@ def fetch_weights(source: str, name: str | None, language: str) -> None:
         own = Path(source).expanduser()
         path = fetching.take(own, name, language, _say, conversion.convert)
     click.echo(f"{name}: {path}")
-    if fetched.chosen(language) != name:
+    _say_whether_used(name, language)
+
+
+def _say_whether_used(name: str, language: str) -> None:
+    chosen = fetched.chosen(language)
+    if chosen is None and name == LARGE:
+        _say(
+            "Each seed now chooses between them and the small ones; "
+            f"`afterword weights use {name}` uses them alone."
+        )
+    elif chosen != name:
         _say(f"`afterword weights use {name}` uses them from now on.")
 
 
@@ -167,9 +179,10 @@ def use_weights(
     flags: tuple[str, ...],
     language: str | None,
 ) -> None:
-    """Use the weights of this NAME; a running daemon takes them between two replies.
+    """Use the weights of this NAME alone; a running daemon takes them between two replies.
 
-    The weights in use until now are kept: --previous goes back to them.
+    The weights in use until now are kept: --previous goes back to them. auto lets each seed choose
+    between the small ones, yours or the shipped, and large; small uses the former alone.
     """
     if bool(name) == previous:
         raise click.UsageError("Give a NAME from `afterword weights`, or --previous.")
@@ -181,6 +194,8 @@ def use_weights(
     name = name or _name_of_previous(settings)
     store.restore(settings.language, name)
     click.echo(f"{name} is in place.")
+    if fetched.chosen(settings.language) and _has_large(settings.language):
+        click.echo("`afterword weights use auto` lets each seed choose again.")
     try:
         client.ask("reload", wait="yes")
     except NotRunningError:
@@ -192,10 +207,10 @@ def use_weights(
 def show(settings: "Settings") -> None:
     """Print name, date, size, language, quality and provenance of each; mark the one in use."""
     status = _daemon_status(settings.language)
-    used = (status["weights"]["name"], status["models"]["weights"]) if status else None
-    next_one, problem = _next(settings)
+    used = _used_by(status) if status else None
+    following, problem = _next(settings)
     for info in _all(settings):
-        in_use = (info.name, str(info.path)) == used if used else info.path == next_one
+        in_use = (info.name, str(info.path)) in used if used else info.path in following
         click.echo(_line(info, in_use))
     for hint in _hints(settings.language):
         _say(hint)
@@ -205,10 +220,14 @@ def show(settings: "Settings") -> None:
         _say(problem)
 
 
+def _has_large(language: str) -> bool:
+    return LARGE in (info.name for info in store.fetched_weights(language))
+
+
 def _name_of_previous(settings: "Settings") -> str:
     own = store.own_weights(settings.language)
-    if fetched.chosen(settings.language):
-        return store.describe(store.small_weights(settings.language)).name
+    if fetched.chosen(settings.language) not in (None, SMALL):
+        return AUTO
     earlier = store.previous(own)
     if not earlier:
         raise WeightsError("There are no previous weights; a training keeps those it replaces.")
@@ -224,22 +243,29 @@ def _daemon_status(language: str) -> Status | None:
     return status if status.get("language") == language else None
 
 
-def _next(settings: "Settings") -> tuple[Path | None, str]:
-    """The weights file that the next start loads; or None, and why it cannot."""
+def _used_by(status: Status) -> set[tuple[str, str]]:
+    """Name and path of the weights that a daemon uses: `large` may be beside others."""
+    models = status["models"]
+    return {(status["weights"]["name"], models["weights"]), (LARGE, models.get(LARGE, ""))}
+
+
+def _next(settings: "Settings") -> tuple[list[Path], str]:
+    """The weights files that the next start loads; or none, and why it cannot."""
     try:
-        return store.find_weights(settings.language, settings.model.weights), ""
+        return store.weights_in_use(settings.language, settings.model.weights), ""
     except WeightsError as error:
-        return None, str(error)
+        return [], str(error)
 
 
 def _all(settings: "Settings") -> Iterator[WeightsInfo]:
     """A file that the settings name, the user's own, fetched, earlier, and shipped weights."""
     language = settings.language
     own, others = store.own_weights(language), store.fetched_weights(language)
-    place, _ = _next(settings)
+    places, _ = _next(settings)
     shipped = _shipped(language)
-    if place and place not in (own, shipped, *(info.path for info in others)):
-        yield store.describe(place)
+    for place in places:
+        if place not in (own, shipped, *(info.path for info in others)):
+            yield store.describe(place)
     if own.is_file():
         yield store.describe(own)
     yield from others

@@ -2,7 +2,8 @@
 
 `afterword weights fetch NAME` puts them into `$XDG_DATA_HOME/afterword/weights/fetched/NAME`, as
 `LANGUAGE.safetensors` with their licence beside it; no training writes there. `afterword weights
-use NAME` writes the name into `weights/LANGUAGE.chosen`, which holds until others are chosen.
+use NAME` writes the name into `weights/LANGUAGE.chosen`, which holds until others are chosen, or
+none: `afterword weights use auto`.
 """
 
 import json
@@ -19,7 +20,13 @@ from config import paths
 from config.errors import WeightsError
 
 SUFFIX = ".safetensors"
-RESERVED_NAMES = frozenset(("auto", "previous", "shipped"))
+LARGE = "large"
+"""Name of the fetched weights that continue what is no story."""
+AUTO = "auto"
+"""In place of a name: each seed chooses between the small weights and the large."""
+SMALL = "small"
+"""Name of the user's own weights, or of the shipped ones where there are none."""
+_RESERVED_NAMES = frozenset((AUTO, SMALL, "previous", "shipped"))
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -72,7 +79,7 @@ def folder_of(name: str) -> Path:
 
 def is_name(text: str) -> bool:
     """Whether a text can be the name of fetched weights."""
-    return bool(_NAME.fullmatch(text)) and not text.endswith(SUFFIX) and text not in RESERVED_NAMES
+    return bool(_NAME.fullmatch(text)) and not text.endswith(SUFFIX) and text not in _RESERVED_NAMES
 
 
 def is_known(text: str) -> bool:
@@ -117,16 +124,19 @@ def find_fetched(language: str, name: str) -> Path:
 
 
 def chosen(language: str) -> str | None:
-    """The name of the fetched weights that the user has chosen for a language; None without."""
+    """The name of the weights that the user has chosen for a language; None if each seed chooses.
+
+    It is SMALL, or a name of fetched weights.
+    """
     try:
         text = _choice_file(language).read_text("utf-8").strip()
     except (OSError, ValueError):
         return None
-    return text if is_name(text) else None
+    return text if text == SMALL or is_name(text) else None
 
 
 def choose(language: str, name: str | None) -> None:
-    """Choose fetched weights for a language, or none of them.
+    """Choose weights for a language: SMALL, or fetched ones; None lets each seed choose.
 
     Raises:
         OSError: the choice cannot be written.

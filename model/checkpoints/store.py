@@ -21,7 +21,7 @@ from typing import Any
 
 from config.errors import AfterwordError, OutputError, WeightsError
 from model.checkpoints import fetched
-from model.checkpoints.fetched import SUFFIX
+from model.checkpoints.fetched import AUTO, LARGE, SMALL, SUFFIX
 
 MAX_PREVIOUS = 5  # archived files of a language; 20 MB each
 SHIPPED = "shipped"
@@ -79,19 +79,20 @@ def own_weights(language: str) -> Path:
 def find_weights(language: str, configured: str | None) -> Path:
     """Path of the weights to use.
 
-    These are the configured ones, else the fetched ones that the user has chosen for this language,
-    else the user's own, else the shipped ones.
+    These are the configured ones, else those that the user has chosen for this language, else the
+    user's own, else the shipped ones.
 
     Args:
         language: its code, such as "en".
-        configured: the setting `model.weights`: a path, SHIPPED, or the name of fetched weights.
+        configured: the setting `model.weights`: a path, SHIPPED, SMALL, or the name of fetched
+            weights.
 
     Raises:
         WeightsError: the configured or chosen ones are missing, or there are none for this
             language.
     """
     wanted = configured or fetched.chosen(language)
-    if wanted is None:
+    if wanted in (None, SMALL):
         return small_weights(language)
     if wanted == SHIPPED:
         return shipped_weights(language)
@@ -104,6 +105,18 @@ def find_weights(language: str, configured: str | None) -> Path:
             f"The weights file {path} is missing; check model.weights{names} or {TRAIN_HINT}."
         )
     return path
+
+
+def weights_in_use(language: str, configured: str | None) -> list[Path]:
+    """Paths of the weights in use; of two, the small and the large, each seed chooses one.
+
+    Args and errors are those of `find_weights`.
+    """
+    files = [find_weights(language, configured)]
+    if configured is None and fetched.chosen(language) is None:
+        with contextlib.suppress(WeightsError):  # not fetched, or of another language
+            files.append(fetched.find_fetched(language, LARGE))
+    return files
 
 
 def small_weights(language: str) -> Path:
@@ -173,15 +186,15 @@ def describe(path: Path) -> WeightsInfo:
 
 
 def restore(language: str, name: str) -> Path:
-    """Use these weights from now on; returns their path.
+    """Use these weights alone from now on; returns their path.
 
     Fetched weights are chosen and stay where they are, as do the user's own. Archived ones take the
     place of the user's own, which are archived.
 
     Args:
         language: its code, such as "en".
-        name: of fetched weights, of the user's own, of one of `previous`, or SHIPPED, which
-            archives the user's own.
+        name: of fetched weights, of the user's own, of one of `previous`; SHIPPED, which archives
+            the user's own; SMALL; or AUTO, after which each seed chooses.
 
     Raises:
         WeightsError: no weights have this name, or they are not fetched.
@@ -192,9 +205,10 @@ def restore(language: str, name: str) -> Path:
         with _as_output_error(path):
             fetched.choose(language, name)
         return path
-    path = _put_in_place(language, name)
+    path = small_weights(language) if name in (AUTO, SMALL) else _put_in_place(language, name)
+    alone = name != AUTO and _fetched_names(language)
     with _as_output_error(path):
-        fetched.choose(language, None)
+        fetched.choose(language, SMALL if alone else None)
     return path
 
 

@@ -62,12 +62,26 @@ def test_one_command_fetches_and_another_uses_them(site: Site) -> None:
 def test_previous_goes_back_to_what_was_used_before(site: Site) -> None:
     weights("fetch", "tiny")
     weights("use", "tiny")
-    assert weights("use", "--previous").stdout.startswith("shipped is in place.")
+    assert weights("use", "--previous").stdout.startswith("auto is in place.")
+    assert find_weights("en", None) == shipped_weights("en")
     publish_weights(own_weights("en"), small_weights())
     weights("use", "tiny")
-    assert weights("use", "--previous").stdout.startswith("en-20")
+    assert weights("use", "--previous").stdout.startswith("auto is in place.")
     assert find_weights("en", None) == own_weights("en")
     assert [line[0] for line in marked(weights())] == ["*", " ", " "]
+
+
+def test_each_seed_chooses_between_small_and_large_until_one_is_chosen(site: Site) -> None:
+    large = folder_of("large") / "en.safetensors"
+    large.parent.mkdir(parents=True)
+    save_weights(large, small_weights())
+    assert marked(weights()) == ["* large", "* shipped"]
+    for name, stars in {"large": "* ", "shipped": " *", "auto": "**", "small": " *"}.items():
+        done = weights("use", name)
+        assert ("`afterword weights use auto` lets each" in done.stdout) == (name != "auto")
+        assert [line[0] for line in marked(weights())] == list(stars), name
+    assert marked(weights("--set", "model.weights=large")) == ["* large", "  shipped"]
+    assert marked(weights("--language", "zh")) == ["* shipped"]
 
 
 def test_the_list_tells_what_can_be_fetched(site: Site) -> None:

@@ -19,6 +19,7 @@ from model.checkpoints.store import (
     restore,
     shipped_weights,
     stamp_of,
+    weights_in_use,
 )
 from model.checkpoints.weights_file import load_weights, publish_weights, save_weights
 from tests.model.made import small_weights
@@ -95,6 +96,32 @@ def test_chosen_ones_are_used_for_their_language_until_others_are_chosen():
     restore("en", SHIPPED)
     assert find_weights("en", None) == shipped_weights("en")
     assert large.is_file()
+
+
+def test_each_seed_chooses_unless_weights_are_named_or_chosen():
+    shipped = shipped_weights("en")
+    assert weights_in_use("en", None) == [shipped]
+    large = fetch("large")
+    assert weights_in_use("en", None) == [shipped, large]
+    assert weights_in_use("en", "large") == [large]
+    assert weights_in_use("en", SHIPPED) == [shipped]
+    assert weights_in_use("zh", None) == [shipped_weights("zh")]
+    restore("en", "large")
+    assert weights_in_use("en", None) == [large]
+    restore("en", SHIPPED)
+    assert weights_in_use("en", None) == [shipped]
+    own = train(1)
+    assert weights_in_use("en", None) == [own]  # a training goes on being used
+    assert weights_in_use("en", "small") == [own]
+    restore("en", "auto")
+    assert weights_in_use("en", None) == [own, large]
+
+
+def test_without_large_weights_the_small_ones_are_no_choice():
+    own = train(1)
+    restore("en", describe(own).name)
+    large = fetch("large")
+    assert weights_in_use("en", None) == [own, large]
 
 
 def test_the_users_own_and_the_archive_stay_beside_them():
