@@ -17,7 +17,7 @@ from model.inference.engine import InferenceEngine
 from model.inference.sampler import SamplingOptions, sample
 from model.inference.utf8_mask import Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
-from model.memory import refuse_without_memory
+from model.memory import refuse_without_memory, return_freed_memory
 from model.text.sentences import SentenceSplitter, within_speech
 from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import TextDecoder, Vocabulary
@@ -156,4 +156,7 @@ def load_generator(
             engine = InferenceEngine(weights.stored, device=chosen)
             engine.prefill([weights.vocabulary.end])  # the first call of each is slow
             engine.step(weights.vocabulary.end).cpu()
-    return TextGenerator(engine, weights.vocabulary, options)
+    generator = TextGenerator(engine, weights.vocabulary, options)
+    del weights
+    return_freed_memory()
+    return generator
