@@ -14,10 +14,12 @@ import torch
 from model.checkpoints.weights_file import load_weights
 from model.device import choose_device, device_faults
 from model.inference.engine import InferenceEngine
+from model.inference.manner_mask import MannerMask
 from model.inference.sampler import SamplingOptions, sample
 from model.inference.utf8_mask import Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
 from model.memory import refuse_without_memory
+from model.text.manner import SPOKEN, Manner
 from model.text.sentences import SentenceSplitter, within_speech
 from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import TextDecoder, Vocabulary
@@ -48,12 +50,19 @@ class TextGenerator:
     """Continues texts with one model; one caller at a time."""
 
     def __init__(
-        self, engine: InferenceEngine, vocabulary: Vocabulary, options: GeneratorOptions
+        self,
+        engine: InferenceEngine,
+        vocabulary: Vocabulary,
+        options: GeneratorOptions,
+        manner: Manner = SPOKEN,
     ) -> None:
+        """`manner`: how the weights want a seed, and what they never say."""
         self._engine = engine
         self._vocabulary = vocabulary
         self._utf8_mask = Utf8Mask(vocabulary.pieces)
         self._word_boundary_mask = WordBoundaryMask(vocabulary.pieces)
+        self._manner = manner
+        self._manner_mask = MannerMask(vocabulary.pieces, vocabulary.end, manner)
         self._options = options
         self._random = torch.Generator()
         self._random.seed()
@@ -111,11 +120,12 @@ class TextGenerator:
         if self._options.random_seed is not None:  # for each text: some are begun and discarded
             self._random.manual_seed(self._options.random_seed)
         end = self._vocabulary.end
-        text = prepare_seed(seed)
-        ids = [end, *self._vocabulary.encode(text)]
+        text = prepare_seed(seed, self._manner)
+        ids = self._input(text)
         begin = len(ids)
         self._utf8_mask.reset()
         self._word_boundary_mask.reset(text)
+        self._manner_mask.reset()
         while True:
             with refuse_without_memory():
                 with device_faults(self._engine.device):
@@ -125,13 +135,21 @@ class TextGenerator:
                 logits = logits + self._utf8_mask.mask()  # (V,)
                 if self._word_boundary_mask.in_force:  # for the first ids only
                     logits = logits + self._word_boundary_mask.mask()  # (V,)
+                if self._manner_mask.in_force:
+                    logits = logits + self._manner_mask.mask()  # (V,)
                 token = sample(logits, ids[begin:], self._options.sampling, self._random)
             yield token
             self._utf8_mask.feed(token)
             self._word_boundary_mask.feed(token)
+            self._manner_mask.feed(token)
             ids.append(token)
             if token == end or len(ids) - begin == self._options.max_new_tokens:
                 return
+
+    def _input(self, text: str) -> list[int]:
+        """The ids that the model reads for a prepared seed: `<|endoftext|>` begins every text."""
+        encode = self._vocabulary.encode
+        return [self._vocabulary.end, *encode(self._manner.opening(text) + text)]
 
 
 def load_generator(
