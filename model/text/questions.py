@@ -34,25 +34,15 @@ _OPEN_QUESTIONS = frozenset(
         *("why not", "who else", "where else", "why on", "what on", "how on"),
     ]
 )
-_STATEMENTS = frozenset(
-    [
-        "what's more",
-        "what is more",
-        "how to",
-        "where to",
-        "what to",
-        "when to",
-        "who to",
-        "which is",
-    ]
+_STATEMENTS = (
+    *("what's more", "what is more", "which is why", "don't you dare"),
+    *("how to", "where to", "what to", "when to", "who to"),
 )
 _WITH_A_SUBJECT_VERB = _words("""
     happened happens makes made causes caused comes came goes went lies lives lived keeps kept
     brings brought gives gave turns turned became becomes sounds tastes smells looks eats
     """)
 """Verbs of which "what" is the subject: "what makes a rainbow"."""
-
-
 _ALWAYS = _words("""
     is are am was isn't aren't wasn't weren't does did doesn't didn't can could can't couldn't
     would wouldn't won't shouldn't has hasn't haven't hadn't
@@ -81,7 +71,7 @@ def is_question(seed: str) -> bool:
         return words in (["why"], ["how"], ["who"], ["where"])
     first, second = words[0], words[1]
     pair = f"{first} {second}"
-    if pair in _STATEMENTS or (pair == "don't you" and words[2:3] == ["dare"]):
+    if any(f"{seed} ".startswith(f"{opening} ") for opening in _STATEMENTS):
         return False
     if pair in _OPEN_QUESTIONS or first in _CONTRACTED:
         return True

@@ -21,6 +21,7 @@ what kind of animal is a whale
 what colour are your eyes
 which way should we go
 which of my friends can i trust
+which is better tea or coffee
 whose idea was this
 why can't i sleep at night
 why not tell me about the war
