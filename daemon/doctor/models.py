@@ -1,5 +1,6 @@
 """Checks of the models: Vosk, the trigger phrases, the Transformer's weights and speed."""
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from daemon.doctor.finding import Finding, fault
 from daemon.memory import try_within_limit
 
 if TYPE_CHECKING:
-    from model.transformer import Transformer
+    from model.inference.engine import InferenceEngine
 
 SPEED_TOKENS = 48
 SLOW_TOKENS_PER_SECOND = 20  # speech needs about 4; below 20 the first sentence is late
@@ -59,6 +60,7 @@ def weights(settings: Settings) -> Finding:
         try_within_limit(lambda: loading.load_weights(settings))
         from model.checkpoints.weights_file import load_weights  # imports torch
         from model.device import choose_device
+        from model.inference.engine import InferenceEngine
 
         path = find_weights(settings.language, chosen.weights)
         device = choose_device(chosen.device)
@@ -68,8 +70,9 @@ def weights(settings: Settings) -> Finding:
     import torch
 
     torch.set_num_threads(chosen.threads)
-    rate = _tokens_per_second(loaded.model.to(device), loaded.vocabulary.encode("Once upon a time"))
-    parameters = sum(tensor.numel() for tensor in loaded.model.parameters()) / 1e6
+    ids = loaded.vocabulary.encode("Once upon a time")
+    rate = _tokens_per_second(InferenceEngine(loaded.stored, device=device), ids)
+    parameters = sum(math.prod(t.shape) for t in loaded.stored.tensors.values()) / 1e6
     seen = f"{path}, {parameters:.1f} million parameters on {device}, {rate:,.0f} tokens a second"
     if rate < SLOW_TOKENS_PER_SECOND:
         remedy = "smaller weights, a GPU (model.device), or fewer programs beside it"
@@ -77,10 +80,7 @@ def weights(settings: Settings) -> Finding:
     return Finding(name, "ok", seen)
 
 
-def _tokens_per_second(model: "Transformer", prompt: list[int]) -> float:
-    from model.inference.engine import InferenceEngine
-
-    engine = InferenceEngine(model)
+def _tokens_per_second(engine: "InferenceEngine", prompt: list[int]) -> float:
     token = int(engine.prefill(prompt).argmax())
     engine.step(token)  # warm-up
     began = time.perf_counter()

@@ -90,7 +90,7 @@ def as_said(weights: Weights, device: torch.device) -> Generate:
     options = replace(
         generator_options(settings), max_sentences=100, max_new_tokens=1000, random_seed=1
     )
-    engine = InferenceEngine(weights.model.to(device))
+    engine = InferenceEngine(weights.stored, device=device)
     generator = TextGenerator(engine, weights.vocabulary, options)
     seed = LANGUAGES[weights.language].training_seed
 

@@ -38,10 +38,10 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class Token:
-    """A token: its compact id, its cl100k_base id and the bytes it stands for."""
+    """A token: its compact id, the cl100k_base ids that spell it and the bytes it stands for."""
 
     id: int
-    cl100k_id: int
+    cl100k_ids: tuple[int, ...]
     data: bytes
 
     @property
@@ -182,7 +182,7 @@ def make_trace(
 
 
 def _token(vocabulary: Vocabulary, compact_id: int) -> Token:
-    return Token(compact_id, int(vocabulary.kept[compact_id]), vocabulary.pieces[compact_id])
+    return Token(compact_id, vocabulary.spelling(compact_id), vocabulary.pieces[compact_id])
 
 
 def _seed_ids(vocabulary: Vocabulary, seed: str) -> list[int]:

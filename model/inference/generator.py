@@ -225,7 +225,7 @@ def load_generator(
         chosen = choose_device(device)
         weights = load_weights(path)
         with device_faults(chosen):
-            engine = InferenceEngine(weights.model.to(chosen))
+            engine = InferenceEngine(weights.stored, device=chosen)
             engine.prefill([weights.vocabulary.end])  # the first call of each is slow
             engine.step(weights.vocabulary.end).cpu()
     return TextGenerator(engine, weights.vocabulary, options, name=name)

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from config import paths
 from model.checkpoints.store import own_weights, previous, shipped_weights
+from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.data.user_texts import UserText
 from model.text.vocabulary import Vocabulary
@@ -39,7 +40,10 @@ def first(home: Path) -> bytes:
     vocabulary = Vocabulary([279, 39935, 11935, 7070])
     model = Transformer(TransformerConfig(vocabulary.size, 32, 1, 2, 32, 64))
     own_weights("en").parent.mkdir(parents=True)
-    save_weights(own_weights("en"), Weights(model, vocabulary, "en", "MIT", "made by a test."))
+    save_weights(
+        own_weights("en"),
+        Weights(StoredModel.of(model), vocabulary, "en", "MIT", "made by a test."),
+    )
     return own_weights("en").read_bytes()
 
 
