@@ -6,12 +6,14 @@ sentence is yielded as soon as it is complete.
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from config.errors import WeightsError
 from model.checkpoints.weights_file import load_weights
 from model.device import choose_device, device_faults
 from model.inference.engine import InferenceEngine
@@ -197,9 +199,12 @@ class TextGenerator:
         return sum(bits) / len(bits) if bits else math.inf
 
     def _input(self, text: str) -> list[int]:
-        """The ids that the model reads for a prepared seed: `<|endoftext|>` begins every text."""
-        encode = self._vocabulary.encode
-        return [self._vocabulary.end, *encode(self._manner.opening(text) + text)]
+        return model_input(text, self._manner, self._vocabulary)
+
+
+def model_input(text: str, manner: Manner, vocabulary: Vocabulary) -> list[int]:
+    """The ids that the model reads for a prepared seed: `<|endoftext|>` begins every text."""
+    return [vocabulary.end, *vocabulary.encode(manner.opening(text) + text)]
 
 
 def load_generator(
@@ -224,8 +229,16 @@ def load_generator(
     with refuse_without_memory():
         chosen = choose_device(device)
         weights = load_weights(path)
+        manner = _read_manner(weights.manner, path)
         with device_faults(chosen):
             engine = InferenceEngine(weights.stored, device=chosen)
             engine.prefill([weights.vocabulary.end])  # the first call of each is slow
             engine.step(weights.vocabulary.end).cpu()
-    return TextGenerator(engine, weights.vocabulary, options, name=name)
+    return TextGenerator(engine, weights.vocabulary, options, manner, name)
+
+
+def _read_manner(content: Mapping[str, Any], path: Path) -> Manner:
+    try:
+        return Manner.from_table(content)
+    except WeightsError as error:
+        raise WeightsError(f"{path} cannot be used: {error}") from error
