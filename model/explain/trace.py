@@ -22,6 +22,7 @@ from model.inference.sampler import SamplingOptions, filter_logits, penalise, sa
 from model.inference.utf8_mask import FORBIDDEN, Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
 from model.text.manner import Manner
+from model.text.names import names_in
 from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer
@@ -191,7 +192,13 @@ def _token(vocabulary: Vocabulary, compact_id: int) -> Token:
 def _seed_ids(weights: Weights, seed: str) -> list[int]:
     """The model's input for a seed, as compact ids."""
     manner = Manner.from_table(weights.manner)
-    return model_input(prepare_seed(seed, manner), manner, weights.vocabulary)
+    return model_input(_prepared(weights, seed), manner, weights.vocabulary)
+
+
+def _prepared(weights: Weights, seed: str) -> str:
+    manner = Manner.from_table(weights.manner)
+    names = names_in(weights.vocabulary.pieces) if manner.capitals else ()
+    return prepare_seed(seed, manner, names)
 
 
 def _steps(
@@ -209,7 +216,7 @@ def _steps(
     word_boundary_mask = WordBoundaryMask(vocabulary.pieces)
     manner = Manner.from_table(weights.manner)
     manner_mask = MannerMask(vocabulary.pieces, vocabulary.end, manner)
-    word_boundary_mask.reset(prepare_seed(seed, manner))
+    word_boundary_mask.reset(_prepared(weights, seed))
     while ids[-1] != vocabulary.end or len(ids) == begin:
         context = torch.tensor([ids[-model.config.context_length :]], device=device)  # (1, T)
         logits, shapes = _forward(model, context)  # (V,)

@@ -23,6 +23,7 @@ from model.inference.utf8_mask import Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
 from model.memory import refuse_without_memory
 from model.text.manner import SPOKEN, Manner
+from model.text.names import names_in
 from model.text.sentences import SentenceSplitter, within_speech
 from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import TextDecoder, Vocabulary
@@ -80,6 +81,7 @@ class TextGenerator:
         self._utf8_mask = Utf8Mask(vocabulary.pieces)
         self._word_boundary_mask = WordBoundaryMask(vocabulary.pieces)
         self._manner = manner
+        self._names = names_in(vocabulary.pieces) if manner.capitals else frozenset()
         self._manner_mask = MannerMask(vocabulary.pieces, vocabulary.end, manner)
         self._options = options
         self._random = torch.Generator()
@@ -140,8 +142,8 @@ class TextGenerator:
         if self._options.random_seed is not None:  # for each text: some are begun and discarded
             self._random.manual_seed(self._options.random_seed)
         end = self._vocabulary.end
-        text = prepare_seed(seed, self._manner)
-        ids = self._input(text)
+        text = self._prepare(seed)
+        ids = model_input(text, self._manner, self._vocabulary)
         begin = len(ids)
         self._utf8_mask.reset()
         self._word_boundary_mask.reset(text)
@@ -175,7 +177,7 @@ class TextGenerator:
             DeviceError, GenerationError: as `continue_text`.
         """
         with refuse_without_memory(), device_faults(self._engine.device):
-            self._engine.prefill(self._input(prepare_seed(seed, self._manner)))
+            self._engine.prefill(self._input(seed))
 
     def bits_per_token(self, seed: str) -> float:
         """The mean bits of the seed's first tokens (cross-entropy); infinite for an empty seed.
@@ -185,7 +187,7 @@ class TextGenerator:
         Raises:
             DeviceError, GenerationError: as `continue_text`.
         """
-        ids = self._input(prepare_seed(seed, self._manner))[: SCORED_TOKENS + 1]
+        ids = self._input(seed)[: SCORED_TOKENS + 1]
         pairs = enumerate(zip(self._scored_ids, ids, strict=False))
         known = next((i for i, (a, b) in pairs if a != b), min(len(self._scored_ids), len(ids)))
         bits = self._scored_bits[: max(0, known - 1)]
@@ -198,8 +200,11 @@ class TextGenerator:
         self._scored_ids, self._scored_bits = ids, bits
         return sum(bits) / len(bits) if bits else math.inf
 
-    def _input(self, text: str) -> list[int]:
-        return model_input(text, self._manner, self._vocabulary)
+    def _prepare(self, seed: str) -> str:
+        return prepare_seed(seed, self._manner, self._names)
+
+    def _input(self, seed: str) -> list[int]:
+        return model_input(self._prepare(seed), self._manner, self._vocabulary)
 
 
 def model_input(text: str, manner: Manner, vocabulary: Vocabulary) -> list[int]:

@@ -33,8 +33,8 @@ class Manner:
     """How the weights want a seed, and what they never say.
 
     Attributes:
-        capitals: the first letter and the word "I" are capital, and no space goes before the seed;
-            else spoken words are lower case, each after a space.
+        capitals: the first letter, the word "I" and names are capital, and no space goes before
+            the seed; else spoken words are lower case, each after a space.
         question_mark: a spoken question ends in one.
         openings: the first that fits the seed is read before it; none fits: nothing.
         never: no piece that holds one of these texts is drawn, such as a line break.
