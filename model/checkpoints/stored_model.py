@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -44,11 +43,24 @@ class StoredModel:
 
     def misfit(self) -> str | None:
         """The name of a tensor that does not fit the shape; None if all do."""
-        with torch.device("meta"), _SkipInitialisation():
-            model = Transformer(self.config)
-        expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+        expected = shapes(self.config)
         found = {name: tuple(t.shape) for name, t in self.tensors.items()}
         return next((n for n in {**expected, **found} if expected.get(n) != found.get(n)), None)
+
+
+def shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of the Transformer's state, without building one."""
+    c = config
+    layer = {
+        "norm1.weight": (c.width,),
+        "attention.qkv.weight": ((c.heads + 2 * c.kv_heads) * c.head_width, c.width),
+        "attention.out.weight": (c.width, c.width),
+        "norm2.weight": (c.width,),
+        "mlp.gate_up.weight": (2 * c.hidden, c.width),
+        "mlp.down.weight": (c.width, c.hidden),
+    }
+    found = {f"blocks.{n}.{name}": shape for n in range(c.layers) for name, shape in layer.items()}
+    return {"embedding.weight": (c.vocabulary_size, c.width), **found, "norm.weight": (c.width,)}
 
 
 class _SkipInitialisation(TorchFunctionMode):

@@ -21,7 +21,7 @@ from model.inference.manner_mask import MannerMask
 from model.inference.sampler import SamplingOptions, sample
 from model.inference.utf8_mask import Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
-from model.memory import refuse_without_memory
+from model.memory import refuse_without_memory, return_freed_memory
 from model.text.manner import SPOKEN, Manner
 from model.text.names import names_in
 from model.text.sentences import SentenceSplitter, within_speech
@@ -239,7 +239,10 @@ def load_generator(
             engine = InferenceEngine(weights.stored, device=chosen)
             engine.prefill([weights.vocabulary.end])  # the first call of each is slow
             engine.step(weights.vocabulary.end).cpu()
-    return TextGenerator(engine, weights.vocabulary, options, manner, name)
+    generator = TextGenerator(engine, weights.vocabulary, options, manner, name)
+    del weights
+    return_freed_memory()
+    return generator
 
 
 def _read_manner(content: Mapping[str, Any], path: Path) -> Manner:

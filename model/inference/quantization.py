@@ -72,8 +72,8 @@ def int8(weight: Matrix) -> QuantizedLinear:
 def _to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Integers (out, in) and scales (out,) of a weight (out, in)."""
     scales = (weight.abs().amax(dim=1).clamp(min=1e-10) / 127).bfloat16()  # (out,)
-    rounded = (weight / scales.float()[:, None]).round().clamp(-127, 127)  # (out, in)
-    return rounded.to(torch.int8), scales
+    rounded = weight / scales.float()[:, None]  # (out, in)
+    return rounded.round_().clamp_(-127, 127).to(torch.int8), scales
 
 
 def int4(weight: Matrix) -> QuantizedLinear:
