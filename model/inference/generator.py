@@ -6,12 +6,14 @@ sentence is yielded as soon as it is complete.
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from config.errors import WeightsError
 from model.checkpoints.weights_file import load_weights
 from model.device import choose_device, device_faults
 from model.inference.engine import InferenceEngine
@@ -21,6 +23,7 @@ from model.inference.utf8_mask import Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
 from model.memory import refuse_without_memory, return_freed_memory
 from model.text.manner import SPOKEN, Manner
+from model.text.names import names_in
 from model.text.sentences import SentenceSplitter, within_speech
 from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import TextDecoder, Vocabulary
@@ -78,6 +81,7 @@ class TextGenerator:
         self._utf8_mask = Utf8Mask(vocabulary.pieces)
         self._word_boundary_mask = WordBoundaryMask(vocabulary.pieces)
         self._manner = manner
+        self._names = names_in(vocabulary.pieces) if manner.capitals else frozenset()
         self._manner_mask = MannerMask(vocabulary.pieces, vocabulary.end, manner)
         self._options = options
         self._random = torch.Generator()
@@ -138,8 +142,8 @@ class TextGenerator:
         if self._options.random_seed is not None:  # for each text: some are begun and discarded
             self._random.manual_seed(self._options.random_seed)
         end = self._vocabulary.end
-        text = prepare_seed(seed, self._manner)
-        ids = self._input(text)
+        text = self._prepare(seed)
+        ids = model_input(text, self._manner, self._vocabulary)
         begin = len(ids)
         self._utf8_mask.reset()
         self._word_boundary_mask.reset(text)
@@ -173,7 +177,7 @@ class TextGenerator:
             DeviceError, GenerationError: as `continue_text`.
         """
         with refuse_without_memory(), device_faults(self._engine.device):
-            self._engine.prefill(self._input(prepare_seed(seed, self._manner)))
+            self._engine.prefill(self._input(seed))
 
     def bits_per_token(self, seed: str) -> float:
         """The mean bits of the seed's first tokens (cross-entropy); infinite for an empty seed.
@@ -183,7 +187,7 @@ class TextGenerator:
         Raises:
             DeviceError, GenerationError: as `continue_text`.
         """
-        ids = self._input(prepare_seed(seed, self._manner))[: SCORED_TOKENS + 1]
+        ids = self._input(seed)[: SCORED_TOKENS + 1]
         pairs = enumerate(zip(self._scored_ids, ids, strict=False))
         known = next((i for i, (a, b) in pairs if a != b), min(len(self._scored_ids), len(ids)))
         bits = self._scored_bits[: max(0, known - 1)]
@@ -196,10 +200,16 @@ class TextGenerator:
         self._scored_ids, self._scored_bits = ids, bits
         return sum(bits) / len(bits) if bits else math.inf
 
-    def _input(self, text: str) -> list[int]:
-        """The ids that the model reads for a prepared seed: `<|endoftext|>` begins every text."""
-        encode = self._vocabulary.encode
-        return [self._vocabulary.end, *encode(self._manner.opening(text) + text)]
+    def _prepare(self, seed: str) -> str:
+        return prepare_seed(seed, self._manner, self._names)
+
+    def _input(self, seed: str) -> list[int]:
+        return model_input(self._prepare(seed), self._manner, self._vocabulary)
+
+
+def model_input(text: str, manner: Manner, vocabulary: Vocabulary) -> list[int]:
+    """The ids that the model reads for a prepared seed: `<|endoftext|>` begins every text."""
+    return [vocabulary.end, *vocabulary.encode(manner.opening(text) + text)]
 
 
 def load_generator(
@@ -224,11 +234,19 @@ def load_generator(
     with refuse_without_memory():
         chosen = choose_device(device)
         weights = load_weights(path)
+        manner = _read_manner(weights.manner, path)
         with device_faults(chosen):
             engine = InferenceEngine(weights.stored, device=chosen)
             engine.prefill([weights.vocabulary.end])  # the first call of each is slow
             engine.step(weights.vocabulary.end).cpu()
-    generator = TextGenerator(engine, weights.vocabulary, options, name=name)
+    generator = TextGenerator(engine, weights.vocabulary, options, manner, name)
     del weights
     return_freed_memory()
     return generator
+
+
+def _read_manner(content: Mapping[str, Any], path: Path) -> Manner:
+    try:
+        return Manner.from_table(content)
+    except WeightsError as error:
+        raise WeightsError(f"{path} cannot be used: {error}") from error

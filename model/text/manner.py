@@ -33,8 +33,8 @@ class Manner:
     """How the weights want a seed, and what they never say.
 
     Attributes:
-        capitals: the first letter and the word "I" are capital, and no space goes before the seed;
-            else spoken words are lower case, each after a space.
+        capitals: the first letter, the word "I" and names are capital, and no space goes before
+            the seed; else spoken words are lower case, each after a space.
         question_mark: a spoken question ends in one.
         openings: the first that fits the seed is read before it; none fits: nothing.
         never: no piece that holds one of these texts is drawn, such as a line break.
@@ -62,7 +62,7 @@ class Manner:
         """The manner that `to_json` has written; keys left out have their defaults.
 
         Raises:
-            WeightsError: the text is no JSON, has an unknown key or a value of another type.
+            WeightsError: the text is no JSON, or as `from_table`.
         """
         try:
             content = json.loads(text)
@@ -70,6 +70,15 @@ class Manner:
             raise WeightsError("The manner of the weights is no JSON.") from error
         if not isinstance(content, Mapping):
             raise WeightsError("The manner of the weights is no table of names and values.")
+        return cls.from_table(content)
+
+    @classmethod
+    def from_table(cls, content: Mapping[str, object]) -> "Manner":
+        """The manner with these values, as JSON has them; keys left out have their defaults.
+
+        Raises:
+            WeightsError: a key is unknown, or a value of another type.
+        """
         known = {field.name: field.default for field in fields(cls)}
         for name in content:
             if name not in known:

@@ -8,9 +8,11 @@ token that it is in the middle of a text. Weights of another manner get the seed
 
 import random
 import re
+from collections.abc import Collection
 
 from config.languages import HAN, is_han
 from model.text.manner import SPOKEN, Manner
+from model.text.names import with_names
 from model.text.questions import is_question
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -34,8 +36,10 @@ def to_spoken_form(text: str) -> str:
     return "".join(f" {word}" for word in words)
 
 
-def prepare_seed(seed: str, manner: Manner = SPOKEN) -> str:
+def prepare_seed(seed: str, manner: Manner = SPOKEN, names: Collection[str] = ()) -> str:
     """The model's input for a seed, without the manner's opening.
+
+    `names`: words that are capital where the manner wants capitals (model.text.names).
 
     Text with punctuation counts as written and stays; so does one with capitals, where the manner
     wants them. Spoken words get their spoken form, or the written one that the manner asks for. A
@@ -46,21 +50,21 @@ def prepare_seed(seed: str, manner: Manner = SPOKEN) -> str:
     if not text or is_han(text[0]):
         return text
     if manner.capitals:
-        return _written_form(text, manner.question_mark)
+        return _written_form(text, manner.question_mark, names)
     if _WRITTEN.search(text):
         return text
     return to_spoken_form(text) + ("-" if _HYPHEN_AT_END.search(text) else "")
 
 
-def _written_form(text: str, question_mark: bool) -> str:
+def _written_form(text: str, question_mark: bool, names: Collection[str]) -> str:
     """The text with capitals and, after spoken words, the mark of a question.
 
-    "why did i go" → "Why did I go?"
+    "why did i go to rome" → "Why did I go to Rome?"
     """
     is_spoken = text.islower() and not _WRITTEN.search(text)
     mark = "?" if question_mark and is_spoken and is_question(text) else ""
     if is_spoken:
-        text = " ".join(text.split())
+        text = with_names(" ".join(text.split()), names)
     text = _I.sub("I", text)
     return text[:1].upper() + text[1:] + mark
 

@@ -1,12 +1,19 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from torch import Tensor
 
-from model.inference.generator import GeneratorOptions, TextGenerator
+from config.errors import WeightsError
+from model.checkpoints.weights_file import load_weights, save_weights
+from model.explain.trace import make_trace
+from model.inference.generator import GeneratorOptions, TextGenerator, load_generator
 from model.inference.manner_mask import MannerMask
 from model.inference.sampler import SamplingOptions
 from model.text.manner import SPOKEN, Manner, Opening
 from model.text.vocabulary import Vocabulary
-from tests.model.made import ScriptedEngine
+from tests.model.made import ScriptedEngine, small_weights
 
 PIECES = [b"Yes", b".", b" no", b"\n", b".\n\n", b'"', b" www.", b""]
 END = 7
@@ -69,3 +76,30 @@ def test_a_generator_reads_the_opening_and_ends_after_a_sentence():
     assert list(generator.continue_text("the old sailor", lambda: False)) == ["sails on."]
     assert vocabulary.decode(engine.read) == "A story.\n\nThe old sailor"
     assert engine.read[0] == vocabulary.end
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """Weights of another manner."""
+    path = tmp_path / "en.safetensors"
+    manner = Manner(capitals=True, openings=(Opening("", "A story. "),), never=("e",))
+    save_weights(path, replace(small_weights(), manner=json.loads(manner.to_json())))
+    return path
+
+
+def test_a_generator_has_the_manner_of_its_weights(written: Path):
+    options = GeneratorOptions(max_new_tokens=40, random_seed=1)
+    generator = load_generator(written, options, "cpu")
+    trace = make_trace(load_weights(written), "fox", SamplingOptions(), 1, count=3, top=5)
+    assert trace.steps[0].text.startswith("A story. Fox")
+    assert [token.id for token in trace.tokens] == generator._input("fox")
+    text = " ".join(generator.continue_text("fox", lambda: False))
+    assert text
+    assert "e" not in text
+    assert not any("e" in step.drawn.text for step in trace.steps if step.drawn.data)
+
+
+def test_a_bad_manner_is_reported_with_its_file(written: Path):
+    save_weights(written, replace(small_weights(), manner={"capitals": 1}))
+    with pytest.raises(WeightsError, match=rf'{written} cannot be used: .* of "capitals"'):
+        load_generator(written, GeneratorOptions(), "cpu")
