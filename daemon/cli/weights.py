@@ -78,7 +78,7 @@ def list_weights(config_file: Path | None, flags: tuple[str, ...], language: str
 def fetch_weights(source: str, name: str | None, language: str) -> None:
     """Download the weights NAME and check them, or convert those of PATH. Complete ones are left.
 
-    large: SmolLM2-135M, English, for any subject; 93 MB to download, 105 MB on disk.
+    large: SmolLM2-135M, English, for any subject; 93 MB to download, 97 MB on disk.
     PATH: a folder with a Llama-shaped model (config.json, tokenizer.json, safetensors), or a GGUF
     file; it stays as it is.
     """

