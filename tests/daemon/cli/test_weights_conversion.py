@@ -92,7 +92,13 @@ def in_handling_of(first: Exception) -> BufferError:
         (raising(MemoryError()), {"shortage": True}),
         (raising(RuntimeError("can't allocate memory")), {"shortage": True}),
         (raising(in_handling_of(MemoryError())), {"shortage": True}),
-        (raising(OSError(errno.ENOSPC, "full")), {"errno": errno.ENOSPC}),
+        (
+            raising(PermissionError(errno.EACCES, "Permission denied")),
+            {
+                "error": "InputError",
+                "message": "/nowhere/source cannot be read: Permission denied; check it.",
+            },
+        ),
         (raising(OutputError("x"), OSError(errno.EDQUOT, "quota")), {"errno": errno.EDQUOT}),
         (raising(WeightsError("No.")), {"error": "WeightsError", "message": "No."}),
     ],
