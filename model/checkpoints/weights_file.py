@@ -27,6 +27,7 @@ from torch import Tensor
 from config.errors import OutputError, WeightsError
 from model.checkpoints.blocks import BLOCK, Blocks, Matrix
 from model.checkpoints.checksum import checksum
+from model.checkpoints.fetched import fetch_command, name_of
 from model.checkpoints.store import LARGEST_CONTEXT, TRAIN_HINT, archive
 from model.checkpoints.stored_model import StoredModel
 from model.text.vocabulary import Vocabulary
@@ -35,7 +36,6 @@ from model.transformer import Transformer, TransformerConfig
 WEIGHTS_FORMAT = 2
 _OLDER_FORMATS = (1,)
 KIND = "afterword"
-_AGAIN = "install afterword or train them again"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def load_weights(path: Path) -> Weights:
         raise WeightsError(f"{path} holds no weights of afterword.")
     check_format(metadata.get("format", ""), WEIGHTS_FORMAT, path, _OLDER_FORMATS)
     if metadata.pop("sha256", None) not in (None, checksum([metadata, tensors])):
-        raise WeightsError(f"{path} is damaged: its checksum does not fit; {_AGAIN}.")
+        raise WeightsError(f"{path} is damaged: its checksum does not fit; {_remedy(path)}.")
     config = _read_config(metadata.get("config", ""), path)
     vocabulary = _read_vocabulary(tensors, metadata.get("pattern", ""), path)
     if vocabulary.size != config.vocabulary_size:
@@ -257,8 +257,14 @@ def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise WeightsError(f"The weights file {path} is missing; {TRAIN_HINT}.") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
-            f"{path} is no complete weights file (safetensors); {_AGAIN}."
+            f"{path} is no complete weights file (safetensors); {_remedy(path)}."
         ) from error
+
+
+def _remedy(path: Path) -> str:
+    """What mends a damaged weights file."""
+    name = name_of(path)
+    return f"run `{fetch_command(name)}`" if name else "install afterword or train them again"
 
 
 def check_format(found: object, known: int, path: Path, older: Sequence[int] = ()) -> None:

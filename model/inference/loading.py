@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, TypeVar
 from config.errors import AfterwordError, DeviceError, GenerationError, WeightsError
 from config.languages import LANGUAGES
 from config.settings import ModelSettings, Settings
+from model.checkpoints.fetched import LARGE, chosen
 from model.checkpoints.store import (
     Stamp,
     WeightsInfo,
     describe,
-    find_weights,
     own_weights,
     previous,
     shipped_weights,
     stamp_of,
+    weights_in_use,
 )
 from model.memory import refuse_without_memory
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:  # imported where they are used: torch takes a second
 
 log = logging.getLogger(__name__)
 
-LARGE = "large"
-"""Name of the fetched weights that continue what is no story."""
 TRIAL_TOKENS = 24
 
 Loaded = TypeVar("Loaded")
@@ -47,19 +46,13 @@ def weights_files(settings: Settings) -> list[Path]:
     Raises:
         WeightsError: the configured file is missing, or there are none for this language.
     """
-    language, configured = settings.language, settings.model.weights
-    if configured is not None:
-        return [find_weights(language, configured)]
-    files = [find_weights(language, None)]
-    with contextlib.suppress(WeightsError):  # not fetched, or of another language
-        files.append(find_weights(language, LARGE))
-    return list(dict.fromkeys(files))
+    return weights_in_use(settings.language, settings.model.weights)
 
 
 def stamps_of(settings: Settings) -> tuple[Stamp | None, ...]:
     """The stamps of the weights files in use, which differ when a file does; None: no file."""
     language, configured = settings.language, settings.model.weights
-    if configured is not None:
+    if configured is not None or chosen(language) is not None:
         return (stamp_of(language, configured),)
     return stamp_of(language, None), stamp_of(language, LARGE)
 

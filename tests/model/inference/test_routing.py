@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import WeightsError
 from config.load import load
+from model.checkpoints.fetched import folder_of
 from model.checkpoints.store import own_weights, shipped_weights
 from model.checkpoints.weights_file import save_weights
 from model.inference import loading
@@ -152,20 +152,11 @@ def test_reading_ahead_changes_no_word():
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Fetched large weights, in the place where `find_weights` looks for them."""
-    file = tmp_path / "large.safetensors"
+def files() -> Path:
+    """Fetched large weights."""
+    file = folder_of("large") / "en.safetensors"
+    file.parent.mkdir(parents=True)
     save_weights(file, small_weights(seed=2))
-    find = loading.find_weights
-
-    def find_weights(language: str, configured: str | None) -> Path:
-        if configured != loading.LARGE:
-            return find(language, configured)
-        if language != "en" or not file.exists():
-            raise WeightsError("They are not fetched.")
-        return file
-
-    monkeypatch.setattr(loading, "find_weights", find_weights)
     return file
 
 
@@ -185,7 +176,7 @@ def test_automatic_weights_are_both_where_the_large_are_fetched(files: Path):
 
 def test_the_users_own_weights_take_the_place_of_the_small_ones(files: Path):
     own = own_weights("en")
-    own.parent.mkdir(parents=True)
+    own.parent.mkdir(parents=True, exist_ok=True)
     save_weights(own, small_weights())
     settings = load(environment={}).settings
     assert loading.weights_files(settings) == [own, files]

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from config import paths
-from model.checkpoints.store import own_weights, previous, shipped_weights
+from model.checkpoints import fetched
+from model.checkpoints.store import describe, own_weights, previous, shipped_weights
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.data.user_texts import UserText
@@ -53,6 +54,10 @@ def validations() -> list[float]:
 
 
 def test_better_weights_take_the_place_of_those_in_use(first: bytes):
+    large = fetched.folder_of("large") / "en.safetensors"
+    large.parent.mkdir(parents=True)
+    large.write_bytes(b"too large to train")
+    fetched.choose("en", "large")
     result = train(*QUICK)
     assert result.exit_code == 0, result.output
     assert re.search(r"mine.txt: [\d,]+ characters", result.output)
@@ -69,6 +74,9 @@ def test_better_weights_take_the_place_of_those_in_use(first: bytes):
     check_report(result.output)
     left = {path.name for path in training_folder("en").iterdir()}
     assert left == {"log.jsonl", "report.html", "report.png"}
+    these = describe(own_weights("en")).name
+    assert f"The weights large stay in use; `afterword weights use {these}`" in result.output
+    assert large.read_bytes() == b"too large to train"
 
 
 def check_report(output: str) -> None:
