@@ -5,6 +5,7 @@ import ctypes
 import resource
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from config.errors import GenerationError
 
@@ -39,6 +40,15 @@ def return_freed_memory() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident_memory_mb() -> float:
+    """Resident memory of this process now, in MB; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return pages * resource.getpagesize() / 1e6
 
 
 def peak_memory_mb() -> int:

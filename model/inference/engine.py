@@ -91,6 +91,7 @@ class InferenceEngine:
 
     Attributes:
         weight_format: a name of model.inference.quantization.FORMATS, that of the matrices.
+        head_format: that of the head, which is also the embedding.
         device: the device that computes.
     """
 
@@ -115,10 +116,11 @@ class InferenceEngine:
             )
             # 4 bits are too coarse for the head.
             given = None if weight_format == "int4" else weight_format
-            head_format = given or choose_format(embedding)
-            blocks = isinstance(matrix, Blocks)
-            self.weight_format = weight_format or (choose_format(matrix) if blocks else head_format)
-            self._head = FORMATS[head_format](embedding)  # also the embedding
+            self.head_format = given or choose_format(embedding)
+            in_blocks = isinstance(matrix, Blocks)
+            chosen = choose_format(matrix) if in_blocks else self.head_format
+            self.weight_format = weight_format or chosen
+            self._head = FORMATS[self.head_format](embedding)
             self._layers = [self._make_layer(stored, number) for number in range(c.layers)]
             self._norm = norm.to(device) * math.sqrt(c.width)  # (C,)
             cache_shape = (c.layers, 2, c.kv_heads, c.context_length, c.head_width)
@@ -187,6 +189,10 @@ class InferenceEngine:
             x = x + layer.down(F.silu(gate) * up)  # (T, C)
         self._position, self._read = count, ids
         return self._head(_normed(x[-1:], self._norm))[0].float()  # (V,)
+
+    def forget(self) -> None:
+        """Make the next prefill read all of its ids."""
+        self._read.clear()
 
     def _common(self, ids: list[int]) -> int:
         """How many of the first ids are those of the last sequence; the last one never counts."""

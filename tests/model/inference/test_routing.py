@@ -196,3 +196,29 @@ def test_damaged_large_weights_are_left_out(files: Path, caplog: pytest.LogCaptu
     assert generator.name == "shipped"
     assert [info.path for info in weights] == [shipped_weights("en")]
     assert "The other weights answer alone" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def shipped() -> TextGenerator:
+    generator, _ = loading.load_file(load(environment={}).settings, shipped_weights("en"), "cpu")
+    return generator
+
+
+def test_the_rule_in_force_gives_most_seeds_the_right_weights(shipped: TextGenerator):
+    """Seeds kept aside from the choice of the rule; `scripts/fit-routing` has the counts."""
+    lines = (Path(__file__).parent / "routing-seeds.tsv").read_text("utf-8").splitlines()
+    kept = [line.split("\t")[1:] for line in lines if line.startswith("kept")]
+    chosen = [(a, STORIES.is_story(seed, shipped.bits_per_token(seed))) for a, seed in kept]
+    assert len(chosen) == 100
+    assert sum(story == (answer == "story") for answer, story in chosen) >= 85
+    assert sum(story for answer, story in chosen if answer == "other") <= 3  # the worse mistake
+
+
+@pytest.mark.parametrize(
+    ("seed", "is_story"),
+    [("once", True), ("the wolf", True), ("happiness", False), ("my cat", False), ("hello", False)],
+)
+def test_one_or_two_words_are_a_story_only_if_stories_begin_so(
+    seed: str, is_story: bool, shipped: TextGenerator
+):
+    assert STORIES.is_story(seed, shipped.bits_per_token(seed)) is is_story
