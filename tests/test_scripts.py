@@ -92,7 +92,7 @@ def test_run_fetches_the_large_weights_where_it_is_asked_to(tmp_path: Path) -> N
         (): ["run"],
         ("--large", "--language", "en"): [
             "weights fetch large",
-            "run --set model.weights=large --language en",
+            "run --language en",
         ],
     }.items():
         (tmp_path / "said").unlink(missing_ok=True)
