@@ -75,7 +75,7 @@ def rotary_frequencies(config: TransformerConfig) -> Tensor:
     turns = frequencies * LLAMA3_CONTEXT / (2 * math.pi)  # (D/2,) within that context
     few, many = LLAMA3_TURNS
     kept = ((turns - few) / (many - few)).clamp(0, 1)  # (D/2,) 1 where nothing is divided
-    return frequencies * (kept + (1 - kept) / config.rotary_scaling)  # (D/2,)
+    return torch.lerp(frequencies / config.rotary_scaling, frequencies, kept)  # (D/2,)
 
 
 def rotary_table(config: TransformerConfig) -> Tensor:

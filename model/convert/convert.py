@@ -188,7 +188,7 @@ def _describe_loss(source: Source, rows: Rows) -> str:
     several = rows.vocabulary.size - rows.single
     pieces = (
         f"All {rows.vocabulary.size - 1:,} pieces of its tokenizer stay, {several:,} of them spelt "
-        f"by several ids of cl100k_base; {rows.left_out:,} special tokens are left out"
+        f"by several ids of cl100k_base; special tokens left out: {rows.left_out:,}"
     )
     if source.precision.startswith("Q4"):
         return f"{pieces}; its 4-bit weights stay as they are."

@@ -132,6 +132,8 @@ class _Reader:
             return self.text()
         if kind == _ARRAY:
             item, count = self.number("I"), self.number("Q")
+            if item == _ARRAY:  # of arrays, which no Llama's file has
+                raise ConversionError("its header is damaged")
             if item in _SCALARS:
                 raw = self.take(count * struct.calcsize(f"<{_SCALARS[item]}"))
                 return list(struct.unpack(f"<{count}{_SCALARS[item]}", raw))
@@ -153,9 +155,10 @@ def read_gguf(data: Data) -> Source:
         raise ConversionError(
             f'its architecture is "{architecture}", and "llama" is the only known one'
         )
+    tokenizer = _read_tokenizer(metadata)
     config = make_config(
         {
-            "vocabulary_size": len(metadata.get("tokenizer.ggml.tokens", [])),
+            "vocabulary_size": len(tokenizer.pieces),
             "context_length": metadata.get("llama.context_length"),
             "layers": metadata.get("llama.block_count"),
             "heads": metadata.get("llama.attention.head_count"),
@@ -180,7 +183,7 @@ def read_gguf(data: Data) -> Source:
     matrix = tensors[names["0.down"]].type
     return Source(
         config,
-        _read_tokenizer(metadata),
+        tokenizer,
         lambda name: _read_tensor(data, names[name], tensors[names[name]]),
         _TYPES[matrix].name if matrix in _TYPES else "",
         str(metadata.get("general.license", "")),
@@ -229,8 +232,8 @@ def _read_tensor(data: Data, name: str, tensor: _Tensor) -> Matrix:
         known = ", ".join(kind.name for kind in _TYPES.values())
         raise ConversionError(f'its tensor "{name}" has the type {tensor.type}; known are {known}')
     kind = _TYPES[tensor.type]
-    columns, *rows = tensor.dimensions
-    if len(rows) > 1 or columns % kind.numbers:
+    columns, *rows = tensor.dimensions or (0,)
+    if len(rows) > 1 or columns == 0 or columns % kind.numbers:
         raise ConversionError(f'its tensor "{name}" has an unusable shape')
     blocks = (*rows, columns // kind.numbers, kind.size)
     size = int(np.prod(blocks, dtype=object))

@@ -58,9 +58,12 @@ def bfloat16(weight: Matrix) -> QuantizedLinear:
 
 def int8(weight: Matrix) -> QuantizedLinear:
     """Weight (out, in) in 8 bits with one scale a row; the operator wants bfloat16 vectors."""
-    converted = [_to_int8(part) for part in parts(weight, _PART_ROWS)]
-    rounded = torch.cat([integers for integers, _ in converted])  # (out, in)
-    scales = torch.cat([scales for _, scales in converted])  # (out,)
+    rounded = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)  # (out, in)
+    scales = torch.empty(len(weight), dtype=torch.bfloat16, device=weight.device)  # (out,)
+    begin = 0
+    for part in parts(weight, _PART_ROWS):
+        place = slice(begin, begin := begin + len(part))
+        rounded[place], scales[place] = _to_int8(part)
     column = scales.float()[:, None]  # (out, 1)
     multiply = torch.ops.aten._weight_int8pack_mm.default
     return QuantizedLinear(

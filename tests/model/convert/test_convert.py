@@ -78,7 +78,7 @@ def test_a_folder_is_rounded_to_4_bits(tmp_path: Path, destination: Path, dtype:
     expected, logits = original.model(IDS), found.model(IDS)
     limit = 0.05 if dtype == torch.bfloat16 else 0.02
     assert (logits - expected).norm() / expected.norm() < limit
-    assert "1 special tokens are left out" in report.loss
+    assert "special tokens left out: 1;" in report.loss
     assert str(dtype).removeprefix("torch.") in report.loss
 
 
@@ -199,6 +199,7 @@ def test_a_gguf_file_cut_short(tmp_path: Path, destination: Path, share: float):
         (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**60), "it is cut short"),
         (b"GGUF" + struct.pack("<IQQQI", 3, 0, 1, 0, 99), "its header is damaged"),
         (b"GGUF" + struct.pack("<IQQQIIQ", 3, 0, 1, 0, 9, 0, 2**62), "it is cut short"),
+        (b"GGUF" + struct.pack("<IQQQIIQ", 3, 0, 1, 0, 9, 9, 1) * 9, "its header is damaged"),
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 0), 'its architecture is "None"'),
     ],
 )
@@ -230,6 +231,17 @@ def test_other_models(tmp_path: Path, destination: Path, old: bytes, new: bytes,
     assert old in content
     path.write_bytes(content.replace(old, new, 1))
     assert reason in refusal(path, destination)
+
+
+def test_a_tensor_without_dimensions(tmp_path: Path, destination: Path):
+    path = write_foreign_gguf(tmp_path / "a.gguf")
+    content = path.read_bytes()
+    name = b"output_norm.weight"
+    at = content.index(name) + len(name)
+    count, size, *_ = struct.unpack("<IQ", content[at : at + 12])
+    assert (count, size) == (1, 64)
+    path.write_bytes(content[:at] + struct.pack("<IQ", 1, 0) + content[at + 12 :])
+    assert "has an unusable shape" in refusal(path, destination)
 
 
 def test_an_unknown_type_of_tensor(tmp_path: Path, destination: Path):
