@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 NORM_EPSILON = 1e-5
+LLAMA3_CONTEXT = 8192  # tokens of Llama 3's first training, before its rotary scaling
+LLAMA3_TURNS = (1, 4)  # in it; frequencies of fewer are divided, those between them partly
 _MAX_PLAIN_TOKENS = 512  # longest T for which `attend` keeps (T, T) weights for going backward
 
 
@@ -35,6 +37,7 @@ class TransformerConfig:
         hidden: F, the inner width of each block's MLP.
         kv_heads: K, heads of keys and values, a divisor of H; 0 becomes H.
         rotary_base: of the rotary frequencies; larger ones turn more slowly.
+        rotary_scaling: by which Llama 3.1 and later divide the lowest frequencies; 1 if none.
     """
 
     vocabulary_size: int
@@ -45,6 +48,7 @@ class TransformerConfig:
     hidden: int
     kv_heads: int = 0
     rotary_base: float = 10_000.0
+    rotary_scaling: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
@@ -67,7 +71,11 @@ class TransformerConfig:
 def rotary_frequencies(config: TransformerConfig) -> Tensor:
     """Radians by which each pair of numbers turns from one position to the next (D/2,)."""
     exponents = torch.arange(0, config.head_width, 2).float() / config.head_width  # (D/2,)
-    return config.rotary_base**-exponents  # (D/2,)
+    frequencies = config.rotary_base**-exponents  # (D/2,)
+    turns = frequencies * LLAMA3_CONTEXT / (2 * math.pi)  # (D/2,) within that context
+    few, many = LLAMA3_TURNS
+    kept = ((turns - few) / (many - few)).clamp(0, 1)  # (D/2,) 1 where nothing is divided
+    return frequencies * (kept + (1 - kept) / config.rotary_scaling)  # (D/2,)
 
 
 def rotary_table(config: TransformerConfig) -> Tensor:

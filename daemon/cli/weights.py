@@ -208,9 +208,11 @@ def show(settings: "Settings") -> None:
     status = _daemon_status(settings.language)
     used = _used_by(status) if status else None
     following, problem = _next(settings)
-    for info in _all(settings):
+    listed = list(_all(settings))
+    width = max([20, *(len(info.name) for info in listed)])
+    for info in listed:
         in_use = (info.name, str(info.path)) in used if used else info.path in following
-        click.echo(_line(info, in_use))
+        click.echo(_line(info, width, in_use))
     for hint in _hints(settings.language):
         _say(hint)
     if status and (reason := status["refused"]):
@@ -280,12 +282,12 @@ def _shipped(language: str) -> Path | None:
         return None
 
 
-def _line(info: WeightsInfo, in_use: bool) -> str:
+def _line(info: WeightsInfo, width: int, in_use: bool) -> str:
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.made_at))
     date = "with Afterword" if info.name == SHIPPED else made
     bits = "    –" if info.bits_per_byte is None else f"{info.bits_per_byte:5.3f}"
     language = info.language or "damaged?"
-    text = f"{'*' if in_use else ' '} {info.name:<20} {date:<16} {info.size / 1e6:6.1f} MB  "
+    text = f"{'*' if in_use else ' '} {info.name:<{width}} {date:<16} {info.size / 1e6:6.1f} MB  "
     return f"{text}{language}  {bits} bits/byte  {info.provenance}".rstrip()
 
 

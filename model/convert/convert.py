@@ -5,6 +5,7 @@ Nothing is trained. Every piece of its tokenizer stays a row, so text is cut as 
 
 import mmap
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -78,11 +79,8 @@ def convert(
         GenerationError: memory is short.
     """
     with refuse_without_memory(), _open_source(source) as found:
-        try:
-            rows = make_rows(found.tokenizer)
-            stored = _convert_tensors(found, rows)
-        except ConversionError as error:
-            raise refused(source, str(error)) from error
+        rows = make_rows(found.tokenizer)
+        stored = _convert_tensors(found, rows)
         save_weights(
             destination,
             Weights(
@@ -108,23 +106,31 @@ def _open_source(path: Path) -> Iterator[Source]:
         elif zipfile.is_zipfile(path):
             yield read_gguf(memoryview(_unzip(path)))
         else:
-            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
-                data = memoryview(m)
-                try:
-                    yield read_gguf(data)
-                finally:
-                    data.release()
+            yield read_gguf(_map(path))
     except ConversionError as error:
         raise refused(path, str(error)) from error
+    except OSError as error:
+        raise refused(path, error.strerror or str(error)) from error
+
+
+def _map(path: Path) -> memoryview:
+    """The bytes of a file, read when they are used."""
+    if path.stat().st_size == 0:
+        raise ConversionError("it is empty")
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _unzip(path: Path) -> bytes:
     """The GGUF file in an archive."""
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith(".gguf")]
-        if len(names) != 1:
-            raise ConversionError(f"it holds {len(names)} GGUF files, not one")
-        return archive.read(names[0])
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".gguf")]
+            if len(names) != 1:
+                raise ConversionError(f"it holds {len(names)} GGUF files, not one")
+            return archive.read(names[0])
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise ConversionError("it is cut short or damaged") from error
 
 
 def _convert_tensors(source: Source, rows: Rows) -> StoredModel:

@@ -168,6 +168,8 @@ def read_gguf(data: Data) -> Source:
     )
     if metadata.get("llama.rope.dimension_count", config.head_width) != config.head_width:
         raise ConversionError("it rotates only a part of each head")
+    if config.layers > len(tensors):  # each has nine
+        raise ConversionError("it lacks tensors of its last layers")
     names = {
         f"{layer}.{part}": f"blk.{layer}.{_NAMES[part]}.weight"
         for layer in range(config.layers)
@@ -247,13 +249,14 @@ def _read_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
     if pattern not in PATTERNS:
         known = ", ".join(PATTERNS)
         raise ConversionError(f'its tokenizer cuts text by "{pattern}"; known are {known}')
-    tokens = metadata["tokenizer.ggml.tokens"]
-    kinds = metadata.get("tokenizer.ggml.token_type") or [_NORMAL_TOKEN] * len(tokens)
+    names = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.merges")
+    if not all(isinstance(metadata.get(name), list) for name in names):
+        raise ConversionError("its tokenizer cannot be read")
+    tokens, kinds, merges = (metadata[name] for name in names)
     pieces = [
-        piece_bytes(token) if kind == _NORMAL_TOKEN else None
+        piece_bytes(str(token)) if kind == _NORMAL_TOKEN else None
         for token, kind in zip(tokens, kinds, strict=False)
     ]
-    merges = [split_merge(merge) for merge in metadata.get("tokenizer.ggml.merges", [])]
     begin = metadata.get("tokenizer.ggml.bos_token_id", metadata.get("tokenizer.ggml.eos_token_id"))
     end = tokens.index("<|endoftext|>") if "<|endoftext|>" in tokens else begin
-    return Tokenizer(pieces, merges, PATTERNS[pattern], end)
+    return Tokenizer(pieces, [split_merge(merge) for merge in merges], PATTERNS[pattern], end)

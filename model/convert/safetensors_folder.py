@@ -13,6 +13,7 @@ from torch import Tensor
 
 from model.convert.source import LAYER_PARTS, ConversionError, Source, Tokenizer, make_config
 from model.convert.tokenizer import PATTERNS, piece_bytes, split_merge
+from model.transformer import LLAMA3_CONTEXT, LLAMA3_TURNS, TransformerConfig
 
 _NAMES = {
     "norm1": "input_layernorm",
@@ -39,20 +40,7 @@ def read_folder(folder: Path) -> Source:
     kind = values.get("model_type")
     if kind != "llama":
         raise ConversionError(f'its architecture is "{kind}", and "llama" is the only known one')
-    heads = values.get("num_attention_heads", 0)
-    config = make_config(
-        {
-            "vocabulary_size": values.get("vocab_size"),
-            "context_length": values.get("max_position_embeddings"),
-            "layers": values.get("num_hidden_layers"),
-            "heads": heads,
-            "width": values.get("hidden_size"),
-            "hidden": values.get("intermediate_size"),
-            "kv_heads": values.get("num_key_value_heads") or heads,
-            "rotary_base": float(_rotary(values).get("rope_theta") or 10_000.0),
-        },
-        values.get("rms_norm_eps"),
-    )
+    config = _read_config(values)
     if (values.get("head_dim") or config.head_width) != config.head_width:
         raise ConversionError("its heads are wider than their share of the whole")
     if values.get("hidden_act", "silu") != "silu":
@@ -60,6 +48,8 @@ def read_folder(folder: Path) -> Source:
             f'its activation is "{values["hidden_act"]}", and "silu" is the only known one'
         )
     places = _places(folder)
+    if config.layers > len(places):  # each has nine tensors
+        raise ConversionError("it lacks tensors of its last layers")
     names = {
         f"{layer}.{part}": f"model.layers.{layer}.{_NAMES[part]}.weight"
         for layer in range(config.layers)
@@ -78,15 +68,40 @@ def read_folder(folder: Path) -> Source:
     return Source(config, _read_tokenizer(tokenizer), tensor, precision, "", folder.name)
 
 
-def _rotary(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The values of the rotary positions, which newer files put together."""
-    scaling = values.get("rope_scaling") or values.get("rope_parameters") or {}
-    kind = scaling.get("rope_type", scaling.get("type", "default"))
-    if kind != "default":
-        raise ConversionError(
-            f'its rotary positions are stretched ("{kind}"), which is not known here'
-        )
-    return {**scaling, **values} if "rope_theta" in values else scaling
+def _read_config(values: Mapping[str, Any]) -> TransformerConfig:
+    try:
+        rotary = values.get("rope_scaling") or values.get("rope_parameters") or {}
+        base = values.get("rope_theta") or rotary.get("rope_theta") or 10_000.0
+        heads = values.get("num_attention_heads")
+        sizes = {
+            "vocabulary_size": values.get("vocab_size"),
+            "context_length": values.get("max_position_embeddings"),
+            "layers": values.get("num_hidden_layers"),
+            "heads": heads,
+            "width": values.get("hidden_size"),
+            "hidden": values.get("intermediate_size"),
+            "kv_heads": values.get("num_key_value_heads") or heads,
+            "rotary_base": float(base),
+            "rotary_scaling": _rotary_scaling(rotary),
+        }
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConversionError("its config.json cannot be read") from error
+    return make_config(sizes, values.get("rms_norm_eps"))
+
+
+def _rotary_scaling(rotary: Mapping[str, Any]) -> float:
+    """By how much the lowest rotary frequencies are divided; only Llama 3's way is known."""
+    kind = rotary.get("rope_type", rotary.get("type", "default"))
+    if kind == "default":
+        return 1.0
+    known = {
+        "low_freq_factor": LLAMA3_TURNS[0],
+        "high_freq_factor": LLAMA3_TURNS[1],
+        "original_max_position_embeddings": LLAMA3_CONTEXT,
+    }
+    if kind != "llama3" or any(rotary.get(name) != value for name, value in known.items()):
+        raise ConversionError(f'its rotary positions are stretched in an unknown way ("{kind}")')
+    return float(rotary["factor"])
 
 
 def _read_json(path: Path) -> dict[str, Any]:

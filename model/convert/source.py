@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from config.errors import WeightsError
@@ -62,6 +62,9 @@ def make_config(sizes: dict[str, Any], epsilon: object) -> TransformerConfig:
         ConversionError: the shape or the norms' epsilon is none of ours.
     """
     try:
+        for field in fields(TransformerConfig):
+            if type(sizes.get(field.name, field.default)) is not field.type:
+                raise TypeError(field.name)
         config = TransformerConfig(**sizes)
     except (TypeError, ValueError) as error:
         raise ConversionError("its shape is not that of a Llama") from error

@@ -6,6 +6,7 @@ Files write each byte as a printable character, as GPT-2's tokenizer did.
 import functools
 from dataclasses import dataclass
 
+from config.errors import WeightsError
 from model.convert.source import ConversionError, Tokenizer
 from model.text.tokenizer import END_OF_TEXT, token_id
 from model.text.vocabulary import Vocabulary
@@ -22,6 +23,8 @@ _LLAMA3 = (
 )
 PATTERNS = {"gpt-2": _GPT2, "smollm": _DIGITS_FIRST, "llama-bpe": _LLAMA3}
 """The regular expressions that cut text before any merge, by llama.cpp's names."""
+
+_FEWEST_BYTES = 230  # of the 243 that UTF-8 uses; some tokenizers lack a few rare ones
 
 
 @functools.cache
@@ -88,15 +91,16 @@ def make_rows(tokenizer: Tokenizer) -> Rows:
     spelt = [_spell(piece) for i, piece in found if unique[piece] == i]
     ids = [i for spelling in spelt for i in spelling]
     lengths = [*map(len, spelt), 1]
+    try:
+        vocabulary = Vocabulary([*ids, END_OF_TEXT], lengths, tokenizer.pattern)
+    except WeightsError as error:
+        raise ConversionError("its tokenizer cuts text by an unusable pattern") from error
     return Rows(
-        Vocabulary([*ids, END_OF_TEXT], lengths, tokenizer.pattern),
+        vocabulary,
         [*tokens, tokenizer.end],
         lengths.count(1),
         len(tokenizer.pieces) - len(lengths),
     )
-
-
-_FEWEST_BYTES = 230  # those that UTF-8 uses are 243; some tokenizers lack a few rare ones
 
 
 def _spell(piece: bytes) -> list[int]:

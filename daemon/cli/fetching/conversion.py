@@ -108,16 +108,19 @@ def main() -> None:
 
 def answer(job: dict[str, Any]) -> dict[str, object]:
     """The outcome of a conversion: what was lost, or what kind of error ended it."""
+    source = Path(job.pop("source"))
     try:
         from model.convert.convert import convert
 
-        report = convert(Path(job.pop("source")), Path(job.pop("target")), **job)
+        report = convert(source, Path(job.pop("target")), **job)
     except Exception as error:
         if any(map(is_shortage, _with_context(error))):
             return {"shortage": True}
-        output = error.__cause__ if isinstance(error, OutputError) else error
-        if isinstance(output, OSError) and output.errno:
-            return {"errno": output.errno}
+        if isinstance(error, OutputError) and isinstance(error.__cause__, OSError):
+            return {"errno": error.__cause__.errno}
+        if isinstance(error, OSError):
+            message = f"{source} cannot be read: {error.strerror}; check it."
+            return {"error": "InputError", "message": message}
         if isinstance(error, AfterwordError):
             return {"error": type(error).__name__, "message": str(error)}
         traceback.print_exc()

@@ -161,10 +161,9 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
 
 
 def _files_of(source: Path) -> list[Path]:
-    if source.is_file():
-        return [source]
-    files = sorted(file for file in source.glob("*") if file.is_file()) if source.is_dir() else []
-    if not files:
+    found = sorted(source.glob("*")) if source.is_dir() else [source]
+    files = [file for file in found if file.is_file()]
+    if not any(file.stat().st_size for file in files):
         raise InputError(
             f"{source} is missing or empty; name a folder with config.json, tokenizer.json and "
             "safetensors, or a GGUF file."

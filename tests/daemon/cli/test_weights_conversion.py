@@ -24,8 +24,8 @@ from daemon.cli.fetching.conversion import Conversion
 from model.checkpoints.fetched import folder_of
 from model.checkpoints.weights_file import load_weights
 from model.inference.loading import load_weights as load_generator
+from tests.model.convert.foreign import foreign_weights, write_folder
 from tests.support.program import afterword
-from tests.support.tiny_llama import write_tiny_llama
 
 
 def job(target: Path) -> Conversion:
@@ -92,7 +92,13 @@ def in_handling_of(first: Exception) -> BufferError:
         (raising(MemoryError()), {"shortage": True}),
         (raising(RuntimeError("can't allocate memory")), {"shortage": True}),
         (raising(in_handling_of(MemoryError())), {"shortage": True}),
-        (raising(OSError(errno.ENOSPC, "full")), {"errno": errno.ENOSPC}),
+        (
+            raising(PermissionError(errno.EACCES, "Permission denied")),
+            {
+                "error": "InputError",
+                "message": "/nowhere/source cannot be read: Permission denied; check it.",
+            },
+        ),
         (raising(OutputError("x"), OSError(errno.EDQUOT, "quota")), {"errno": errno.EDQUOT}),
         (raising(WeightsError("No.")), {"error": "WeightsError", "message": "No."}),
     ],
@@ -107,7 +113,7 @@ def test_each_outcome_of_a_conversion_has_an_answer(
 
 @pytest.fixture
 def real_llama(tmp_path: Path) -> Path:
-    return write_tiny_llama(tmp_path / "Tiny Llama")
+    return write_folder(tmp_path / "Tiny Llama", foreign_weights())
 
 
 @pytest.mark.slow
@@ -116,7 +122,7 @@ def test_a_model_of_the_users_is_converted_and_continues_a_seed(real_llama: Path
     done = afterword("weights", "fetch", real_llama)
     path = folder_of("tiny-llama") / "en.safetensors"
     assert (done.code, done.out) == (0, f"tiny-llama: {path}\n"), done.err
-    assert "All 259 pieces of its tokenizer stay" in done.err
+    assert "All 252 pieces of its tokenizer stay" in done.err
     loaded = load_weights(path)
     assert (loaded.language, loaded.manner["capitals"]) == ("en", True)
     assert "Tiny Llama" in loaded.provenance

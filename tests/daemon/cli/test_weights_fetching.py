@@ -364,6 +364,7 @@ def test_a_conversion_that_is_refused_keeps_the_earlier_one(llama: Path) -> None
 
 
 def test_a_source_that_is_none(tmp_path: Path) -> None:
-    for source in (tmp_path, tmp_path / "nowhere"):
+    (tmp_path / "empty.gguf").touch()
+    for source in (tmp_path, tmp_path / "nowhere", tmp_path / "empty.gguf", Path("/dev/null")):
         with pytest.raises(InputError, match=r"is missing or empty; name a folder with config"):
             weights.take(source, "mine", "en", print, backwards)

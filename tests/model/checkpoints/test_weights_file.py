@@ -95,6 +95,13 @@ def test_blocks_whose_parts_do_not_fit_are_refused(tmp_path: Path, part: str, ch
         load_weights(path)
 
 
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_the_shapes_are_those_of_the_transformer(kv_heads: int):
+    config = TransformerConfig(300, 32, 3, 4, 16, 24, kv_heads)
+    state = Transformer(config).state_dict()
+    assert stored_model.shapes(config) == {name: tuple(t.shape) for name, t in state.items()}
+
+
 def test_no_transformer_is_built_for_what_needs_none(path: Path, monkeypatch: pytest.MonkeyPatch):
     built = []
     monkeypatch.setattr(StoredModel, "transformer", lambda self: built.append(self))
