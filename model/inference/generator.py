@@ -106,7 +106,7 @@ class TextGenerator:
         count = redraws = 0
         tokens = self._tokens(seed)
         while part := self._next_part(tokens, draft, cancelled, alone=count == 0):
-            fault = self._fault(Candidate(seed, said, part.raw, part.whole))
+            fault = self._fault(Candidate(seed, said, part.raw, part.whole, part.last))
             if fault and redraws < _MAX_REDRAWS:
                 redraws += 1
                 tokens = self._tokens(seed, draft.rewind())

@@ -32,7 +32,7 @@ _POSSESSIVE = "(?:my|your|his|her|its|our|their|the|a|an)"
 _MACROS = {
     "<self>": "(?:my|your|him|her|it|our|them|one)sel(?:f|ves)",
     "<poss>": _POSSESSIVE,
-    "<person>": rf"(?:(?:him|her|them|me|us)\b(?! \w+ly)|{_POSSESSIVE} (?:\w+ )?(?:{_PEOPLE}))",
+    "<person>": rf"(?:(?:him|her|them|me|us)\b(?! \w+ly)|{_POSSESSIVE} (?:\w+ ){{0,2}}(?:{_PEOPLE}))",
     "<group>": f"(?:{_GROUPS})",
 }
 _HAN_MACROS = {
@@ -139,7 +139,8 @@ def _english_words(text: str) -> list[str]:
     text = _DISGUISED.sub(lambda match: match.group().translate(_DISGUISE), text)
     text = _LONG_REPEAT.sub(r"\1", text)
     text = _SPELT.sub(lambda match: re.sub(r"[^a-z]", "", match.group()), text)
-    return ["." if word[0] in ".!?…" else word for word in _WORD.findall(text)]
+    words = _WORD.findall(text)
+    return ["." if word[0] in ".!?…" else word.removesuffix("'s") for word in words]
 
 
 def _han_text(text: str) -> str:

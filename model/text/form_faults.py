@@ -33,12 +33,14 @@ class Candidate:
         said: what of the reply has been spoken, without a clause that `raw` begins with.
         raw: the sentence as drawn, with the marks and line breaks around it.
         whole: False for a first clause, whose rest is not drawn yet.
+        last: True if the text has ended with it.
     """
 
     seed: str
     said: str
     raw: str
     whole: bool = True
+    last: bool = False
 
     @property
     def before(self) -> str:
@@ -74,9 +76,10 @@ def _is_title(raw: str) -> bool:
 
 
 def _is_broken_off(candidate: Candidate) -> bool:
-    """True for a single word that is a line, or the whole first sentence."""
+    """True for a single word that is the whole reply, or a line without an end mark."""
+    alone = candidate.last and not candidate.said
     words = len(_WORDS.findall(candidate.raw))
-    return words <= 1 and (not candidate.said or _ends_line_unfinished(candidate.raw))
+    return words <= 1 and (alone or _ends_line_unfinished(candidate.raw))
 
 
 def _ends_line_unfinished(raw: str) -> bool:

@@ -19,8 +19,10 @@ def repair(sentence: str, before: str) -> str:
         before: the text before it, in which a quotation may have begun.
     """
     text = _EMPHASIS.sub("", sentence)
-    kept = _without_stray_quotes(text, open_quotation(before))
-    return _SPACE_BEFORE_MARK.sub("", " ".join(kept.split())) if kept != text else text.strip()
+    text = _without_stray_quotes(text, open_quotation(before))
+    if text == sentence:
+        return text
+    return _SPACE_BEFORE_MARK.sub("", " ".join(text.split()))
 
 
 def open_quotation(text: str) -> str:
