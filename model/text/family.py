@@ -32,7 +32,7 @@ _POSSESSIVE = "(?:my|your|his|her|its|our|their|the|a|an)"
 _MACROS = {
     "<self>": "(?:my|your|him|her|it|our|them|one)sel(?:f|ves)",
     "<poss>": _POSSESSIVE,
-    "<person>": rf"(?:(?:him|her|them|me|us)\b(?! \w+ly)|{_POSSESSIVE} (?:\w+ ){{0,2}}(?:{_PEOPLE}))",
+    "<person>": rf"(?:(?:him|her|them|me|us)\b|{_POSSESSIVE} (?:\w+ ){{0,2}}(?:{_PEOPLE}))",
     "<group>": f"(?:{_GROUPS})",
 }
 _HAN_MACROS = {
