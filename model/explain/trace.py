@@ -22,7 +22,7 @@ from model.inference.sampler import SamplingOptions, filter_logits, penalise, sa
 from model.inference.utf8_mask import FORBIDDEN, Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
 from model.text.manner import Manner
-from model.text.names import names_in
+from model.text.orthography.names import names_in
 from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer

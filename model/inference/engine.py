@@ -132,6 +132,7 @@ class InferenceEngine:
             self._lengths = lengths.to(device)  # (H + K, 1)
         self._position = 0
         self._read: list[int] = []  # ids whose keys and values are at the beginning of the cache
+        self._logits: Tensor | None = None  # (V,) of the newest prefill, until a step follows it
 
     def _make_layer(self, stored: StoredModel, number: int) -> _Layer:
         matrices = {
@@ -161,10 +162,14 @@ class InferenceEngine:
         """Begin a sequence with these ids; returns logits (V,) of the next one.
 
         Only the newest ids that fit into the context are read, and of these only what follows the
-        longest beginning that the last sequence has, too: its keys and values are still there.
+        longest beginning that the last sequence has, too: its keys and values are still there. The
+        same ids again give the same logits without being read.
         """
         c = self._config
         ids = ids[-c.context_length :]
+        if self._logits is not None and ids == self._read:
+            return self._logits
+        self._logits = None
         before = self._common(ids)  # tokens that are not read again
         del self._read[before:]
         count = len(ids)  # S
@@ -188,7 +193,8 @@ class InferenceEngine:
             gate, up = layer.gate_up(_normed(x, layer.norm2)).chunk(2, dim=-1)  # (T, F) each
             x = x + layer.down(F.silu(gate) * up)  # (T, C)
         self._position, self._read = count, ids
-        return self._head(_normed(x[-1:], self._norm))[0].float()  # (V,)
+        self._logits = self._head(_normed(x[-1:], self._norm))[0].float()  # (V,)
+        return self._logits
 
     def forget(self) -> None:
         """Make the next prefill read all of its ids."""
@@ -202,6 +208,7 @@ class InferenceEngine:
     @torch.inference_mode()
     def step(self, token: int) -> Tensor:
         """Append one id; returns logits (V,) of the next one."""
+        self._logits = None
         angles = self._frequencies * self._position  # (D/2,)
         rotations = torch.polar(self._lengths, angles)  # (H + K, D/2) complex
         slot = self._position % self._config.context_length

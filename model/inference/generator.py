@@ -1,37 +1,51 @@
 """Continues a seed, sentence by sentence.
 
 The engine reads the seed, then one token at a time: each is sampled and decoded to text, and a
-sentence is yielded as soon as it is complete.
+sentence is yielded as soon as it is complete. A sentence that fails a check is drawn anew.
 """
 
 import copy
+import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from config.errors import WeightsError
+from config.languages import join_sentences
 from model.checkpoints.weights_file import load_weights
 from model.device import choose_device, device_faults
+from model.inference.draft import Draft, Part
 from model.inference.engine import InferenceEngine
 from model.inference.manner_mask import MannerMask
 from model.inference.sampler import SamplingOptions, sample
 from model.inference.utf8_mask import Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
 from model.memory import refuse_without_memory, return_freed_memory
+from model.text.form_faults import Candidate
 from model.text.manner import SPOKEN, Manner
-from model.text.names import names_in
-from model.text.sentences import SentenceSplitter, within_speech
+from model.text.orthography.names import names_in
+from model.text.repair import open_quotation, repair
+from model.text.sentences import within_speech
 from model.text.spoken_form import prepare_seed
-from model.text.vocabulary import TextDecoder, Vocabulary
+from model.text.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
 
 Cancelled = Callable[[], bool]
+Check = Callable[[Candidate], str | None]
+"""Returns the kind of a sentence's fault; None if it may be spoken."""
 
 SCORED_TOKENS = 48  # of a seed; more cannot change what it is about
 _EXTRA_SENTENCES = 2  # more than max_sentences, to end a quotation
+_MAX_REDRAWS = 3  # of one sentence
+# Greedy decoding would draw the refused sentence again. Warmer redraws are how Whisper leaves its
+# loops (Radford et al. 2022, temperature fallback).
+_MIN_REDRAW_TEMPERATURE = 0.6
+_BETTER_THAN_SILENCE = ("break", "loop")  # faults with which a reply may begin if all draws fail
 
 
 @dataclass(frozen=True)
@@ -43,12 +57,14 @@ class GeneratorOptions:
         max_sentences: stop after this sentence, or up to two later inside a quotation.
         max_new_tokens: stop after this many tokens, in mid-sentence if need be.
         random_seed: equal seeds give equal words; None draws others each time.
+        checks: decide which sentences may be spoken.
     """
 
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     max_sentences: int = 5
     max_new_tokens: int = 200
     random_seed: int | None = None
+    checks: tuple[Check, ...] = ()
 
 
 class TextGenerator:
@@ -109,38 +125,71 @@ class TextGenerator:
         ends in a hyphen. It may come in two parts, its first clause and the rest, so that speech
         can begin sooner. No sentence is empty, and there may be none at all.
 
+        A sentence that fails a check is drawn anew, at most three times; then the reply ends. A
+        first sentence whose last draw says too little, or the seed again, is spoken all the same.
+
         Raises:
             DeviceError: the GPU failed in mid-reply, or its memory is full.
             GenerationError: the model computed numbers that are not finite, or memory is short.
         """
-        decoder = TextDecoder(self._vocabulary.pieces)
-        splitter = SentenceSplitter()
-        count, text = 0, ""
-        ended = False
-        for token in self._tokens(seed):
-            if cancelled():
+        draft = Draft(self._vocabulary.pieces)
+        said = clause = ""  # the whole sentences, and the first clause of the next one
+        count = redraws = 0
+        tokens = self._tokens(seed)
+        while part := self._next_part(tokens, draft, cancelled, alone=count == 0):
+            fault = self._fault(Candidate(seed, said, part.raw, part.whole, part.last))
+            if fault and redraws < _MAX_REDRAWS:
+                redraws += 1
+                tokens = self._tokens(seed, draft.rewind())
+                continue
+            if fault and (draft.accepted or fault not in _BETTER_THAN_SILENCE):
                 return
-            ended = token == self._vocabulary.end
-            for sentence in splitter.feed(decoder.feed(token)):
-                yield sentence
-                count += 1
-                text += f" {sentence}"
-                extra = count - self._options.max_sentences
-                if extra >= _EXTRA_SENTENCES or (extra >= 0 and not within_speech(text)):
-                    return
-            if clause := splitter.first_clause():
-                yield clause
-        if ended:
-            rest = splitter.rest()
-        else:  # an unfinished sentence is better than silence, but only than silence
-            rest = splitter.finished_rest() if count else splitter.whole_words_of_rest()
-        if rest:
-            yield rest
+            redraws = 0
+            draft.accept(part)
+            text = repair(part.text, join_sentences([seed, said, clause]))
+            reply = join_sentences([said, clause, text])
+            count += part.whole
+            if part.last or (part.whole and self._is_long_enough(count, reply)):
+                yield text + open_quotation(join_sentences([seed, reply]))
+                return
+            yield text
+            said, clause = (reply, "") if part.whole else (said, text)
 
-    def _tokens(self, seed: str) -> Iterator[int]:
-        """The ids that continue the seed, at most `max_new_tokens`; `<|endoftext|>` is the last."""
-        if self._options.random_seed is not None:  # for each text: some are begun and discarded
-            self._random.manual_seed(self._options.random_seed)
+    def _next_part(
+        self, tokens: Iterator[int], draft: Draft, cancelled: Cancelled, *, alone: bool
+    ) -> Part | None:
+        """Draw ids until a part is complete; None at the end of the reply, or if cancelled."""
+        if part := draft.next_part():
+            return part
+        for token in tokens:
+            if cancelled():
+                return None
+            if token == self._vocabulary.end:
+                return draft.rest(ended=True, alone=alone)
+            draft.feed(token)
+            if part := draft.next_part():
+                return part
+        return draft.rest(ended=False, alone=alone)
+
+    def _fault(self, candidate: Candidate) -> str | None:
+        """The kind of the first fault that the checks find; None if there is none."""
+        for check in self._options.checks:
+            if kind := check(candidate):
+                log.debug("a sentence was refused: %s", kind)  # never its words
+                return kind
+        return None
+
+    def _is_long_enough(self, sentences: int, reply: str) -> bool:
+        extra = sentences - self._options.max_sentences
+        return extra >= _EXTRA_SENTENCES or (extra >= 0 and not within_speech(reply))
+
+    def _tokens(self, seed: str, kept: Sequence[int] | None = None) -> Iterator[int]:
+        """The ids that continue the seed, at most `max_new_tokens`; `<|endoftext|>` is the last.
+
+        With `kept`, they go on behind these ids of a continuation, on the same random numbers.
+        """
+        if kept is None and self._options.random_seed is not None:
+            self._random.manual_seed(self._options.random_seed)  # some texts are discarded
         end = self._vocabulary.end
         text = self._prepare(seed)
         ids = model_input(text, self._manner, self._vocabulary)
@@ -148,25 +197,37 @@ class TextGenerator:
         self._utf8_mask.reset()
         self._word_boundary_mask.reset(text)
         self._manner_mask.reset()
+        for token in kept or ():
+            self._append(token, ids)
+        known = len(ids)
+        sampling = self._options.sampling if kept is None else self._redraw_sampling()
         while True:
             with refuse_without_memory():
                 with device_faults(self._engine.device):
-                    reads_seed = len(ids) == begin
-                    logits = self._engine.prefill(ids) if reads_seed else self._engine.step(ids[-1])
+                    is_first = len(ids) == known
+                    logits = self._engine.prefill(ids) if is_first else self._engine.step(ids[-1])
                     logits = logits.cpu()  # (V,)
                 logits = logits + self._utf8_mask.mask()  # (V,)
                 if self._word_boundary_mask.in_force:  # for the first ids only
                     logits = logits + self._word_boundary_mask.mask()  # (V,)
                 if self._manner_mask.in_force:
                     logits = logits + self._manner_mask.mask()  # (V,)
-                token = sample(logits, ids[begin:], self._options.sampling, self._random)
+                token = sample(logits, ids[begin:], sampling, self._random)
             yield token
-            self._utf8_mask.feed(token)
-            self._word_boundary_mask.feed(token)
-            self._manner_mask.feed(token)
-            ids.append(token)
+            self._append(token, ids)
             if token == end or len(ids) - begin == self._options.max_new_tokens:
                 return
+
+    def _append(self, token: int, ids: list[int]) -> None:
+        self._utf8_mask.feed(token)
+        self._word_boundary_mask.feed(token)
+        self._manner_mask.feed(token)
+        ids.append(token)
+
+    def _redraw_sampling(self) -> SamplingOptions:
+        sampling = self._options.sampling
+        temperature = max(sampling.temperature, _MIN_REDRAW_TEMPERATURE)
+        return replace(sampling, temperature=temperature)
 
     def read_ahead(self, seed: str) -> None:
         """Read what may become the beginning of a seed, while its speaker goes on.

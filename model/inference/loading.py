@@ -29,7 +29,7 @@ from model.checkpoints.store import (
 from model.memory import refuse_without_memory
 
 if TYPE_CHECKING:  # imported where they are used: torch takes a second
-    from model.inference.generator import GeneratorOptions, TextGenerator
+    from model.inference.generator import Check, GeneratorOptions, TextGenerator
     from model.inference.routing import Generator
     from model.inference.sampler import SamplingOptions
 
@@ -168,7 +168,16 @@ def generator_options(settings: Settings) -> "GeneratorOptions":
     from model.inference.generator import GeneratorOptions
 
     m = settings.model
-    return GeneratorOptions(sampling_options(m), m.max_sentences, m.max_new_tokens, m.random_seed)
+    return GeneratorOptions(
+        sampling_options(m), m.max_sentences, m.max_new_tokens, m.random_seed, _checks(m)
+    )
+
+
+def _checks(model: ModelSettings) -> tuple["Check", ...]:
+    from model.text.family import FamilyCheck
+    from model.text.form_faults import FormCheck
+
+    return (FormCheck(), FamilyCheck()) if model.family else (FormCheck(),)
 
 
 def sampling_options(model: ModelSettings) -> "SamplingOptions":
@@ -183,10 +192,14 @@ def sampling_options(model: ModelSettings) -> "SamplingOptions":
 def try_out(generator: "TextGenerator", settings: Settings, path: Path) -> None:
     """Continue the language's trial seed with new weights, on random numbers of its own.
 
+    What it says is not checked: it may be unfit to be spoken.
+
     Raises:
         WeightsError: the weights compute no usable numbers, or no text.
     """
-    options = replace(generator_options(settings), max_new_tokens=TRIAL_TOKENS, random_seed=1)
+    options = replace(
+        generator_options(settings), max_new_tokens=TRIAL_TOKENS, random_seed=1, checks=()
+    )
     trial = generator.with_options(options)
     try:
         sentences = list(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from config.languages import join_sentences
 from model.inference.generator import Cancelled, GeneratorOptions, TextGenerator
-from model.text.questions import is_question
+from model.text.orthography.questions import is_question
 from model.text.spoken_form import to_spoken_form
 
 _PERSONS = """

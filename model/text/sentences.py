@@ -27,9 +27,10 @@ _CLOSING_QUOTE = re.compile(r"(?<=\S)[\"”](?=\W|$)")
 class SentenceSplitter:
     """Takes text piece by piece, returns complete sentences, buffers the unfinished rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, begun: bool = False) -> None:
+        """`begun` tells that sentences of the text have been returned before, by another one."""
         self._rest = ""
-        self._begun = False  # a sentence or clause has been returned
+        self._begun = begun  # a sentence or clause has been returned
 
     def feed(self, text: str) -> list[str]:
         """The sentences that this text completes; sentences without a word are left out."""
@@ -57,6 +58,11 @@ class SentenceSplitter:
                 self._begun = True
                 return _tidy(clause)
         return ""
+
+    @property
+    def buffered(self) -> str:
+        """The text that belongs to no sentence yet, as it was given."""
+        return self._rest
 
     def _find_end(self) -> int | None:
         """The index at which the first complete sentence of the buffer ends; None if none is."""

@@ -12,8 +12,8 @@ from collections.abc import Collection
 
 from config.languages import HAN, is_han
 from model.text.manner import SPOKEN, Manner
-from model.text.names import with_names
-from model.text.questions import is_question
+from model.text.orthography.names import with_names
+from model.text.orthography.questions import is_question
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SENTENCE_START = re.compile(r"(?:[.!?][\"”’']?\s+|\n+)(?=\S)")
@@ -39,7 +39,7 @@ def to_spoken_form(text: str) -> str:
 def prepare_seed(seed: str, manner: Manner = SPOKEN, names: Collection[str] = ()) -> str:
     """The model's input for a seed, without the manner's opening.
 
-    `names`: words that are capital where the manner wants capitals (model.text.names).
+    `names`: words that are capital where the manner wants capitals (model.text.orthography.names).
 
     Text with punctuation counts as written and stays; so does one with capitals, where the manner
     wants them. Spoken words get their spoken form, or the written one that the manner asks for. A

@@ -97,7 +97,8 @@ class Reading:
     ("sequences", "lengths"),
     [
         ([IDS[:5], IDS[:12], IDS[:30]], [5, 7, 18]),  # a seed that grows
-        ([IDS[:12], IDS[:5], IDS[:5]], [12, 1, 1]),  # the last is always read
+        ([IDS[:12], IDS[:5]], [12, 1]),  # the last is read again
+        ([IDS[:12], IDS[:5], IDS[:5]], [12, 1]),  # the same once more is not
         ([IDS[:12], [*IDS[:8], 299, 298]], [12, 2]),  # the recogniser has changed its mind
         ([IDS[:12], IDS[1:12]], [12, 11]),  # nothing in common
     ],
@@ -114,6 +115,18 @@ def test_a_common_beginning_is_not_read_again(sequences: list[list[int]], length
     torch.testing.assert_close(
         reading.engine.step(token), reference(model, [*ids, token]), rtol=1e-4, atol=1e-4
     )
+
+
+@torch.inference_mode()
+def test_the_same_again_is_read_where_a_token_came_between():
+    model = small_model()
+    reading = Reading(InferenceEngine(model, "float32"))
+    for _ in range(2):
+        found = reading.engine.prefill(IDS[:5])
+        torch.testing.assert_close(found, reference(model, IDS[:5]), rtol=1e-4, atol=1e-4)
+        found = reading.engine.step(IDS[5])
+        torch.testing.assert_close(found, reference(model, IDS[:6]), rtol=1e-4, atol=1e-4)
+    assert reading.lengths == [5, 1]
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 import pytest
 
 from model.text.manner import SPOKEN, Manner
-from model.text.names import names_in, with_names
+from model.text.orthography.names import names_in, with_names
 from model.text.spoken_form import prepare_seed
 
 PIECES = [b" the", b" Paris", b" John", b" hill", b"Rome", b" Hill", b" Mr", b" CIA", b"\xe9", b""]

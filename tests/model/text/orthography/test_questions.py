@@ -1,6 +1,6 @@
 import pytest
 
-from model.text.questions import is_question
+from model.text.orthography.questions import is_question
 
 QUESTIONS = """
 why is the sea salty
