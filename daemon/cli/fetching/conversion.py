@@ -80,7 +80,8 @@ def _error(
     """The error of which the child has told, or that its end shows."""
     if number := answer.get("errno"):
         return OSError(number, os.strerror(number), str(target))
-    if "shortage" in answer or -done.returncode in _BY_SHORTAGE:
+    by_glibc = "cannot allocate memory" in done.stderr  # it ends the process itself
+    if "shortage" in answer or by_glibc or -done.returncode in _BY_SHORTAGE:
         return GenerationError(
             f"{title} cannot be converted: there is not enough memory; close other programs, or "
             "raise the limit (ulimit -v), and fetch again."
