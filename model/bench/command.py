@@ -93,7 +93,11 @@ def as_said(weights: Weights, device: torch.device) -> Generate:
     """`afterword say` with the default settings, without speech; it has a seed of its own."""
     settings = load(None, [f"language={weights.language}"]).settings
     options = replace(
-        generator_options(settings), max_sentences=100, max_new_tokens=1000, random_seed=1
+        generator_options(settings),
+        max_sentences=100,
+        max_new_tokens=1000,
+        random_seed=1,
+        checks=(),  # so long a text repeats itself; redraws would be measured
     )
     engine = InferenceEngine(weights.stored, device=device)
     generator = TextGenerator(engine, weights.vocabulary, options)

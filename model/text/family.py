@@ -1,8 +1,8 @@
 """Finds text unfit for a room with children: self-harm, sex, hate, gore, weapons, swear words.
 
-Lists of words and patterns decide, for English and Chinese: family-*.txt and ldnoobw-*.txt in
-model/text/patterns. They know words, not what is meant: an unfit sentence of harmless words passes,
-and some harmless sentences do not.
+Lists of words, patterns and pairs of words decide, for English and Chinese: family-*.txt,
+ldnoobw-*.txt and pairs-*.txt in model/text/patterns. They know words, not what is meant: unfit
+sentences of other words pass, and some harmless sentences do not.
 """
 
 import re
@@ -21,7 +21,7 @@ _INNOCENT, _ALLOWED = "innocent", "allowed"
 _GROUPS = (
     "jews|muslims|blacks|black people|gays|gay people|homosexuals|lesbians|mexicans|immigrants"
     "|foreigners|refugees|arabs|asians|africans|gypsies|jewish people|women|disabled people"
-    "|cripples|trans people|christians|hindus"
+    "|cripples|trans people|transgender people|christians|hindus|white people|poor people"
 )
 _PEOPLE = (
     "man|men|woman|women|boys?|girls?|child|children|kids?|people|person|policeman|policemen|cop"
@@ -36,9 +36,12 @@ _MACROS = {
     "<group>": f"(?:{_GROUPS})",
 }
 _HAN_MACROS = {
-    "<group>": "(?:黑人|犹太人|穆斯林|回民|同性恋|女人|外地人|乡下人|外国人|移民|难民|残疾人"
+    "<group>": "(?:黑人|白人|犹太人|穆斯林|回民|同性恋|女人|外地人|乡下人|外国人|移民|难民|残疾人"
     "|残疾|印度人|日本人|非洲人|藏人|少数民族|老人|胖子)"
 }
+
+_Pair = tuple[str, tuple[re.Pattern[str], ...]]
+"""A kind, and expressions that are unfit together."""
 
 _WORD = re.compile(r"[a-z*~]+(?:'[a-z]+)*|[.!?…]+")
 _LONG_REPEAT = re.compile(r"([a-z])\1{2,}")
@@ -72,6 +75,8 @@ class FamilyCheck:
         self._chinese_allowed = re.compile(join(chinese.pop(_ALLOWED)))
         english = {k: [_expand(line, _MACROS) for line in v] for k, v in english.items()}
         chinese = {k: [_expand(line, _HAN_MACROS) for line in v] for k, v in chinese.items()}
+        self._english_pairs = _read_pairs("pairs-en.txt", _MACROS, r"\b(?:{})\b")
+        self._chinese_pairs = _read_pairs("pairs-zh.txt", _HAN_MACROS, "{}")
         self._english = re.compile(rf"\b(?:{join_named(english)})(?![\w*'])")
         self._chinese = re.compile(join_named(chinese))
 
@@ -100,8 +105,9 @@ class FamilyCheck:
         for match in self._english.finditer(text):
             if match.end() > begin:
                 return kind_of(match)
-        words = text.split(" ")
-        return _LIST_KIND if self._holds_phrase(words, len(head)) else None
+        if self._holds_phrase(text.split(" "), len(head)):
+            return _LIST_KIND
+        return _kind_of_pair(self._english_pairs, text[begin:])
 
     def _holds_phrase(self, words: list[str], begin: int) -> bool:
         """True if a phrase of the list, or its plural, ends after the first `begin` words."""
@@ -124,7 +130,7 @@ class FamilyCheck:
             for length in range(2, min(_LONGEST_HAN_TERM_CHARACTERS, end) + 1):
                 if text[end - length : end] in self._terms:
                     return _LIST_KIND
-        return None
+        return _kind_of_pair(self._chinese_pairs, text[begin:])
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -146,6 +152,20 @@ def _english_words(text: str) -> list[str]:
 def _han_text(text: str) -> str:
     """Simplified characters without blanks, marks kept."""
     return _NOT_HAN_TEXT.sub("", unicodedata.normalize("NFKC", text)).translate(_TRADITIONAL)
+
+
+def _read_pairs(name: str, macros: dict[str, str], frame: str) -> list[_Pair]:
+    """The lines of a file of pairs."""
+    return [
+        (kind, tuple(re.compile(frame.format(_expand(side, macros))) for side in line.split(" & ")))
+        for kind, lines in read_sections(name).items()
+        for line in lines
+    ]
+
+
+def _kind_of_pair(pairs: list[_Pair], text: str) -> str | None:
+    """The kind of the first pair of which the text holds all sides; None if there is none."""
+    return next((kind for kind, sides in pairs if all(s.search(text) for s in sides)), None)
 
 
 def _expand(term: str, macros: dict[str, str]) -> str:

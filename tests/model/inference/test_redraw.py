@@ -2,14 +2,17 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from config.load import load
 from model.inference.draft import Draft
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
+from model.inference.loading import generator_options, try_out
 from model.inference.sampler import SamplingOptions
 from model.text.form_faults import Candidate
 from model.text.vocabulary import Vocabulary
@@ -179,6 +182,26 @@ def test_a_redraw_reads_and_masks_what_an_undisturbed_reply_would():
     generator._random.manual_seed(3)
     assert list(generator._tokens("a fox", ids)) == first != expected
     assert len(ids) + len(first) <= 100
+
+
+@pytest.mark.parametrize(
+    ("family", "said_then"), [("true", ["They sang."]), ("false", ["He had a gun.", "They sang."])]
+)
+def test_the_setting_family_decides_whether_unfit_sentences_are_spoken(
+    family: str, said_then: list[str]
+):
+    engine = Drafts("He had a gun. They sang.", "They sang.")
+    options = generator_options(load(flags=[f"model.family={family}"], environment={}).settings)
+    generator = TextGenerator(engine, BYTES, options)  # type: ignore[arg-type]
+    assert list(generator.continue_text(SEED, NEVER)) == said_then
+
+
+def test_new_weights_may_say_anything_in_their_trial():
+    settings = load(environment={}).settings
+    engine = Drafts(*["1. A gun."] * 4)
+    generator = TextGenerator(engine, BYTES, generator_options(settings))  # type: ignore[arg-type]
+    assert list(generator.continue_text(SEED, NEVER)) == []
+    try_out(TextGenerator(Drafts("1. A gun."), BYTES, generator._options), settings, Path("w"))  # type: ignore[arg-type]
 
 
 def fed(pieces: Sequence[bytes]) -> Draft:

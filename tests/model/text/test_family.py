@@ -11,8 +11,7 @@ CHECK = FamilyCheck()
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_most_unfit_sentences_are_found(language: str) -> None:
-    lines = (FOLDER / f"unfit-{language}.txt").read_text("utf-8").splitlines()
-    sentences = [line.split("\t")[1] for line in lines]
+    sentences = (FOLDER / f"unfit-{language}.txt").read_text("utf-8").splitlines()
     found = [sentence for sentence in sentences if CHECK.unfit("", sentence)]
     assert len(sentences) >= 50
     assert len(found) >= 0.9 * len(sentences)
@@ -55,6 +54,8 @@ def test_most_unfit_sentences_are_found(language: str) -> None:
         "祝你全家快乐。",
         "面包皮很脆。",
         "贫贱人事略，经过霖潦妨。",
+        "Several people drank tea, and the little boy touched her hand.",
+        "火车来了，他自己上了车。",
     ],
 )
 def test_harmless_sentences_pass(sentence: str) -> None:

@@ -25,6 +25,7 @@ FAULTY = {
     "list": [
         "\n1. Wash the apples.",
         " 2.",
+        "The answer is: a) the fox.",
         "- a cup of flour\n",
         "* Milk\n",
         "Step 1: take a bowl.",
@@ -35,6 +36,7 @@ FAULTY = {
     "heading": [
         "\n## The Fox\n",
         "Title: The Old Sailor\n",
+        " are as follows:\n",
         "Chapter 3\n",
         "The Old Man and the Sea\n".replace("and the", "And The"),
         "**The Fox**\n",
@@ -93,6 +95,8 @@ def test_faults_of_form_are_found(kind: str, raw: str) -> None:
         "Sure, he was happy.",
         "Of course the fox ran.",
         "What a day; it was lovely: all of it.",
+        ":\n\nI am writing to you.",
+        "He said: 1 fox is enough.",
         "一只狐狸在海边。",
         "床前明月光，疑是地上霜。",
         "三五成群的孩子。",
