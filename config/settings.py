@@ -6,7 +6,7 @@ here, so that the two files cannot disagree.
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, Strict
+from pydantic import BeforeValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
 SLOWEST_WPM, FASTEST_WPM = 80, 450  # words per minute of every voice engine
@@ -76,17 +76,22 @@ class HearingSettings:
     model: Text | None
 
 
+def _none_if_auto(value: object) -> object:
+    return None if value == "auto" else value
+
+
 @dataclass(frozen=True, config=_STRICT)
 class ModelSettings:
-    """Weights, device and sampling of the Transformer."""
+    """Weights, device and sampling of the Transformer; no weights: chosen automatically."""
 
-    weights: Text | None
+    weights: Annotated[Text | None, BeforeValidator(_none_if_auto)]
     device: Text
     temperature: Annotated[Real, Field(ge=0, le=5)]
     top_k: Annotated[Whole, Field(ge=0)]
     top_p: Annotated[Real, Field(gt=0, le=1)]
     min_p: Annotated[Real, Field(ge=0, lt=1)]
     repetition_penalty: Annotated[Real, Field(ge=1, le=2)]
+    family: Flag
     max_sentences: Annotated[Whole, Field(ge=1, le=100)]
     max_new_tokens: Annotated[Whole, Field(ge=1, le=4096)]
     random_seed: Annotated[Whole, Field(ge=0, lt=2**63)] | None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # each is imported where it is used; all together take second
     from audio.pcm import Samples
     from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
-    from model.inference.generator import TextGenerator
+    from model.inference.routing import Generator
 
 Built = TypeVar("Built")
 log = logging.getLogger(__name__)
@@ -40,21 +40,22 @@ class Components:
     """Everything that serves a microphone, built from the same settings.
 
     Attributes:
-        weights: the weights of the generator.
+        weights: the weights of the generator; of two, each seed chooses one.
         out: the WAV file that receives the speech instead of the loudspeaker; "-" is standard
             output.
     """
 
     source: AudioSource
     recognition: "AudioRecognition"
-    generator: "TextGenerator"
+    generator: "Generator"
     speech: "SpeechOutput"
-    weights: WeightsInfo
+    weights: tuple[WeightsInfo, ...]
     out: Path | None = None
 
     def status_info(self, settings: Settings) -> ComponentStatus:
         """What `status` reports of settings, devices and models."""
-        weights = self.weights
+        weights, *others = self.weights
+        models = {"hearing": str(self.recognition.folder), "weights": str(weights.path)}
         return {
             "language": settings.language,
             "phrases": settings.trigger.phrases,
@@ -63,7 +64,7 @@ class Components:
                 "output": settings.audio.output,
                 "model": self.generator.device,
             },
-            "models": {"hearing": str(self.recognition.folder), "weights": str(weights.path)},
+            "models": models | {other.name: str(other.path) for other in others},
             "weights": {
                 "name": weights.name,
                 "made_at": round(weights.made_at),

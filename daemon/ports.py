@@ -73,6 +73,17 @@ class Generator(Protocol):
             GenerationError: the model gives no usable numbers.
         """
 
+    def read_ahead(self, seed: str) -> None:
+        """Read what may become the beginning of a seed, so that its continuation begins sooner.
+
+        Raises:
+            As `continue_text`.
+        """
+
+    @property
+    def name(self) -> str:
+        """The name of the weights that gave the newest continuation."""
+
 
 class SpeechOutput(Protocol):
     """Sentences to sound."""

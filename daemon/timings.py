@@ -28,12 +28,17 @@ class TurnTimings:
 
 @dataclass(frozen=True)
 class TurnRecord:
-    """One reply: its number, sentences so far, outcome, and its timings once it has ended."""
+    """One reply: its number, sentences so far, outcome, and its timings once it has ended.
+
+    Attributes:
+        weights: the name of the weights that gave it; empty for a text that is said again.
+    """
 
     number: int
     sentences: int = 0
     outcome: str = "under way"
     times: TurnTimings = field(default_factory=TurnTimings)
+    weights: str = ""
 
     def summary(self) -> str:
         """Outcome and timings in one line, without a word of the conversation."""
@@ -47,5 +52,8 @@ class TurnRecord:
         ]
         known = ", ".join(f"{name} {at:+.2f} s" for name, at in parts if at is not None)
         count = f"{self.sentences} sentence{'' if self.sentences == 1 else 's'}"
+        weights = f" by {self.weights}" if self.weights else ""
         prepared = ", prepared" if times.prepared else ""
-        return f"{self.outcome}, {count}{prepared}; from the decision: {known or 'nothing'}"
+        return (
+            f"{self.outcome}, {count}{weights}{prepared}; from the decision: {known or 'nothing'}"
+        )

@@ -3,10 +3,12 @@
 RMSNorm before each part, rotary positions (RoPE), SwiGLU, no biases, one matrix for embedding and
 head. The shape equals that of the story models of llama2.c (https://github.com/karpathy/llama2.c),
 so that one of them can be the start of training; the style is that of nanoGPT. Letters in shapes:
-B sequences, T tokens, V vocabulary, C width, H heads, D = C / H, F hidden.
+B sequences, T tokens, V vocabulary, C width, H heads, D = C / H, F hidden, and K heads of keys and
+values: each serves H / K heads of queries (grouped-query attention; one each where K = H).
 
 Sources: Vaswani et al. 2017 (Transformer), Zhang & Sennrich 2019 (RMSNorm), Shazeer 2020 (SwiGLU),
-Su et al. 2021 (rotary positions), Touvron et al. 2023 (Llama).
+Su et al. 2021 (rotary positions), Touvron et al. 2023 (Llama), Ainslie et al. 2023 (grouped
+queries).
 """
 
 import math
@@ -17,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 NORM_EPSILON = 1e-5
-ROTARY_BASE = 10_000.0
+LLAMA3_CONTEXT = 8192  # tokens of Llama 3's first training, before its rotary scaling
+LLAMA3_TURNS = (1, 4)  # in it; frequencies of fewer are divided, those between them partly
 _MAX_PLAIN_TOKENS = 512  # longest T for which `attend` keeps (T, T) weights for going backward
 
 
@@ -32,6 +35,9 @@ class TransformerConfig:
         heads: H, attention heads in each block; they share the width.
         width: C, numbers that describe a token between blocks; an even multiple of H.
         hidden: F, the inner width of each block's MLP.
+        kv_heads: K, heads of keys and values, a divisor of H; 0 becomes H.
+        rotary_base: of the rotary frequencies; larger ones turn more slowly.
+        rotary_scaling: by which Llama 3.1 and later divide the lowest frequencies; 1 if none.
     """
 
     vocabulary_size: int
@@ -40,12 +46,36 @@ class TransformerConfig:
     heads: int
     width: int
     hidden: int
+    kv_heads: int = 0
+    rotary_base: float = 10_000.0
+    rotary_scaling: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
+        if self.kv_heads == 0:
+            object.__setattr__(self, "kv_heads", self.heads)
         sizes = vars(self)
-        if any(size < 1 for size in sizes.values()) or self.width % (2 * self.heads):
+        if (
+            not all(1 <= size < math.inf for size in sizes.values())
+            or self.width % (2 * self.heads)
+            or self.heads % self.kv_heads
+        ):
             raise ValueError(f"no Transformer has the shape {sizes}")
+
+    @property
+    def head_width(self) -> int:
+        """D, numbers in a query, key or value."""
+        return self.width // self.heads
+
+
+def rotary_frequencies(config: TransformerConfig) -> Tensor:
+    """Radians by which each pair of numbers turns from one position to the next (D/2,)."""
+    exponents = torch.arange(0, config.head_width, 2).float() / config.head_width  # (D/2,)
+    frequencies = config.rotary_base**-exponents  # (D/2,)
+    turns = frequencies * LLAMA3_CONTEXT / (2 * math.pi)  # (D/2,) within that context
+    few, many = LLAMA3_TURNS
+    kept = ((turns - few) / (many - few)).clamp(0, 1)  # (D/2,) 1 where nothing is divided
+    return torch.lerp(frequencies / config.rotary_scaling, frequencies, kept)  # (D/2,)
 
 
 def rotary_table(config: TransformerConfig) -> Tensor:
@@ -53,10 +83,8 @@ def rotary_table(config: TransformerConfig) -> Tensor:
 
     Llama's code calls them `freqs_cis`.
     """
-    head_width = config.width // config.heads  # D
-    frequencies = ROTARY_BASE ** (-torch.arange(0, head_width, 2).float() / head_width)  # (D/2,)
     positions = torch.arange(config.context_length).float()  # (context_length,)
-    angles = torch.outer(positions, frequencies)  # (context_length, D/2)
+    angles = torch.outer(positions, rotary_frequencies(config))  # (context_length, D/2)
     return torch.polar(torch.ones_like(angles), angles)  # (context_length, D/2) complex
 
 
@@ -67,12 +95,14 @@ def rotate(x: Tensor, rotations: Tensor) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention in plain steps; queries, keys, values and result are (B, H, T, D).
+    """Causal attention in plain steps; queries and result are (B, H, T, D), k and v (B, K, T, D).
 
     On a CPU it trains two and a half times as fast as torch's own, above all backward. torch's does
     not keep the (T, T) weights, whose memory grows with the square of T.
     """
     b, h, t, d = q.shape
+    groups = h // k.size(1)
+    k, v = (x.unsqueeze(2).expand(-1, -1, groups, -1, -1) for x in (k, v))  # (B, K, H / K, T, D)
     q, k, v = (x.reshape(b * h, t, d) for x in (q, k, v))  # (B·H, T, D) each
     future = torch.full((t, t), -math.inf, device=q.device).triu(1).to(q.dtype)  # (T, T)
     scores = torch.baddbmm(future, q, k.mT, alpha=1 / math.sqrt(d))  # (B·H, T, T)
@@ -84,21 +114,21 @@ class CausalSelfAttention(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.heads = config.heads
-        self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
+        self.heads = config.heads, config.kv_heads, config.kv_heads  # of q, k and v
+        self.qkv = nn.Linear(config.width, sum(self.heads) * config.head_width, bias=False)
         self.out = nn.Linear(config.width, config.width, bias=False)
 
     def forward(self, x: Tensor, rotations: Tensor) -> Tensor:
         """Mix x (B, T, C) across positions, with rotations (T, D / 2); (B, T, C)."""
         b, t, c = x.shape
-        qkv = self.qkv(x).view(b, t, 3, self.heads, c // self.heads)  # (B, T, 3, H, D)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
-        q, k = rotate(q, rotations), rotate(k, rotations)  # (B, H, T, D) each
-        # (B, H, T, D) x (B, H, D, T) -> (B, H, T, T); x (B, H, T, D) -> (B, H, T, D)
+        qkv = self.qkv(x).view(b, t, sum(self.heads), -1).transpose(1, 2)  # (B, H + 2K, T, D)
+        q, k, v = qkv.split(self.heads, dim=1)  # (B, H, T, D), (B, K, T, D) twice
+        q, k = rotate(q, rotations), rotate(k, rotations)
+        # (B, H, T, D) x (B, K, D, T) -> (B, H, T, T); x (B, K, T, D) -> (B, H, T, D)
         if q.requires_grad and q.is_cpu and t <= _MAX_PLAIN_TOKENS:
             y = attend(q, k, v)  # (B, H, T, D)
         else:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, H, T, D)
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         return self.out(y.transpose(1, 2).reshape(b, t, c))  # type: ignore[no-any-return]
 
 

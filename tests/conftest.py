@@ -130,6 +130,15 @@ def fetched_kokoro(real_data_folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def fetched_large(real_data_folder: Path) -> Path:
+    """The folder of the large weights that the user has fetched; a test may link to it."""
+    folder = real_data_folder / "weights" / "fetched" / "large"
+    if not (folder / "en.safetensors").is_file():
+        pytest.skip(f"no weights at {folder}: run `afterword weights fetch large`")
+    return folder
+
+
 def _fetched(variable: str, folder: Path) -> Path:
     folder = Path(os.environ.get(variable, folder))
     if not (folder / "am" / "final.mdl").is_file():

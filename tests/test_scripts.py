@@ -74,3 +74,29 @@ def test_run_says_in_a_sentence_that_there_is_no_microphone(tmp_path: Path) -> N
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("afterword: ")
     assert "Traceback" not in done.stderr
+
+
+def test_run_fetches_the_large_weights_where_it_is_asked_to(tmp_path: Path) -> None:
+    """With stand-ins for the set-up and for `afterword`, which prints its arguments."""
+    for name in ("scripts", ".venv/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "scripts/run").write_text((ROOT / "scripts/run").read_text("utf-8"))
+    for name, program in {
+        "scripts/setup": "true",
+        ".venv/bin/python": "true",
+        ".venv/bin/afterword": 'echo "$*" | tee -a said',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{program}\n")
+        (tmp_path / name).chmod(0o755)
+    for arguments, said in {
+        (): ["run"],
+        ("--large", "--language", "en"): [
+            "weights fetch large",
+            "run --language en",
+        ],
+    }.items():
+        (tmp_path / "said").unlink(missing_ok=True)
+        command = ["bash", "scripts/run", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert (tmp_path / "said").read_text().splitlines() == said
+        assert done.stdout.splitlines() == said[-1:]

@@ -35,6 +35,11 @@ def state_of(files: Iterable[PublishedFile], folder: Path) -> State:
     return "damaged" if quick_problems(files, folder) else "ready"
 
 
+def is_complete(files: Iterable[PublishedFile], folder: Path) -> bool:
+    """Whether the files are in `folder`, each of them as published."""
+    return folder.is_dir() and not full_problems(files, folder)
+
+
 def quick_problems(files: Iterable[PublishedFile], folder: Path) -> list[str]:
     """Problems of the files in `folder`, judged by size; empty if there is none."""
     return _problems(files, folder, lambda file, path: path.stat().st_size == file.size)

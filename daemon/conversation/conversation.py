@@ -105,6 +105,8 @@ class Conversation:
     def on_recognised(self, event: RecognitionEvent) -> None:
         """Advance by an event of the recognition."""
         self._publisher.on_recognised(event)
+        if isinstance(event, Partial) and self._clock.live:  # a file has no time to gain
+            self._responder.read_ahead(event.text)
         self.state = replace(self.state, playing_words=self._playing_words(event))
         self.advance(event)
 

@@ -158,11 +158,11 @@ class EventPublisher:
         turn = self._untimed.pop(event.turn, None)
         if turn is None:
             return
-        turn = replace(turn, times=event.times)
+        turn = replace(turn, times=event.times, weights=event.weights)
         if self._turn and self._turn.number == turn.number:
             self._turn = turn
         log.info("turn %d %s", turn.number, turn.summary())
-        self._publish("timed", turn=turn.number, **asdict(turn.times))
+        self._publish("timed", turn=turn.number, weights=turn.weights, **asdict(turn.times))
 
     def on_microphone(self, before: str, now: str) -> None:
         """The microphone's state has changed: OPEN, SILENT, MUTED, or why it is missing."""

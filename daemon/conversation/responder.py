@@ -1,5 +1,8 @@
 """Generates and speaks replies in a thread, so that recognition never waits for either.
 
+While the user speaks, the generator reads the words so far, so that it has only the last ones to
+read when a reply is begun.
+
 Preemptive generation: a reply may be begun before the seed is final. It is generated and
 synthesized up to its first sound, and then waits until it is confirmed or cancelled.
 """
@@ -21,6 +24,7 @@ log = logging.getLogger(__name__)
 
 CANCEL_SECONDS = 5.0  # playback is paused for at most so long until the queued sound is dropped
 CHECK_SECONDS = 10.0  # between two checks of the speech engine while no reply is spoken
+READ_SECONDS = 0.2  # between two beginnings of a seed that are read while it is spoken
 CUE_SECONDS = 1.0  # a cue that would come later is dropped
 
 
@@ -42,6 +46,7 @@ class _Job:
     cancelled: threading.Event = field(default_factory=threading.Event)
     first_token_at: float | None = None
     first_sentence_at: float | None = None
+    weights: str = ""
     unreported: list[str] = field(default_factory=list)  # sentences made before it was confirmed
 
     def confirm(self, turn: int, voice_at: float | None) -> None:
@@ -82,6 +87,15 @@ class _Reconfigure:
     reconfigure_speech: Callable[[], None] | None
 
 
+@dataclass
+class _Reading:
+    """Words of a seed for the generator to read, unless a reply is begun before."""
+
+    words: str
+    obsolete: bool = False
+    done: bool = False
+
+
 @dataclass(frozen=True)
 class _Cue:
     name: str
@@ -104,8 +118,10 @@ class Responder:
         self._report = report
         self.problem = ""
         self._closing = False
-        self._jobs: queue.Queue[_Job | _Reconfigure | _Cue | None] = queue.Queue()
+        self._jobs: queue.Queue[_Job | _Reading | _Reconfigure | _Cue | None] = queue.Queue()
         self._current: _Job | None = None  # the newest job; for the caller's thread only
+        self._reading = _Reading("", done=True)  # the newest; for the caller's thread only
+        self._read_at = -READ_SECONDS  # monotonic time of the newest
         self._thread = threading.Thread(target=self._work, name="responder", daemon=True)
         self._thread.start()
 
@@ -113,6 +129,19 @@ class Responder:
     def healthy(self) -> bool:
         """True while the thread runs and the speech engine answers."""
         return self._thread.is_alive() and not self.problem
+
+    def read_ahead(self, words: str) -> None:
+        """Let the generator read the words of a seed that its speaker goes on with.
+
+        One reading at a time: words that come before its end, or too soon after its beginning, are
+        left for the next one or for the reply. A preemptive reply to other words is cancelled.
+        """
+        if self._current is not None and self._current.seed != words:
+            self.discard()
+        now = time.monotonic()
+        if self._reading.done and now - self._read_at >= READ_SECONDS:
+            self._reading, self._read_at = _Reading(words), now
+            self._jobs.put(self._reading)
 
     def prepare(self, seed: str) -> None:
         """Begin a preemptive reply to what may become the seed."""
@@ -148,6 +177,7 @@ class Responder:
         job.confirm(turn, voice_at)
 
     def _begin(self, job: _Job) -> _Job:
+        self._reading.obsolete = True
         self._current = job
         self._jobs.put(job)
         return job
@@ -190,6 +220,8 @@ class Responder:
             match job:
                 case _Job():
                     self._finish(job, self._reply(job))
+                case _Reading():
+                    self._read(job)
                 case _Reconfigure():
                     self._reconfigure(job)
                 case _Cue(name, until):
@@ -198,6 +230,14 @@ class Responder:
                         self._speech.cue(name)
                 case None:
                     return
+
+    def _read(self, reading: _Reading) -> None:
+        if not reading.obsolete:
+            try:
+                self._generator.read_ahead(reading.words)
+            except Exception as error:  # the reply meets it again, and reports it
+                log.debug("the words so far could not be read: %s", error)
+        reading.done = True
 
     def _check(self) -> None:
         """Restart a speech engine that died or hangs while idle, not only at the next reply."""
@@ -242,11 +282,13 @@ class Responder:
         """Report the end of a reply; a preemptive reply that was not confirmed has none."""
         self._wait_until_confirmed(job)
         if job.turn:
-            self._report(Ended(job.turn, error, job.timings(self._speech.started_at)))
+            times = job.timings(self._speech.started_at)
+            self._report(Ended(job.turn, error, times, job.weights))
 
     def _sentences(self, job: _Job) -> Iterator[str]:
         texts = job.sentences or self._generator.continue_text(job.seed, job.is_cancelled)
         for text in texts:
+            job.weights = "" if job.sentences else self._generator.name
             if job.first_sentence_at is None:
                 job.first_sentence_at = time.monotonic()
             job.unreported.append(text)

@@ -70,11 +70,16 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Ended:
-    """Emitted by the responder when a reply is over: played, cancelled, or failed with `error`."""
+    """Emitted by the responder when a reply is over: played, cancelled, or failed with `error`.
+
+    Attributes:
+        weights: the name of the weights that gave it; empty for a text that is said again.
+    """
 
     turn: int
     error: Exception | None = None
     times: TurnTimings = field(default_factory=TurnTimings)
+    weights: str = ""
 
 
 ReplyEvent = Sentence | Ended

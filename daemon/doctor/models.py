@@ -1,6 +1,8 @@
 """Checks of the models: Vosk, the trigger phrases, the Transformer's weights and speed."""
 
+import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import AfterwordError
@@ -9,7 +11,7 @@ from daemon.doctor.finding import Finding, fault
 from daemon.memory import try_within_limit
 
 if TYPE_CHECKING:
-    from model.transformer import Transformer
+    from model.inference.engine import InferenceEngine
 
 SPEED_TOKENS = 48
 SLOW_TOKENS_PER_SECOND = 20  # speech needs about 4; below 20 the first sentence is late
@@ -49,38 +51,47 @@ def trigger(settings: Settings) -> Finding:
 
 
 def weights(settings: Settings) -> Finding:
-    """Check that the Transformer loads, and measure its speed in tokens a second."""
-    from model.checkpoints.store import find_weights
+    """Check that each Transformer in use loads, and measure its speed in tokens a second."""
     from model.inference import loading
 
     name = "weights"
-    chosen = settings.model
     try:
         try_within_limit(lambda: loading.load_weights(settings))
-        from model.checkpoints.weights_file import load_weights  # imports torch
-        from model.device import choose_device
-
-        path = find_weights(settings.language, chosen.weights)
-        device = choose_device(chosen.device)
-        loaded = load_weights(path)
+        measured = [_measure(path, settings) for path in loading.weights_files(settings)]
     except AfterwordError as error:
         return fault(name, error)
-    import torch
-
-    torch.set_num_threads(chosen.threads)
-    rate = _tokens_per_second(loaded.model.to(device), loaded.vocabulary.encode("Once upon a time"))
-    parameters = sum(tensor.numel() for tensor in loaded.model.parameters()) / 1e6
-    seen = f"{path}, {parameters:.1f} million parameters on {device}, {rate:,.0f} tokens a second"
+    seen, rate = "; ".join(text for text, _ in measured), min(rate for _, rate in measured)
     if rate < SLOW_TOKENS_PER_SECOND:
         remedy = "smaller weights, a GPU (model.device), or fewer programs beside it"
         return Finding(name, "warning", f"{seen}, which is too slow to speak", remedy)
     return Finding(name, "ok", seen)
 
 
-def _tokens_per_second(model: "Transformer", prompt: list[int]) -> float:
+def _measure(path: Path, settings: Settings) -> tuple[str, float]:
+    """What is to be told of a weights file, and its tokens a second.
+
+    Raises:
+        WeightsError: it cannot be used.
+        ConfigError: there is no such device.
+    """
+    import torch
+
+    from model.checkpoints.store import describe
+    from model.checkpoints.weights_file import load_weights
+    from model.device import choose_device
     from model.inference.engine import InferenceEngine
 
-    engine = InferenceEngine(model)
+    device = choose_device(settings.model.device)
+    loaded = load_weights(path)
+    torch.set_num_threads(settings.model.threads)
+    ids = loaded.vocabulary.encode("Once upon a time")
+    rate = _tokens_per_second(InferenceEngine(loaded.stored, device=device), ids)
+    parameters = sum(math.prod(t.shape) for t in loaded.stored.tensors.values()) / 1e6
+    seen = f"{describe(path).name} ({path}), {parameters:.1f} million parameters on {device}"
+    return f"{seen}, {rate:,.0f} tokens a second", rate
+
+
+def _tokens_per_second(engine: "InferenceEngine", prompt: list[int]) -> float:
     token = int(engine.prefill(prompt).argmax())
     engine.step(token)  # warm-up
     began = time.perf_counter()

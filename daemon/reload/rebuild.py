@@ -4,7 +4,7 @@ A component is rebuilt when the settings that it is made from differ: see daemon
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,13 +29,13 @@ from daemon.reload.settings import (
     weights_settings,
 )
 from daemon.systemd import journal
-from model.checkpoints.store import WeightsInfo, find_weights
+from model.checkpoints.store import WeightsInfo
 from model.inference import loading
 
 if TYPE_CHECKING:  # imported where they are used; all together take seconds
     from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
-    from model.inference.generator import TextGenerator
+    from model.inference.routing import Generator
 
 
 def move_to_cpu(old: Components, settings: Settings) -> tuple[Components, ComponentUpdate]:
@@ -44,8 +44,8 @@ def move_to_cpu(old: Components, settings: Settings) -> tuple[Components, Compon
     Raises:
         WeightsError, GenerationError: as `loading.load_weights`.
     """
-    generator, info = loading.load_weights(settings, "cpu")
-    built = replace(old, generator=generator, weights=info)
+    generator, weights = loading.load_weights(settings, "cpu")
+    built = replace(old, generator=generator, weights=weights)
     summary = "The model is computed on the CPU."
     return built, ComponentUpdate(built.status_info(settings), summary, generator=generator)
 
@@ -80,7 +80,7 @@ class Rebuild:
         with self._naming_the_setting(recognition_settings):
             recognition = self._recognition()
         with self._naming_the_setting(weights_settings):
-            generator, info = self._generator(weights, device)
+            generator, loaded = self._generator(weights, device)
         retry = not weights and self._voice_has_come()
         reconfigure_speech = self._speech(retry)
         old, settings = self._old, self._settings
@@ -89,14 +89,14 @@ class Rebuild:
             recognition or old.recognition,
             generator or old.generator,
             old.speech,
-            info or old.weights,
+            loaded or old.weights,
             old.out,
         )
         if self._differs(log_settings):
             journal.set_level(settings.log.level)
         update = ComponentUpdate(
             status_info=built.status_info(settings),
-            summary=_summary(self._changed, info, settings.voice.name if retry else None),
+            summary=_summary(self._changed, loaded, settings.voice.name if retry else None),
             source=source,
             recognition=recognition,
             generator=generator,
@@ -129,13 +129,13 @@ class Rebuild:
 
     def _generator(
         self, weights: bool, device: str | None
-    ) -> tuple["TextGenerator | None", WeightsInfo | None]:
+    ) -> tuple["Generator | None", tuple[WeightsInfo, ...]]:
         settings = self._settings
         if weights or self._differs(weights_settings):
             return loading.with_cpu_fallback(lambda on: _load_and_try(settings, on), device)
         if self._differs(generator_settings):
-            return self._old.generator.with_options(loading.generator_options(settings)), None
-        return None, None
+            return self._old.generator.with_options(loading.generator_options(settings)), ()
+        return None, ()
 
     def _voice_has_come(self) -> bool:
         """True if the voice may work now and did not before, such as one that has been fetched."""
@@ -209,11 +209,14 @@ class Rebuild:
         return made_from(undone) != made_from(self._settings)
 
 
-def _load_and_try(settings: Settings, device: str | None) -> tuple["TextGenerator", WeightsInfo]:
-    path = find_weights(settings.language, settings.model.weights)
-    generator, info = loading.load_file(settings, path, device)
-    loading.try_out(generator, settings, path)
-    return generator, info
+def _load_and_try(
+    settings: Settings, device: str | None
+) -> tuple["Generator", tuple[WeightsInfo, ...]]:
+    loaded = []
+    for path in loading.weights_files(settings):
+        loaded.append(loading.load_file(settings, path, device))
+        loading.try_out(loaded[-1][0], settings, path)
+    return loading.join(settings, loaded)
 
 
 def _with_value_of(source: Settings, key: str, target: Settings) -> Settings:
@@ -225,10 +228,11 @@ def _with_value_of(source: Settings, key: str, target: Settings) -> Settings:
     return replace(target, **{section: replace(getattr(target, section), **{name: value})})
 
 
-def _summary(changed: Collection[str], weights: WeightsInfo | None, voice: str | None) -> str:
+def _summary(changed: Collection[str], weights: Sequence[WeightsInfo], voice: str | None) -> str:
     sentences = [f"Changed: {', '.join(changed)}."] if changed else []
     if voice:
         sentences.append(f"The voice {voice} was tried again.")
     if weights:
-        sentences.append(f"The weights in use are now {weights.name} ({weights.path}).")
+        files = " and ".join(f"{info.name} ({info.path})" for info in weights)
+        sentences.append(f"The weights in use are now {files}.")
     return " ".join(sentences) or "No setting has changed."

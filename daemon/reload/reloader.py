@@ -18,11 +18,14 @@ from daemon.memory import trim_heap
 from daemon.ports import ComponentUpdate, UpdateRejected
 from daemon.reload.rebuild import Rebuild, move_to_cpu
 from daemon.reload.settings import weights_settings
-from model.checkpoints.store import Stamp, stamp_of
+from model.checkpoints.store import Stamp
+from model.inference.loading import stamps_of
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 2.0  # between two checks of the weights file
+CHECK_SECONDS = 2.0  # between two checks of the weights files
+
+Stamps = tuple[Stamp | None, ...]
 
 
 class Reloader:
@@ -33,7 +36,7 @@ class Reloader:
         read: Callable[[], Loaded],
         loaded: Loaded,
         components: Components,
-        stamp: Stamp | None,
+        stamps: Stamps,
     ) -> None:
         """Start from what is in force.
 
@@ -41,13 +44,13 @@ class Reloader:
             read: reads the settings again; raises ConfigError.
             loaded: the settings in force.
             components: the components in use, made from these settings.
-            stamp: stamp of the weights file, taken before the file was loaded.
+            stamps: stamps of the weights files, taken before the files were loaded.
         """
         self._read = read
         self._loaded = loaded
         self._components = components
-        self._handled = stamp  # of the newest file that is in use, or was rejected
-        self._seen = stamp
+        self._handled = stamps  # of the newest files that are in use, or were rejected
+        self._seen = stamps
         self._jobs: queue.Queue[ReloadRequest | None] = queue.Queue()
         self._send: Callable[[ComponentUpdate | UpdateRejected], None] = lambda _: None
         self._thread = threading.Thread(target=self._work, name="reloader", daemon=True)
@@ -97,7 +100,7 @@ class Reloader:
             new = self._read()
             for notice in new.notices:
                 log.warning(notice)
-            stamp = _stamp_of(new)
+            stamps = stamps_of(new.settings)
             changed = changed_keys(self._loaded, new)
             result: Result = {"changed": changed}
             request.read.set_result(result)
@@ -107,9 +110,9 @@ class Reloader:
                 device = None  # the user has chosen another device
             self._rebuild(new, changed, weights=False, device=device)
         if weights_settings(before) != weights_settings(new.settings):
-            self._handled = stamp
+            self._handled = stamps
         self._loaded = new
-        self._take_weights(_stamp_of(new))
+        self._take_weights(stamps_of(new.settings))
         return result
 
     def _move_to_cpu(self, request: ReloadRequest) -> Result:
@@ -123,17 +126,20 @@ class Reloader:
 
     def _check_weights(self) -> None:
         """Take new weights; a file that is still being written is left for the next check."""
-        stamp = _stamp_of(self._loaded)
-        settled, self._seen = stamp == self._seen, stamp
+        stamps = stamps_of(self._loaded.settings)
+        settled, self._seen = stamps == self._seen, stamps
         if settled:
             with contextlib.suppress(RefusedError, NotRunningError):
-                self._take_weights(stamp)
+                self._take_weights(stamps)
 
-    def _take_weights(self, stamp: Stamp | None) -> None:
-        """Take the weights file with this stamp, unless it is in use or was rejected."""
-        if stamp is None or stamp == self._handled:
+    def _take_weights(self, stamps: Stamps) -> None:
+        """Take the weights files with these stamps, unless they are in use or were rejected.
+
+        Without the first file nothing can answer; the second may come and go.
+        """
+        if stamps[0] is None or stamps == self._handled:
             return
-        self._handled = stamp
+        self._handled = stamps
         with self._reporting("The old weights stay in use."):
             self._rebuild(self._loaded, [], weights=True, device=self._device)
 
@@ -165,7 +171,3 @@ class Reloader:
         update.done.result()
         self._components = built
         trim_heap()  # of the old components, unless a reply in progress still needs them
-
-
-def _stamp_of(loaded: Loaded) -> Stamp | None:
-    return stamp_of(loaded.settings.language, loaded.settings.model.weights)

@@ -35,6 +35,7 @@ def hugging_face(config: TransformerConfig, device: torch.device) -> Generate | 
         intermediate_size=config.hidden,
         num_hidden_layers=config.layers,
         num_attention_heads=config.heads,
+        num_key_value_heads=config.kv_heads,
         max_position_embeddings=config.context_length,
         tie_word_embeddings=True,
         bos_token_id=None,

@@ -7,12 +7,13 @@ wall-clock time: it is the fairer of the two on a busy machine.
 
 "afterword" is engine and sampler only, for comparison with the others. For the weights in use there
 is also "afterword say": from a seed to whole sentences, as `afterword say` makes them, with the
-sampling of the default settings.
+sampling of the default settings. llama.cpp, if asked for, computes the same weights.
 """
 
 import importlib.util
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +35,9 @@ from model.bench.baselines import (
     machine,
     nano_gpt,
 )
+from model.bench.llama_cpp import LlamaCpp, write_gguf
 from model.checkpoints.store import find_weights
+from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import Weights, load_weights
 from model.command import report_errors
 from model.device import choose_device
@@ -42,11 +45,13 @@ from model.inference.engine import InferenceEngine
 from model.inference.generator import TextGenerator
 from model.inference.loading import generator_options
 from model.inference.sampler import sample
+from model.memory import resident_memory_mb, return_freed_memory
 from model.transformer import Transformer, TransformerConfig
 
 WEIGHTS = "weights"  # name of the shape of the weights in use
+LARGE = "large"  # name of the shape of the larger weights, and of these
 
-_BYTES_A_WEIGHT = {"int8": 1, "bfloat16": 2, "float32": 4}
+_BYTES_A_WEIGHT = {"int4": 0.625, "int8": 1, "bfloat16": 2, "float32": 4}
 _READS = 20  # of the bandwidth measurement
 
 
@@ -69,28 +74,32 @@ class Speed:
     first_token_cpu_ms: float
 
 
-def afterword(model: Transformer) -> tuple[str, Generate]:
-    """Our engine and sampler, and the number format of its weights."""
-    engine = InferenceEngine(model)
+def afterword(engine: InferenceEngine) -> Generate:
+    """Our engine and sampler; each prompt is read as if it were new."""
     generator = torch.Generator().manual_seed(1)
 
     def generate(prompt: list[int], count: int) -> None:
+        engine.forget()
         logits = engine.prefill(prompt)
         for left in reversed(range(count)):
             token = sample(logits, (), SAMPLING, generator)
             if left:
                 logits = engine.step(token)
 
-    return engine.weight_format, generate
+    return generate
 
 
 def as_said(weights: Weights, device: torch.device) -> Generate:
     """`afterword say` with the default settings, without speech; it has a seed of its own."""
     settings = load(None, [f"language={weights.language}"]).settings
     options = replace(
-        generator_options(settings), max_sentences=100, max_new_tokens=1000, random_seed=1
+        generator_options(settings),
+        max_sentences=100,
+        max_new_tokens=1000,
+        random_seed=1,
+        checks=(),  # so long a text repeats itself; redraws would be measured
     )
-    engine = InferenceEngine(weights.model.to(device))
+    engine = InferenceEngine(weights.stored, device=device)
     generator = TextGenerator(engine, weights.vocabulary, options)
     seed = LANGUAGES[weights.language].training_seed
 
@@ -102,6 +111,7 @@ def as_said(weights: Weights, device: torch.device) -> Generate:
             generated += 1
             return generated >= count
 
+        engine.forget()
         while generated < count:  # a finished text is followed by another
             for _sentence in generator.continue_text(seed, enough):
                 pass
@@ -137,11 +147,13 @@ def _timed(generate: Generate, prompt: list[int], count: int) -> tuple[float, fl
     return time.perf_counter() - begin, time.process_time() - begin_cpu
 
 
-def weight_bytes(config: TransformerConfig, form: str) -> int:
+def weight_bytes(config: TransformerConfig, form: str, head_form: str) -> int:
     """Bytes of weights that are read for one token."""
     c = config
-    matrices = c.layers * (4 * c.width**2 + 3 * c.width * c.hidden)
-    return (matrices + c.vocabulary_size * c.width) * _BYTES_A_WEIGHT[form]
+    rows = (c.heads + 2 * c.kv_heads) * c.head_width + c.width + 3 * c.hidden
+    head = c.vocabulary_size * c.width
+    weights = c.layers * rows * c.width * _BYTES_A_WEIGHT[form] + head * _BYTES_A_WEIGHT[head_form]
+    return round(weights)
 
 
 def read_bandwidth(size: int, device: torch.device) -> float:
@@ -159,31 +171,45 @@ def read_bandwidth(size: int, device: torch.device) -> float:
 
 
 def bench(
-    model: Transformer,
+    model: Transformer | StoredModel,
     device: torch.device,
     nanogpt: Path | None,
     rounds: int,
     tokens: int,
     prompt: int,
     weights: Weights | None = None,
+    llama: Path | None = None,
 ) -> dict[str, Any]:
-    """All figures of one shape, for JSON; `weights` adds "afterword say"."""
+    """All figures of one shape, for JSON; `weights` adds "afterword say".
+
+    `llama` is a folder for a file of llama.cpp's with these weights, which adds that one.
+    """
     config = model.config
-    form, ours = afterword(model.to(device))
-    contenders = {"afterword": ours}
+    before = resident_memory_mb()
+    engine = InferenceEngine(model, device=device)
+    contenders = {"afterword": afterword(engine)}
+    return_freed_memory()
+    memory = {"afterword": resident_memory_mb() - before}
+    if weights and llama:
+        path = llama / "weights.gguf"
+        write_gguf(path, weights)
+        before = resident_memory_mb()
+        contenders["llama.cpp"] = LlamaCpp(path, config.context_length).generate
+        memory["llama.cpp"] = resident_memory_mb() - before
     if weights:
         contenders["afterword say"] = as_said(weights, device)
-    if llama := hugging_face(config, device):
-        contenders["hugging face"] = llama
+    if theirs := hugging_face(config, device):
+        contenders["hugging face"] = theirs
     if nanogpt:
         contenders["nanogpt"] = nano_gpt(config, nanogpt, device)
     ids = torch.randint(0, config.vocabulary_size, (prompt,)).tolist()
     speeds = measure(contenders, ids, tokens, rounds)
-    size = weight_bytes(config, form)
+    size = weight_bytes(config, engine.weight_format, engine.head_format)
     limit = read_bandwidth(size, device) / size
     return {
         "shape": asdict(config),
-        "form": form,
+        "form": engine.weight_format,
+        "memory_mb": memory,
         "speeds": [asdict(speed) for speed in speeds],
         "times": _ratios(speeds),
         "weight_bytes_a_token": size,
@@ -220,6 +246,8 @@ def describe(name: str, result: dict[str, Any]) -> str:
             f"{speed['tokens_per_cpu_second']:10.0f}{times['clock']:8.1f}{times['cpu']:8.1f}"
             f"{speed['first_token_ms']:11.1f} ms{speed['first_token_cpu_ms']:6.1f} ms"
         )
+    memory = ", ".join(f"{name} {size:.0f} MB" for name, size in result["memory_mb"].items())
+    lines.append(f"  memory: {memory}")
     lines.append(
         f"  {result['weight_bytes_a_token'] / 1e6:.1f} MB of weights a token; reading them alone "
         f"would allow {result['bandwidth_limit_tokens_per_second']:.0f} tokens/s: "
@@ -234,9 +262,10 @@ def describe(name: str, result: dict[str, Any]) -> str:
     "--shape",
     "shapes",
     multiple=True,
-    type=click.Choice([*SHAPES, WEIGHTS]),
+    type=click.Choice([*SHAPES, WEIGHTS, LARGE]),
     default=[*SHAPES, WEIGHTS],
-    help="Shape of the model; weights is that of the weights in use. Can be repeated.",
+    help="Shape of the model; weights is that of the weights in use, large of those that "
+    "`afterword weights fetch large` adds. Can be repeated.",
 )
 @click.option("--weights", help="Weights file.  [default: those in use]")
 @click.option("--language", default="en", help="Language of the default weights.")
@@ -245,6 +274,11 @@ def describe(name: str, result: dict[str, Any]) -> str:
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="nanoGPT's model.py to compare with; it is executed.",
+)
+@click.option(
+    "--llama-cpp",
+    is_flag=True,
+    help="Compare weights and large with llama.cpp (package xllamacpp) on the same weights.",
 )
 @click.option("--rounds", type=click.IntRange(1), default=5, help="Rounds, of which medians count.")
 @click.option("--tokens", type=click.IntRange(2), default=128, help="New tokens in a round.")
@@ -259,6 +293,7 @@ def main(
     language: str,
     threads: int,
     device: str,
+    llama_cpp: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -269,14 +304,17 @@ def main(
         click.echo(f"Without Hugging Face: `{add_extra_command('bench')}` adds it.", err=True)
     results = {}
     for name in dict.fromkeys(shapes):
-        in_use = load_weights(find_weights(language, weights)) if name == WEIGHTS else None
-        model = in_use.model if in_use else Transformer(SHAPES[name]).eval()
+        wanted = weights or (LARGE if name == LARGE else None)
+        in_use = None if name in SHAPES else load_weights(find_weights(language, wanted))
+        model = in_use.stored if in_use else Transformer(SHAPES[name]).eval()
         if given["prompt"] + given["tokens"] > model.config.context_length:
             raise ConfigError(
                 f"--prompt and --tokens exceed the context of {model.config.context_length} "
                 f"tokens of the shape {name}; give fewer."
             )
-        results[name] = bench(model, chosen, **given, weights=in_use)
+        with tempfile.TemporaryDirectory() as folder:
+            llama = Path(folder) if llama_cpp else None
+            results[name] = bench(model, chosen, **given, weights=in_use, llama=llama)
         if not as_json:
             click.echo(describe(name, results[name]))
     about = machine(chosen)

@@ -2,8 +2,9 @@
 
 The user's own weights are `$XDG_DATA_HOME/afterword/weights/<language>.safetensors`. When another
 training replaces them, the old ones are archived in `previous/` beside them, named after the time
-they were made (`en-20261124-120301`); the last MAX_PREVIOUS stay. Every step is one rename, so that
-a daemon that reads at the same time sees whole files only. Nothing heavy is imported here.
+they were made (`en-20261124-120301`); the last MAX_PREVIOUS stay. Weights that were fetched have
+folders of their own (model/checkpoints/fetched.py). Every step is one rename, so that a daemon that
+reads at the same time sees whole files only. Nothing heavy is imported here.
 """
 
 import contextlib
@@ -18,8 +19,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from config import paths
 from config.errors import AfterwordError, OutputError, WeightsError
+from model.checkpoints import fetched
+from model.checkpoints.fetched import AUTO, LARGE, SMALL, SUFFIX
 
 MAX_PREVIOUS = 5  # archived files of a language; 20 MB each
 SHIPPED = "shipped"
@@ -28,7 +30,6 @@ TRAIN_HINT = "train some with `afterword train --corpus FILE --out FOLDER`"
 LARGEST_CONTEXT = 8192
 """Tokens; beyond it, keys and values would take gigabytes."""
 _MAX_HEADER_BYTES = 2**20  # those of our files have 5000
-_SUFFIX = ".safetensors"
 
 Stamp = tuple[Path, int, int, int]
 """Path, inode, modification time (ns) and size of a weights file."""
@@ -62,7 +63,7 @@ def shipped_weights(language: str) -> Path:
     Raises:
         WeightsError: there are none for this language.
     """
-    path = Path(str(resources.files("model").joinpath("weights", language + _SUFFIX)))
+    path = Path(str(resources.files("model").joinpath("weights", language + SUFFIX)))
     if not path.is_file():
         raise WeightsError(
             f'No weights come with afterword for the language "{language}"; {TRAIN_HINT}.'
@@ -72,22 +73,58 @@ def shipped_weights(language: str) -> Path:
 
 def own_weights(language: str) -> Path:
     """Path of the user's own weights, which need not exist."""
-    return paths.data_folder() / "weights" / (language + _SUFFIX)
+    return fetched.weights_folder() / (language + SUFFIX)
 
 
 def find_weights(language: str, configured: str | None) -> Path:
-    """Path of the weights to use: the configured file, else the user's own, else the shipped ones.
+    """Path of the weights to use.
+
+    These are the configured ones, else those that the user has chosen for this language, else the
+    user's own, else the shipped ones.
+
+    Args:
+        language: its code, such as "en".
+        configured: the setting `model.weights`: a path, SHIPPED, SMALL, or the name of fetched
+            weights.
 
     Raises:
-        WeightsError: the configured file is missing, or there are none for this language.
+        WeightsError: the configured or chosen ones are missing, or there are none for this
+            language.
     """
-    if configured is not None:
-        path = Path(configured).expanduser()
-        if not path.is_file():
-            raise WeightsError(
-                f"The weights file {path} is missing; check model.weights or {TRAIN_HINT}."
-            )
-        return path
+    wanted = configured or fetched.chosen(language)
+    if wanted in (None, SMALL):
+        return small_weights(language)
+    if wanted == SHIPPED:
+        return shipped_weights(language)
+    if fetched.is_known(wanted):
+        return fetched.find_fetched(language, wanted)
+    path = Path(wanted).expanduser()
+    if not path.is_file():
+        names = "" if "/" in wanted else " (a file, or a name that `afterword weights` lists)"
+        raise WeightsError(
+            f"The weights file {path} is missing; check model.weights{names} or {TRAIN_HINT}."
+        )
+    return path
+
+
+def weights_in_use(language: str, configured: str | None) -> list[Path]:
+    """Paths of the weights in use; of two, the small and the large, each seed chooses one.
+
+    Args and errors are those of `find_weights`.
+    """
+    files = [find_weights(language, configured)]
+    if configured is None and fetched.chosen(language) is None:
+        with contextlib.suppress(WeightsError):  # not fetched, or of another language
+            files.append(fetched.find_fetched(language, LARGE))
+    return files
+
+
+def small_weights(language: str) -> Path:
+    """Path of the user's own weights, else of the shipped ones.
+
+    Raises:
+        WeightsError: there are none for this language.
+    """
     own = own_weights(language)
     return own if own.is_file() else shipped_weights(language)
 
@@ -149,16 +186,34 @@ def describe(path: Path) -> WeightsInfo:
 
 
 def restore(language: str, name: str) -> Path:
-    """Put archived weights in the place of the user's own, which are archived; returns the path.
+    """Use these weights alone from now on; returns their path.
+
+    Fetched weights are chosen and stay where they are, as do the user's own. Archived ones take the
+    place of the user's own, which are archived.
 
     Args:
         language: its code, such as "en".
-        name: of one of `previous`, or SHIPPED, which removes the user's own.
+        name: of fetched weights, of the user's own, of one of `previous`; SHIPPED, which archives
+            the user's own; SMALL; or AUTO, after which each seed chooses.
 
     Raises:
-        WeightsError: no weights have this name.
+        WeightsError: no weights have this name, or they are not fetched.
         OutputError: the folder cannot be written.
     """
+    if fetched.is_known(name):
+        path = fetched.find_fetched(language, name)
+        with _as_output_error(path):
+            fetched.choose(language, name)
+        return path
+    path = small_weights(language) if name in (AUTO, SMALL) else _put_in_place(language, name)
+    alone = name != AUTO and _fetched_names(language)
+    with _as_output_error(path):
+        fetched.choose(language, SMALL if alone else None)
+    return path
+
+
+def _put_in_place(language: str, name: str) -> Path:
+    """Put weights that are not fetched in the place of the user's own; returns the path."""
     own = own_weights(language)
     if name == SHIPPED:
         shipped = shipped_weights(language)
@@ -170,7 +225,7 @@ def restore(language: str, name: str) -> Path:
         return own
     known = {old.name: old.path for old in previous(own)}
     if name not in known:
-        names = ", ".join([*known, SHIPPED])
+        names = ", ".join([*known, *_fetched_names(language), SHIPPED])
         raise WeightsError(f'No weights are called "{name}"; choose one of: {names}.')
     with _as_output_error(own):
         if own.is_file():
@@ -178,6 +233,15 @@ def restore(language: str, name: str) -> Path:
         known[name].replace(own)
         _prune(own)
     return own
+
+
+def fetched_weights(language: str) -> list[WeightsInfo]:
+    """The fetched weights of a language, by name."""
+    return [describe(path) for path in fetched.fetched_weights() if path.stem == language]
+
+
+def _fetched_names(language: str) -> list[str]:
+    return [info.name for info in fetched_weights(language)]
 
 
 @contextlib.contextmanager
@@ -191,7 +255,7 @@ def _as_output_error(path: Path) -> Iterator[None]:
 def _archive(path: Path) -> None:
     folder = path.parent / "previous"
     folder.mkdir(exist_ok=True)
-    place = folder / (_name(path) + _SUFFIX)
+    place = folder / (_name(path) + SUFFIX)
     if not (place.exists() and place.samefile(path)):
         _link(path, place)
 
@@ -203,7 +267,7 @@ def _prune(path: Path) -> None:
 
 def _archived(path: Path) -> list[Path]:
     """The files in `previous/`, latest first: linking and renaming set the time of change."""
-    found = (path.parent / "previous").glob(f"{path.stem}-*{_SUFFIX}")
+    found = (path.parent / "previous").glob(f"{path.stem}-*{SUFFIX}")
     return sorted(found, key=lambda old: (old.stat().st_ctime_ns, old.name), reverse=True)
 
 
@@ -211,6 +275,8 @@ def _name(path: Path) -> str:
     """The name of an archived file, or the one that archiving would give."""
     if path.parent.name == "previous":
         return path.stem
+    if name := fetched.name_of(path):
+        return name
     with contextlib.suppress(WeightsError):
         if path == shipped_weights(path.stem):
             return SHIPPED

@@ -3,31 +3,39 @@
 A file holds the tensors in half precision, the kept cl100k_base ids in their merge order
 as the tensor `vocabulary` (int32) and, as metadata of text, the format's version, the
 configuration, the language, the licence, where the model comes from and a checksum of all this.
+
+Since format 2 a matrix may be in blocks (model.checkpoints.blocks), the tensors NAME.quants,
+NAME.scales and NAME.minima; the other tensors of such a model are in float32. Where several ids
+spell a row of the vocabulary, `vocabulary_lengths` (int32) counts them, and the metadata have the
+tokenizer's `pattern`. `manner` says how a seed is written for the model, as a JSON object.
 """
 
 import json
 import os
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from config.errors import OutputError, WeightsError
+from model.checkpoints.blocks import BLOCK, Blocks, Matrix
 from model.checkpoints.checksum import checksum
+from model.checkpoints.fetched import fetch_command, name_of
 from model.checkpoints.store import LARGEST_CONTEXT, TRAIN_HINT, archive
+from model.checkpoints.stored_model import StoredModel
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
 
-WEIGHTS_FORMAT = 1
+WEIGHTS_FORMAT = 2
+_OLDER_FORMATS = (1,)
 KIND = "afterword"
-_AGAIN = "install afterword or train them again"
 
 
 @dataclass(frozen=True)
@@ -35,22 +43,29 @@ class Weights:
     """A model ready for use, as read from a file.
 
     Attributes:
-        model: in float32 on the CPU, in evaluation mode.
+        stored: shape and tensors.
         vocabulary: of the model's ids.
         language: its code, such as "en".
         licence: of the weights.
         provenance: where the model comes from, in a sentence or two.
         bits_per_byte: on the held-out texts of its training; None if not measured.
         training: name of the training that wrote it; empty if unknown.
+        manner: how a seed is written for the model; empty for the spoken form.
     """
 
-    model: Transformer
+    stored: StoredModel
     vocabulary: Vocabulary
     language: str
     licence: str
     provenance: str
     bits_per_byte: float | None = None
     training: str = ""
+    manner: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def model(self) -> Transformer:
+        """The Transformer in float32, in evaluation mode; built when it is first asked for."""
+        return self.stored.transformer()
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -79,28 +94,46 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def save_weights(path: Path, weights: Weights) -> None:
-    """Write a weights file, atomically, in float16.
+    """Write a weights file, atomically: in float16, and what is in blocks in these.
 
     Raises:
         OutputError: the file cannot be written.
         WeightsError: a weight is not a finite number in float16.
     """
-    tensors = {name: t.detach().cpu().half() for name, t in weights.model.state_dict().items()}
+    tensors = _tensors_to_write(weights.stored)
     _refuse_non_finite(tensors, "the model")
-    tensors["vocabulary"] = torch.from_numpy(weights.vocabulary.merge_order.astype("int32"))
+    vocabulary = weights.vocabulary
+    tensors["vocabulary"] = torch.from_numpy(vocabulary.merge_order.astype("int32"))
     metadata = {
         "kind": KIND,
         "format": str(WEIGHTS_FORMAT),
-        "config": json.dumps(asdict(weights.model.config)),
+        "config": json.dumps(asdict(weights.stored.config)),
         "language": weights.language,
         "licence": weights.licence,
         "provenance": weights.provenance,
         "training": weights.training,
     }
+    if vocabulary.lengths.size:
+        tensors["vocabulary_lengths"] = torch.from_numpy(vocabulary.lengths)
+        metadata["pattern"] = vocabulary.pattern
+    if weights.manner:
+        metadata["manner"] = json.dumps(weights.manner)
     if weights.bits_per_byte is not None:
         metadata["bits_per_byte"] = f"{weights.bits_per_byte:.4f}"
     data = save(tensors, metadata | {"sha256": checksum([metadata, tensors])})
     write_atomically(path, lambda temporary: _write_bytes(temporary, data))
+
+
+def _tensors_to_write(stored: StoredModel) -> dict[str, Tensor]:
+    dtype = torch.float32 if stored.has_blocks else torch.float16
+    tensors: dict[str, Tensor] = {}
+    for name, matrix in stored.tensors.items():
+        if isinstance(matrix, Blocks):
+            parts = {"quants": matrix.quants, "scales": matrix.scales, "minima": matrix.minima}
+            tensors |= {f"{name}.{p}": t.contiguous() for p, t in parts.items() if t is not None}
+        else:
+            tensors[name] = matrix.detach().cpu().to(dtype)
+    return tensors
 
 
 def publish_weights(path: Path, weights: Weights) -> None:
@@ -118,7 +151,7 @@ def _write_bytes(path: Path, data: bytes) -> None:
 
 
 def load_weights(path: Path) -> Weights:
-    """Read a weights file.
+    """Read a weights file; its tensors stay mapped into memory until they are converted.
 
     Raises:
         WeightsError: the file is missing, damaged, of another program or of a newer version, or its
@@ -127,24 +160,25 @@ def load_weights(path: Path) -> Weights:
     metadata, tensors = _read_safetensors(path)
     if metadata.get("kind") != KIND:
         raise WeightsError(f"{path} holds no weights of afterword.")
-    check_format(metadata.get("format", ""), WEIGHTS_FORMAT, path)
+    check_format(metadata.get("format", ""), WEIGHTS_FORMAT, path, _OLDER_FORMATS)
     if metadata.pop("sha256", None) not in (None, checksum([metadata, tensors])):
-        raise WeightsError(f"{path} is damaged: its checksum does not fit; {_AGAIN}.")
+        raise WeightsError(f"{path} is damaged: its checksum does not fit; {_remedy(path)}.")
     config = _read_config(metadata.get("config", ""), path)
-    vocabulary = _read_vocabulary(tensors.pop("vocabulary", None), path)
+    vocabulary = _read_vocabulary(tensors, metadata.get("pattern", ""), path)
     if vocabulary.size != config.vocabulary_size:
         raise WeightsError(
             f"{path} is damaged: it lists {vocabulary.size} ids for {config.vocabulary_size}."
         )
     _refuse_non_finite(tensors, str(path))
     return Weights(
-        model=build_model(config, tensors, path),
+        stored=_read_model(config, tensors, path),
         vocabulary=vocabulary,
         language=metadata.get("language", ""),
         licence=metadata.get("licence", ""),
         provenance=metadata.get("provenance", ""),
         bits_per_byte=_read_bits(metadata),
         training=metadata.get("training", ""),
+        manner=_read_manner(metadata, path),
     )
 
 
@@ -154,33 +188,51 @@ def build_model(config: TransformerConfig, tensors: dict[str, Tensor], path: Pat
     Raises:
         WeightsError: the tensors do not fit the shape; `path` names their origin.
     """
-    _refuse_sizes_beyond(config, tensors, path)
-    with _SkipInitialisation():
-        model = Transformer(config)
-    expected = {name: t.shape for name, t in model.state_dict().items()}
-    found = {name: t.shape for name, t in tensors.items()}
-    if found != expected:
-        wrong = next(n for n in {**expected, **found} if expected.get(n) != found.get(n))
-        raise WeightsError(f'{path} does not fit its own configuration in the tensor "{wrong}".')
-    model.load_state_dict(tensors)  # which makes them float32
-    return model.eval()
+    return _read_model(config, tensors, path).transformer()
 
 
-class _SkipInitialisation(TorchFunctionMode):
-    """Skips the random initialisation of parameters that are loaded next.
-
-    Saves 0.2 s, and leaves the caller's random generator where it is.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (nn.init.normal_, nn.init.kaiming_uniform_):
-            return None
-        return func(*args, **(kwargs or {}))
+def _read_model(config: TransformerConfig, tensors: dict[str, Tensor], path: Path) -> StoredModel:
+    stored = StoredModel(config, _gather_blocks(tensors, path))
+    _refuse_sizes_beyond(stored, path)
+    if wrong := stored.misfit():
+        raise _does_not_fit(path, wrong)
+    return stored
 
 
-def _refuse_sizes_beyond(config: TransformerConfig, tensors: dict[str, Tensor], path: Path) -> None:
+def _gather_blocks(tensors: dict[str, Tensor], path: Path) -> dict[str, Matrix]:
+    """The tensors by name, those in blocks put together."""
+    parts = ("quants", "scales", "minima")
+    stems = {name.rpartition(".")[0] for name in tensors if name.endswith(parts)}
+    names = {f"{stem}.{part}" for stem in stems for part in parts}
+    matrices: dict[str, Matrix] = {n: t for n, t in tensors.items() if n not in names}
+    for stem in sorted(stems):
+        quants, scales, minima = (tensors.get(f"{stem}.{part}") for part in parts)
+        if stem in matrices or quants is None or scales is None or not _fit(quants, scales, minima):
+            raise _does_not_fit(path, stem)
+        matrices[stem] = Blocks(quants, scales, minima)
+    return matrices
+
+
+def _fit(quants: Tensor, scales: Tensor, minima: Tensor | None) -> bool:
+    """True if these are the parts of a matrix in blocks."""
+    columns = BLOCK if minima is None else BLOCK // 2  # of quants in a block
+    dtype = torch.int8 if minima is None else torch.uint8
+    floats = [scales] if minima is None else [scales, minima]
+    return (
+        all(t.dtype == torch.float16 and t.shape == scales.shape for t in floats)
+        and scales.dim() == 2
+        and quants.dtype == dtype
+        and quants.shape == (scales.size(0), scales.size(1) * columns)
+    )
+
+
+def _does_not_fit(path: Path, name: str) -> WeightsError:
+    return WeightsError(f'{path} does not fit its own configuration in the tensor "{name}".')
+
+
+def _refuse_sizes_beyond(stored: StoredModel, path: Path) -> None:
     """Refuse a shape larger than the tensors: a damaged number would allocate terabytes."""
-    c = config
+    c, tensors = stored.config, stored.tensors
     if c.context_length > LARGEST_CONTEXT:
         raise WeightsError(
             f"{path} is damaged: it wants a context of {c.context_length} tokens, and "
@@ -194,7 +246,7 @@ def _refuse_sizes_beyond(config: TransformerConfig, tensors: dict[str, Tensor], 
     if c.layers > len(tensors):  # each layer has several
         wrong.append(f"blocks.{c.layers - 1}.mlp.down.weight")
     if wrong:
-        raise WeightsError(f'{path} does not fit its own configuration in the tensor "{wrong[0]}".')
+        raise _does_not_fit(path, wrong[0])
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -205,17 +257,23 @@ def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise WeightsError(f"The weights file {path} is missing; {TRAIN_HINT}.") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
-            f"{path} is no complete weights file (safetensors); {_AGAIN}."
+            f"{path} is no complete weights file (safetensors); {_remedy(path)}."
         ) from error
 
 
-def check_format(found: object, known: int, path: Path) -> None:
-    """Refuse a format version other than the known one (WeightsError)."""
+def _remedy(path: Path) -> str:
+    """What mends a damaged weights file."""
+    name = name_of(path)
+    return f"run `{fetch_command(name)}`" if name else "install afterword or train them again"
+
+
+def check_format(found: object, known: int, path: Path, older: Sequence[int] = ()) -> None:
+    """Refuse a format version other than the known and the older ones (WeightsError)."""
     try:
         version = int(str(found))
     except ValueError as error:
         raise WeightsError(f"{path} does not tell its format's version.") from error
-    if version != known:
+    if version != known and version not in older:
         raise WeightsError(
             f"{path} has format {version}, this version of afterword reads {known}; "
             f"{'update afterword' if version > known else 'train it again'}."
@@ -223,13 +281,14 @@ def check_format(found: object, known: int, path: Path) -> None:
 
 
 def _read_config(text: str, path: Path) -> TransformerConfig:
-    names = {field.name for field in fields(TransformerConfig)}
+    """Older files lack what has a default."""
+    types = {field.name: field.type for field in fields(TransformerConfig)}
     try:
         values = json.loads(text)
-        if values.keys() != names or not all(type(value) is int for value in values.values()):
+        if any(type(value) is not types[name] for name, value in values.items()):
             raise ValueError(text)
         return TransformerConfig(**values)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise WeightsError(f"{path} is damaged: its configuration cannot be read.") from error
 
 
@@ -240,16 +299,29 @@ def _read_bits(metadata: dict[str, str]) -> float | None:
         return None
 
 
-def _read_vocabulary(kept: Tensor | None, path: Path) -> Vocabulary:
-    if kept is None or kept.dtype != torch.int32 or kept.dim() != 1:
+def _read_manner(metadata: dict[str, str], path: Path) -> dict[str, Any]:
+    try:
+        manner = json.loads(metadata.get("manner", "{}"))
+    except ValueError:
+        manner = None
+    if not isinstance(manner, dict):
+        raise WeightsError(f"{path} is damaged: its manner cannot be read.")
+    return manner
+
+
+def _read_vocabulary(tensors: dict[str, Tensor], pattern: str, path: Path) -> Vocabulary:
+    """The vocabulary, whose tensors are taken out."""
+    kept = tensors.pop("vocabulary", None)
+    lengths = tensors.pop("vocabulary_lengths", torch.zeros(0, dtype=torch.int32))
+    if kept is None or any(t.dtype != torch.int32 or t.dim() != 1 for t in (kept, lengths)):
         raise WeightsError(f"{path} is damaged: its vocabulary cannot be read.")
     try:
-        return Vocabulary(kept.tolist())
+        return Vocabulary(kept.tolist(), lengths.tolist(), pattern)
     except WeightsError as error:
         raise WeightsError(f"{path} is damaged: {error}") from error
 
 
 def _refuse_non_finite(tensors: dict[str, Tensor], origin: str) -> None:
     for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise WeightsError(f'{origin} has numbers that are not finite in the tensor "{name}".')

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
+from model.checkpoints.weights_file import Weights
 from model.explain.trace import Candidate, Step, Token, Trace
 
 Row = Sequence[str]
@@ -61,17 +62,30 @@ def _json_value(value: Any) -> Any:
 
 def _render_seed(trace: Trace) -> Iterator[str]:
     """The tokens of the seed, and the sizes of the model."""
-    c = trace.weights.model.config
+    c = trace.weights.stored.config
     yield f"The seed “{trace.seed}” as tokens; <|endoftext|> begins every text:"
-    rows = [(_quoted(t), _bytes(t), str(t.cl100k_id), str(t.id)) for t in trace.tokens]
+    rows = [
+        (_quoted(t), _bytes(t), " ".join(map(str, t.cl100k_ids)), str(t.id)) for t in trace.tokens
+    ]
     yield from _table(("text", "bytes", "cl100k_base", "id"), rows, left=(0, 1))
-    yield (
-        f"The model keeps {c.vocabulary_size:,} of cl100k_base's 100,257 ids and numbers them "
-        "anew; others fall into smaller pieces that it keeps, in the end into single bytes."
-    )
+    yield _vocabulary_of(trace.weights)
     yield (
         f"T tokens are read, V = {c.vocabulary_size} ids, C = {c.width} wide, F = {c.hidden} "
         f"hidden; {c.layers} layers, {c.heads} heads, context {c.context_length}."
+    )
+
+
+def _vocabulary_of(weights: Weights) -> str:
+    """Where the model's ids come from."""
+    if weights.vocabulary.lengths.size:
+        several = int((weights.vocabulary.lengths > 1).sum())
+        return (
+            f"The model has the {weights.vocabulary.size:,} pieces of its own tokenizer as ids; "
+            f"{several:,} of them are spelt by several ids of cl100k_base, the others by one."
+        )
+    return (
+        f"The model keeps {weights.vocabulary.size:,} of cl100k_base's 100,257 ids and numbers "
+        "them anew; others fall into smaller pieces that it keeps, in the end into single bytes."
     )
 
 

@@ -16,9 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from model.checkpoints.weights_file import Weights
+from model.inference.generator import model_input
+from model.inference.manner_mask import MannerMask
 from model.inference.sampler import SamplingOptions, filter_logits, penalise, sample
 from model.inference.utf8_mask import FORBIDDEN, Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
+from model.text.manner import Manner
+from model.text.orthography.names import names_in
 from model.text.spoken_form import prepare_seed
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer
@@ -38,10 +42,10 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class Token:
-    """A token: its compact id, its cl100k_base id and the bytes it stands for."""
+    """A token: its compact id, the cl100k_base ids that spell it and the bytes it stands for."""
 
     id: int
-    cl100k_id: int
+    cl100k_ids: tuple[int, ...]
     data: bytes
 
     @property
@@ -177,17 +181,24 @@ def make_trace(
     rows, distributions = _temperature_rows(
         steps[0].logits, temperature, vocabulary, min(top, _TEMPERATURE_ROWS)
     )
-    tokens = [_token(vocabulary, i) for i in _seed_ids(vocabulary, seed)]
+    tokens = [_token(vocabulary, i) for i in _seed_ids(weights, seed)]
     return Trace(seed, weights, sampling, tokens, steps, temperature, rows, distributions)
 
 
 def _token(vocabulary: Vocabulary, compact_id: int) -> Token:
-    return Token(compact_id, int(vocabulary.kept[compact_id]), vocabulary.pieces[compact_id])
+    return Token(compact_id, vocabulary.spelling(compact_id), vocabulary.pieces[compact_id])
 
 
-def _seed_ids(vocabulary: Vocabulary, seed: str) -> list[int]:
-    """The model's input for a seed, as compact ids: `<|endoftext|>` begins every text."""
-    return [vocabulary.end, *vocabulary.encode(prepare_seed(seed))]
+def _seed_ids(weights: Weights, seed: str) -> list[int]:
+    """The model's input for a seed, as compact ids."""
+    manner = Manner.from_table(weights.manner)
+    return model_input(_prepared(weights, seed), manner, weights.vocabulary)
+
+
+def _prepared(weights: Weights, seed: str) -> str:
+    manner = Manner.from_table(weights.manner)
+    names = names_in(weights.vocabulary.pieces) if manner.capitals else ()
+    return prepare_seed(seed, manner, names)
 
 
 def _steps(
@@ -197,21 +208,24 @@ def _steps(
     model, vocabulary = weights.model, weights.vocabulary
     random = torch.Generator().manual_seed(random_seed)
     device = model.embedding.weight.device
-    ids = _seed_ids(vocabulary, seed)
+    ids = _seed_ids(weights, seed)
     begin = len(ids)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = "".join(decoder.decode(vocabulary.pieces[i]) for i in ids)
     utf8_mask = Utf8Mask(vocabulary.pieces)
     word_boundary_mask = WordBoundaryMask(vocabulary.pieces)
-    word_boundary_mask.reset(prepare_seed(seed))
+    manner = Manner.from_table(weights.manner)
+    manner_mask = MannerMask(vocabulary.pieces, vocabulary.end, manner)
+    word_boundary_mask.reset(_prepared(weights, seed))
     while ids[-1] != vocabulary.end or len(ids) == begin:
         context = torch.tensor([ids[-model.config.context_length :]], device=device)  # (1, T)
         logits, shapes = _forward(model, context)  # (V,)
-        whole = logits + utf8_mask.mask()  # (V,)
+        whole = logits + utf8_mask.mask() + manner_mask.mask()  # (V,)
         words = word_boundary_mask.mask()  # (V,)
         recent = ids[begin:]
         drawn = sample(whole + words, recent, sampling, random)
         utf8_mask.feed(drawn)
+        manner_mask.feed(drawn)
         word_boundary_mask.feed(drawn)
         ids.append(drawn)
         pending = decoder.getstate()[0]

@@ -1,27 +1,36 @@
-"""Loads a text generator as the settings say: weights, device, sampling options."""
+"""Loads a text generator as the settings say: weights, device, sampling options.
+
+Where the settings name no weights (`model.weights: auto`) and the large ones are fetched, both they
+and the small ones are loaded, and each seed chooses (model.inference.routing). The small ones are
+the user's own, else the shipped ones.
+"""
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from config.errors import AfterwordError, DeviceError, WeightsError
+from config.errors import AfterwordError, DeviceError, GenerationError, WeightsError
 from config.languages import LANGUAGES
 from config.settings import ModelSettings, Settings
+from model.checkpoints.fetched import LARGE, chosen
 from model.checkpoints.store import (
+    Stamp,
     WeightsInfo,
     describe,
-    find_weights,
     own_weights,
     previous,
     shipped_weights,
+    stamp_of,
+    weights_in_use,
 )
 from model.memory import refuse_without_memory
 
 if TYPE_CHECKING:  # imported where they are used: torch takes a second
-    from model.inference.generator import GeneratorOptions, TextGenerator
+    from model.inference.generator import Check, GeneratorOptions, TextGenerator
+    from model.inference.routing import Generator
     from model.inference.sampler import SamplingOptions
 
 log = logging.getLogger(__name__)
@@ -31,14 +40,31 @@ TRIAL_TOKENS = 24
 Loaded = TypeVar("Loaded")
 
 
+def weights_files(settings: Settings) -> list[Path]:
+    """The weights files to load: one, or the small and the large, between which each seed chooses.
+
+    Raises:
+        WeightsError: the configured file is missing, or there are none for this language.
+    """
+    return weights_in_use(settings.language, settings.model.weights)
+
+
+def stamps_of(settings: Settings) -> tuple[Stamp | None, ...]:
+    """The stamps of the weights files in use, which differ when a file does; None: no file."""
+    language, configured = settings.language, settings.model.weights
+    if configured is not None or chosen(language) is not None:
+        return (stamp_of(language, configured),)
+    return stamp_of(language, None), stamp_of(language, LARGE)
+
+
 def load_weights(
     settings: Settings, device: str | None = None
-) -> tuple["TextGenerator", WeightsInfo]:
+) -> tuple["Generator", tuple[WeightsInfo, ...]]:
     """Load the weights that the settings choose; returns the generator and which weights it has.
 
-    Where the GPU fails, the CPU takes its place. Where the user's own weights are damaged, and the
-    settings name none, older ones are loaded. Either is logged: a service that starts with a
-    complaint is better than none.
+    Where the GPU fails, the CPU takes its place. Where the settings name no weights, and the user's
+    own ones are damaged, older ones are loaded; damaged large ones are left out. Each is logged: a
+    service that starts with a complaint is better than none.
 
     Args:
         settings: language and model.
@@ -61,8 +87,23 @@ def with_cpu_fallback(load: Callable[[str | None], Loaded], device: str | None) 
         return load("cpu")
 
 
-def _load_intact(settings: Settings, device: str | None) -> tuple["TextGenerator", WeightsInfo]:
-    first = find_weights(settings.language, settings.model.weights)
+def _load_intact(
+    settings: Settings, device: str | None
+) -> tuple["Generator", tuple[WeightsInfo, ...]]:
+    first, *others = weights_files(settings)
+    loaded = [_load_or_replace(settings, first, device)]
+    for path in others:
+        try:
+            loaded.append(load_file(settings, path, device))
+        except (WeightsError, GenerationError) as error:
+            log.error("%s The other weights answer alone meanwhile.", error)
+    return join(settings, loaded)
+
+
+def _load_or_replace(
+    settings: Settings, first: Path, device: str | None
+) -> tuple["TextGenerator", WeightsInfo]:
+    """Load a file; if it is the user's own by default and damaged, an older one."""
     try:
         return load_file(settings, first, device)
     except WeightsError as error:
@@ -73,6 +114,20 @@ def _load_intact(settings: Settings, device: str | None) -> tuple["TextGenerator
             with contextlib.suppress(WeightsError):
                 return load_file(settings, path, device)
         return load_file(settings, shipped_weights(settings.language), device)
+
+
+def join(
+    settings: Settings, loaded: Sequence[tuple["TextGenerator", WeightsInfo]]
+) -> tuple["Generator", tuple[WeightsInfo, ...]]:
+    """The generator of one weights file, or of the small and the large, and which these are."""
+    weights = tuple(info for _, info in loaded)
+    if len(loaded) == 1:
+        return loaded[0][0], weights
+    from model.inference.routing import OWN_TEXTS, STORIES, RoutedGenerator
+
+    (small, info), (large, _) = loaded
+    is_shipped = info.path == shipped_weights(settings.language)
+    return RoutedGenerator(small, large, STORIES if is_shipped else OWN_TEXTS), weights
 
 
 def load_file(
@@ -104,7 +159,8 @@ def load_file(
         )
     options = generator_options(settings)
     device = device or settings.model.device
-    return load_generator(path, options, device, settings.model.threads), weights
+    threads = settings.model.threads
+    return load_generator(path, options, device, threads, weights.name), weights
 
 
 def generator_options(settings: Settings) -> "GeneratorOptions":
@@ -112,7 +168,16 @@ def generator_options(settings: Settings) -> "GeneratorOptions":
     from model.inference.generator import GeneratorOptions
 
     m = settings.model
-    return GeneratorOptions(sampling_options(m), m.max_sentences, m.max_new_tokens, m.random_seed)
+    return GeneratorOptions(
+        sampling_options(m), m.max_sentences, m.max_new_tokens, m.random_seed, _checks(m)
+    )
+
+
+def _checks(model: ModelSettings) -> tuple["Check", ...]:
+    from model.text.family import FamilyCheck
+    from model.text.form_faults import FormCheck
+
+    return (FormCheck(), FamilyCheck()) if model.family else (FormCheck(),)
 
 
 def sampling_options(model: ModelSettings) -> "SamplingOptions":
@@ -127,10 +192,14 @@ def sampling_options(model: ModelSettings) -> "SamplingOptions":
 def try_out(generator: "TextGenerator", settings: Settings, path: Path) -> None:
     """Continue the language's trial seed with new weights, on random numbers of its own.
 
+    What it says is not checked: it may be unfit to be spoken.
+
     Raises:
         WeightsError: the weights compute no usable numbers, or no text.
     """
-    options = replace(generator_options(settings), max_new_tokens=TRIAL_TOKENS, random_seed=1)
+    options = replace(
+        generator_options(settings), max_new_tokens=TRIAL_TOKENS, random_seed=1, checks=()
+    )
     trial = generator.with_options(options)
     try:
         sentences = list(

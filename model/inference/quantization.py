@@ -1,22 +1,28 @@
-"""Weight-only quantised matrix–vector products (int8, bfloat16, float32) for single-token decoding.
+"""Weight-only quantised matrix–vector products (int4, int8, bfloat16, float32), for one token.
 
 At batch 1 a product takes as long as reading its weights. On a CPU, 8-bit weights with one scale a
-row are read four times as fast as float32 and cost no measurable quality. Their operator is private
-to torch, so it is tried on a matrix of the model first: float32 is used where torch lacks it, or
-where it computes something else or is slower.
+row are read four times as fast as float32 and cost no measurable quality; weights that their file
+holds in blocks of 4 bits stay in these. The operators are private to torch, so each is tried on a
+matrix of the model first: another format is used where torch lacks one, or where it computes
+something else or is slower.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.checkpoints.blocks import BLOCK, Blocks, Matrix, dense, parts, quantize
+
 _TRIALS = 7
 _MAX_RELATIVE_ERROR = 0.1  # of the product's norm; rounding to 8 bits costs 0.01 to 0.04
 _TRIAL_ROWS = 16_384  # too many for a processor's nearest caches
+_PART_ROWS = 4096  # that are converted at a time: a large matrix exists once in float32 at no time
+_INNER_TILES = 1  # of the packed layout; the CPU's operator does not use it
 
 
 @dataclass(frozen=True)
@@ -36,25 +42,29 @@ class QuantizedLinear:
         return self.product(x)
 
 
-def float32(weight: Tensor) -> QuantizedLinear:
+def float32(weight: Matrix) -> QuantizedLinear:
     """Exact products with weight (out, in); a CPU reads the transposed matrix twice as fast."""
-    transposed = weight.float().t().contiguous()  # (in, out)
-    return QuantizedLinear(lambda x: x @ transposed, lambda index: transposed.t()[index])
+    transposed = dense(weight).t().contiguous()  # (in, out)
+    return QuantizedLinear(lambda x: x.float() @ transposed, lambda index: transposed.t()[index])
 
 
-def bfloat16(weight: Tensor) -> QuantizedLinear:
+def bfloat16(weight: Matrix) -> QuantizedLinear:
     """Weight (out, in) in half the bytes of float32, for the matrix units of GPUs."""
-    rounded = weight.bfloat16()  # (out, in)
+    rounded = torch.cat([part.bfloat16() for part in parts(weight, _PART_ROWS)])  # (out, in)
     return QuantizedLinear(
         lambda x: F.linear(x.bfloat16(), rounded), lambda index: rounded[index].float()
     )
 
 
-def int8(weight: Tensor) -> QuantizedLinear:
+def int8(weight: Matrix) -> QuantizedLinear:
     """Weight (out, in) in 8 bits with one scale a row; the operator wants bfloat16 vectors."""
-    scales = (weight.abs().amax(dim=1).clamp(min=1e-10) / 127).bfloat16()  # (out,)
+    rounded = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)  # (out, in)
+    scales = torch.empty(len(weight), dtype=torch.bfloat16, device=weight.device)  # (out,)
+    begin = 0
+    for part in parts(weight, _PART_ROWS):
+        place = slice(begin, begin := begin + len(part))
+        rounded[place], scales[place] = _to_int8(part)
     column = scales.float()[:, None]  # (out, 1)
-    rounded = (weight / column).round().clamp(-127, 127).to(torch.int8)  # (out, in)
     multiply = torch.ops.aten._weight_int8pack_mm.default
     return QuantizedLinear(
         lambda x: multiply(x.bfloat16(), rounded, scales),
@@ -62,27 +72,64 @@ def int8(weight: Tensor) -> QuantizedLinear:
     )
 
 
-FORMATS = {"int8": int8, "float32": float32, "bfloat16": bfloat16}
-INPUT_DTYPES = {"int8": torch.bfloat16, "float32": torch.float32, "bfloat16": torch.bfloat16}
+def _to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Integers (out, in) and scales (out,) of a weight (out, in)."""
+    scales = (weight.abs().amax(dim=1).clamp(min=1e-10) / 127).bfloat16()  # (out,)
+    rounded = weight / scales.float()[:, None]  # (out, in)
+    return rounded.round_().clamp_(-127, 127).to(torch.int8), scales
+
+
+def int4(weight: Matrix) -> QuantizedLinear:
+    """Weight (out, in) in its blocks of 4 bits; of others, the nearest such blocks.
+
+    The operator computes (q - 8) · scale + zero, with scales and zeros in bfloat16.
+    """
+    kept = isinstance(weight, Blocks) and weight.in_4_bits
+    blocks = cast(Blocks, weight) if kept else quantize(dense(weight))
+    scales, minima = blocks.scales_and_minima()  # (out, G) each
+    scales_and_zeros = torch.stack([scales, minima + 8 * scales], dim=-1)  # (out, G, 2)
+    scales_and_zeros = scales_and_zeros.transpose(0, 1).bfloat16().contiguous()  # (G, out, 2)
+    convert = torch.ops.aten._convert_weight_to_int4pack_for_cpu.default
+    packed = convert(blocks.integers().int(), _INNER_TILES)  # (out, in / 2)
+    multiply = torch.ops.aten._weight_int4pack_mm_for_cpu.default
+    return QuantizedLinear(
+        lambda x: multiply(x.bfloat16(), packed, BLOCK, scales_and_zeros),
+        lambda index: blocks[index].dense(),
+    )
+
+
+FORMATS = {"int4": int4, "int8": int8, "float32": float32, "bfloat16": bfloat16}
+INPUT_DTYPES = {
+    "int4": torch.bfloat16,
+    "int8": torch.bfloat16,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+}
 """The number format each computes in: vectors that have it already are not converted."""
 
 
 @torch.inference_mode()
-def choose_format(weight: Tensor) -> str:
+def choose_format(weight: Matrix) -> str:
     """The name of the best of FORMATS for matrices such as weight (out, in), on its device."""
     if weight.device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     if weight.device.type != "cpu":
         return "float32"
-    return "int8" if _int8_is_good(weight[:_TRIAL_ROWS].float()) else "float32"
+    sample = weight[:_TRIAL_ROWS]
+    in_4_bits = isinstance(weight, Blocks) and weight.in_4_bits
+    candidates = ("int4", "int8") if in_4_bits else ("int8",)
+    return next((name for name in candidates if _is_good(FORMATS[name], sample)), "float32")
 
 
-def _int8_is_good(weight: Tensor) -> bool:
-    """True if int8 products with weight (out, in) are faster than exact ones, and near them."""
-    x = torch.randn(1, weight.size(1), generator=torch.Generator().manual_seed(1))  # (1, in)
+def _is_good(make: Callable[[Matrix], QuantizedLinear], weight: Matrix) -> bool:
+    """True if products in this format with weight (out, in) are faster than exact ones, and near.
+
+    A 4-bit matrix is compared with what its blocks hold.
+    """
+    x = torch.randn(1, weight.shape[1], generator=torch.Generator().manual_seed(1))  # (1, in)
     exact = float32(weight)
     try:
-        rounded = int8(weight)
+        rounded = make(weight)
         error = (rounded(x) - exact(x)).norm() / exact(x).norm()
     except (RuntimeError, AttributeError, NotImplementedError):
         return False

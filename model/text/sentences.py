@@ -27,9 +27,10 @@ _CLOSING_QUOTE = re.compile(r"(?<=\S)[\"”](?=\W|$)")
 class SentenceSplitter:
     """Takes text piece by piece, returns complete sentences, buffers the unfinished rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, begun: bool = False) -> None:
+        """`begun` tells that sentences of the text have been returned before, by another one."""
         self._rest = ""
-        self._begun = False  # a sentence or clause has been returned
+        self._begun = begun  # a sentence or clause has been returned
 
     def feed(self, text: str) -> list[str]:
         """The sentences that this text completes; sentences without a word are left out."""
@@ -58,6 +59,11 @@ class SentenceSplitter:
                 return _tidy(clause)
         return ""
 
+    @property
+    def buffered(self) -> str:
+        """The text that belongs to no sentence yet, as it was given."""
+        return self._rest
+
     def _find_end(self) -> int | None:
         """The index at which the first complete sentence of the buffer ends; None if none is."""
         for match in _BOUNDARY.finditer(self._rest):
@@ -82,6 +88,11 @@ class SentenceSplitter:
         """The buffered text without its last word, which may be unfinished; Chinese as it is."""
         head, space, _ = self._rest.rstrip().rpartition(" ")
         return _tidy(head) if space and head.strip() else self.rest()
+
+
+def is_complete(text: str) -> bool:
+    """True if the text ends with a complete sentence."""
+    return bool(_COMPLETE.search(text.rstrip()))
 
 
 def within_speech(text: str) -> bool:

@@ -2,19 +2,25 @@
 
 Training writes the openings of some documents in it, and the generator converts seeds to it, so
 that inference gives the model what training has. A leading space makes the first word the same
-token that it is in the middle of a text.
+token that it is in the middle of a text. Weights of another manner get the seed as it is written:
+"Why is the sea salty?".
 """
 
 import random
 import re
+from collections.abc import Collection
 
 from config.languages import HAN, is_han
+from model.text.manner import SPOKEN, Manner
+from model.text.orthography.names import with_names
+from model.text.orthography.questions import is_question
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SENTENCE_START = re.compile(r"(?:[.!?][\"”’']?\s+|\n+)(?=\S)")
 _WRITTEN = re.compile(r"[.!?,;:\"“”\n]")
 _HYPHEN_AT_END = re.compile(r"[^\W_][-‐‑]$")
 _SPACE_IN_HAN = re.compile(rf"(?<=[{HAN}])\s+(?=[{HAN}])")
+_I = re.compile(r"(?<![^\W_])(?<!['’.-])i(?=['’](?:m|ve|d|ll)\b|\s|$)")
 _PRONOUNS = frozenset(
     ["he", "she", "they", "it", "but", "and", "so", "then", "his", "her", "their", "this", "that"]
 )
@@ -30,17 +36,37 @@ def to_spoken_form(text: str) -> str:
     return "".join(f" {word}" for word in words)
 
 
-def prepare_seed(seed: str) -> str:
-    """The model's input for a seed: written text unchanged, spoken words in their spoken form.
+def prepare_seed(seed: str, manner: Manner = SPOKEN, names: Collection[str] = ()) -> str:
+    """The model's input for a seed, without the manner's opening.
 
-    Text with punctuation counts as written. A hyphen at the end is kept, because it asks for the
-    rest of the word. Chinese loses the spaces that the recogniser puts between words, and gets
-    none in front.
+    `names`: words that are capital where the manner wants capitals (model.text.orthography.names).
+
+    Text with punctuation counts as written and stays; so does one with capitals, where the manner
+    wants them. Spoken words get their spoken form, or the written one that the manner asks for. A
+    hyphen at the end is kept, because it asks for the rest of the word. Chinese loses the spaces
+    that the recogniser puts between words, and gets none in front.
     """
     text = _SPACE_IN_HAN.sub("", seed.strip())
-    if not text or _WRITTEN.search(text) or is_han(text[0]):
+    if not text or is_han(text[0]):
+        return text
+    if manner.capitals:
+        return _written_form(text, manner.question_mark, names)
+    if _WRITTEN.search(text):
         return text
     return to_spoken_form(text) + ("-" if _HYPHEN_AT_END.search(text) else "")
+
+
+def _written_form(text: str, question_mark: bool, names: Collection[str]) -> str:
+    """The text with capitals and, after spoken words, the mark of a question.
+
+    "why did i go to rome" → "Why did I go to Rome?"
+    """
+    is_spoken = text.islower() and not _WRITTEN.search(text)
+    mark = "?" if question_mark and is_spoken and is_question(text) else ""
+    if is_spoken:
+        text = with_names(" ".join(text.split()), names)
+    text = _I.sub("I", text)
+    return text[:1].upper() + text[1:] + mark
 
 
 def with_spoken_opening(document: str, rng: random.Random) -> str:

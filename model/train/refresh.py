@@ -28,7 +28,8 @@ from config.errors import MissingPackageError, OutputError, RefusedError
 from config.languages import LANGUAGES
 from config.load import load
 from config.settings import Settings
-from model.checkpoints.store import find_weights, own_weights
+from model.checkpoints.fetched import chosen, name_of
+from model.checkpoints.store import describe, find_weights, own_weights, small_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
 from model.data.corpus import Corpus, CorpusFile, load_corpus, make_source
 from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
@@ -117,7 +118,7 @@ def _plan(given: dict[str, Any], settings: Settings, folder: Path) -> _Plan:
     pieces = cut(read_own_texts(corpus_folder(), language))
     start = folder / "start.safetensors"
     if not resumes:
-        source = given["init_from"] or find_weights(language, settings.model.weights)
+        source = given["init_from"] or _weights_to_refresh(language, settings.model.weights)
         _begin_folder(folder, Path(source), start)
         click.echo(f"Starting from {source}.")
     weights = load_weights(start)
@@ -132,6 +133,12 @@ def _plan(given: dict[str, Any], settings: Settings, folder: Path) -> _Plan:
     else:
         options = _with_length(options, corpus, weights)
     return _Plan(options, corpus, own, start, settings.model.weights is not None)
+
+
+def _weights_to_refresh(language: str, configured: str | None) -> Path:
+    """The weights in use; where these are fetched ones, which are too large, the smaller ones."""
+    path = find_weights(language, configured)
+    return small_weights(language) if name_of(path) else path
 
 
 @contextmanager
@@ -171,6 +178,9 @@ def _finish(plan: _Plan) -> None:
     click.echo(summary)
     if best < first and plan.configured:
         click.echo("Your settings name other weights (model.weights); remove that to use these.")
+    elif best < first and (name := chosen(options.language)):
+        these = describe(own_weights(options.language)).name
+        click.echo(f"The weights {name} stay in use; `afterword weights use {these}` changes that.")
     samples = make_samples(before, after, options.language, plan.own)
     try:
         click.echo(f"Report: {write_report(options.folder, samples, summary)}")

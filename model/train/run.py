@@ -85,7 +85,8 @@ def prepare(
         if processes.is_main:
             _tell(corpus, len(options.corpus))
     if state:
-        vocabulary = Vocabulary(state["vocabulary"].tolist())
+        rows = state.get("vocabulary_rows", [(), ""])  # absent from older states
+        vocabulary = Vocabulary(state["vocabulary"].tolist(), *rows)
         model = _resumed_model(state, options)
         if processes.is_main and state["corpus"] != corpus.fingerprint:
             click.echo("The corpus is not the one that training began with; going on with it.")

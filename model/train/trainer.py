@@ -10,6 +10,7 @@ import torch
 
 from config.errors import ConfigError
 from config.languages import LANGUAGES, join_sentences
+from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.training_state import save_state
 from model.checkpoints.weights_file import Weights, publish_weights
 from model.data.batches import Batches, render_pass
@@ -175,8 +176,9 @@ class Trainer:
         """The current weights, for use."""
         o = self.options
         best = self.best if math.isfinite(self.best) else None
+        stored = StoredModel.of(self.model)
         return Weights(
-            self.model, self.vocabulary, o.language, o.licence, o.provenance, best, self.name
+            stored, self.vocabulary, o.language, o.licence, o.provenance, best, self.name
         )
 
     def save(self) -> None:
@@ -184,6 +186,7 @@ class Trainer:
         state = {
             "config": asdict(self.model.config),
             "vocabulary": torch.from_numpy(self.vocabulary.merge_order.astype("int32")),
+            "vocabulary_rows": [self.vocabulary.lengths.tolist(), self.vocabulary.pattern],
             "model": self.model.state_dict(),
             "optimizer": self._adamw.state_dict(),
             "muon": self._muon.state_dict() if self._muon else None,

@@ -79,6 +79,11 @@ class Generator:
     error: Exception | None = None
     device: str = "cpu"
     seeds: list[str] = field(default_factory=list)
+    name: str = "made"
+    read: list[str] = field(default_factory=list)
+
+    def read_ahead(self, seed: str) -> None:
+        self.read.append(seed)
 
     def continue_text(self, seed: str, cancelled: Callable[[], bool]) -> Iterator[str]:
         self.seeds.append(seed)

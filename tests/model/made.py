@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import Weights
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
@@ -33,10 +34,13 @@ class GPT(torch.nn.Module):
 """The beginning of a stand-in for nanoGPT's model.py; its methods follow."""
 
 
-def small_model(vocabulary_size: int = 300, context: int = 32, seed: int = 1) -> Transformer:
+def small_model(
+    vocabulary_size: int = 300, context: int = 32, seed: int = 1, layers: int = 2, **shape: float
+) -> Transformer:
     """A model of two layers with random weights, larger than usual so that logits differ."""
     torch.manual_seed(seed)
-    model = Transformer(TransformerConfig(vocabulary_size, context, 2, 2, 16, 24))
+    sizes = {"heads": 2, "width": 16, "hidden": 24, **shape}
+    model = Transformer(TransformerConfig(vocabulary_size, context, layers, **sizes))
     for weight in model.parameters():
         if weight.dim() == 2:
             nn.init.normal_(weight, std=0.4)
@@ -47,7 +51,7 @@ def small_weights(language: str = "en", seed: int = 1) -> Weights:
     """Weights for use whose vocabulary is the single bytes and a few words."""
     vocabulary = Vocabulary([7086, 279])  # " named", " the" and what is always kept
     model = small_model(vocabulary.size, seed=seed)
-    return Weights(model, vocabulary, language, "MIT", "made by a test")
+    return Weights(StoredModel.of(model), vocabulary, language, "MIT", "made by a test")
 
 
 def story_text(documents: int = 60, seed: int = 1) -> str:

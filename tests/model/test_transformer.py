@@ -46,14 +46,48 @@ def test_plain_attention_and_its_gradients_are_those_of_torch():
     torch.testing.assert_close(*gradients)
 
 
-def test_training_computes_what_use_computes():
-    model = small_model(context=32)
+def test_a_head_of_keys_and_values_serves_a_group_of_queries():
+    grouped, plain = small_model(heads=4, kv_heads=2), small_model(heads=4)
+    state = grouped.state_dict()
+    for name in [n for n in state if n.endswith("qkv.weight")]:
+        q, k, v = state[name].view(8, 4, 16).split((4, 2, 2))  # heads of 4 numbers
+        state[name] = torch.cat([q, k.repeat_interleave(2, 0), v.repeat_interleave(2, 0)]).flatten(
+            0, 1
+        )
+    plain.load_state_dict(state)
+    torch.testing.assert_close(grouped(IDS), plain(IDS))  # with gradients: in plain steps
+    with torch.no_grad():
+        torch.testing.assert_close(grouped(IDS), plain(IDS), rtol=1e-4, atol=1e-4)
+
+
+def test_a_larger_rotary_base_turns_more_slowly():
+    slow = rotary_table(TransformerConfig(1, 64, 1, 1, 8, 1, rotary_base=1e6))
+    fast = rotary_table(TransformerConfig(1, 64, 1, 1, 8, 1))
+    assert (slow[1, 1:].angle() < fast[1, 1:].angle()).all()
+    assert slow[1, 3].angle() == pytest.approx(1e6**-0.75)
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2])
+def test_training_computes_what_use_computes(kv_heads: int):
+    model = small_model(context=32, kv_heads=kv_heads)
     trained = model(IDS)  # with gradients, which takes the other way through attention
     with torch.no_grad():
         torch.testing.assert_close(trained, model(IDS), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("field", "value"), [("layers", 0), ("width", 17), ("heads", 3)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("layers", 0),
+        ("width", 17),
+        ("heads", 3),
+        ("kv_heads", 3),
+        ("kv_heads", -1),
+        ("rotary_base", 0.0),
+        ("rotary_base", float("inf")),
+        ("rotary_base", float("nan")),
+    ],
+)
 def test_impossible_shapes_are_refused(field: str, value: int):
     shape = {
         "vocabulary_size": 9,

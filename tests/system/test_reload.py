@@ -17,8 +17,9 @@ import pytest
 
 from config.errors import RefusedError
 from daemon.control import client, protocol
+from model.checkpoints.fetched import folder_of
 from model.checkpoints.store import own_weights
-from model.checkpoints.weights_file import publish_weights
+from model.checkpoints.weights_file import publish_weights, save_weights
 from tests.audio.tts.test_choice import install
 from tests.model.made import small_weights
 from tests.support.program import ROOT, Running, afterword, started
@@ -286,6 +287,17 @@ def test_new_weights_are_loaded_between_turns_and_can_be_undone(daemon: Running)
     assert "The running daemon has looked at it." in done.out
     assert status()["refused"] is None
     assert "made by second" in afterword("weights").out.splitlines()[0]
+
+    large = folder_of("large") / "en.safetensors"
+    large.parent.mkdir(parents=True)
+    save_weights(large, small_weights())
+    assert afterword("weights", "use", "large").code == 0
+    assert status()["weights"]["name"] == "large"
+    assert status()["models"]["weights"] == str(large)
+    done = afterword("weights", "use", "--previous")
+    assert done.code == 0, done.err
+    assert status()["models"]["weights"] == str(path)
+    daemon.wait_for("The weights in use are now en-")
 
     path.write_bytes(
         path.read_bytes()[:5000]

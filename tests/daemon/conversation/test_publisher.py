@@ -30,6 +30,7 @@ from tests.daemon.fakes import QUIET, Screen
 
 TIMINGS = TurnTimings(-0.48, -0.12, -0.1, 0.06, 2.31, True)
 TIMED = {
+    "weights": "large",
     "last_voice_seconds": -0.48,
     "first_token_seconds": -0.12,
     "first_sentence_seconds": -0.1,
@@ -97,7 +98,7 @@ def reply(
     error: Exception | None = None,
 ) -> None:
     """A whole reply, its timings included."""
-    ended = Ended(turn, error, TIMINGS)
+    ended = Ended(turn, error, TIMINGS, "large")
     publisher.on_reply_started(turn, "a fox")
     for text in sentences:
         publisher.on_sentence(Sentence(turn, text))
@@ -215,13 +216,15 @@ def test_timings_of_a_cancelled_turn_that_come_late_are_its_own(
     publisher.on_reply_cancelled()
     publisher.on_reply_started(2, "a crow")
     received(subscriber)
-    publisher.on_timings(Ended(1, times=TIMINGS))
+    publisher.on_timings(Ended(1, times=TIMINGS, weights="large"))
     publisher.on_timings(Ended(1, times=TurnTimings(seconds=9.0)))  # it has them already
     publisher.on_timings(Ended(3, times=TIMINGS))  # no such turn
     assert received(subscriber) == [{"event": "timed", "turn": 1, **TIMED}]
     logged = [message for message in caplog.messages if message.startswith("turn ")]
     assert len(logged) == 1
-    assert logged[0].startswith("turn 1 cancelled, 1 sentence, prepared; from the decision: last")
+    assert logged[0].startswith(
+        "turn 1 cancelled, 1 sentence by large, prepared; from the decision: last"
+    )
     last = publisher.counts()["last_turn"]
     assert last is not None
     assert (last["number"], last["outcome"], last["seconds"]) == (2, "under way", None)
@@ -425,6 +428,6 @@ def test_a_seed_and_its_reply_leave_no_word_in_the_log(
     publisher.on_reply_started(1, "a secret fox")
     publisher.on_sentence(Sentence(1, "Hidden."))
     publisher.on_reply_cancelled()
-    publisher.on_timings(Ended(1, times=TIMINGS))
+    publisher.on_timings(Ended(1, times=TIMINGS, weights="large"))
     assert "turn 1 cancelled" in caplog.text
     assert not {"secret", "Hidden"} & set(caplog.text.replace(".", " ").split())

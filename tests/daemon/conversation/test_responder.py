@@ -1,5 +1,6 @@
 """Replies, among them preemptive ones, which are confirmed or cancelled without a sound."""
 
+import contextlib
 import queue
 import threading
 import time
@@ -10,7 +11,7 @@ import pytest
 from audio.output import speech_output
 from audio.output.loudspeaker import Loudspeaker
 from audio.tts.engine import SpeechEngine
-from config.errors import SpeechError
+from config.errors import GenerationError, SpeechError
 from daemon.conversation.responder import Responder
 from daemon.conversation.state_machine import Ended, ReplyEvent, Sentence
 from tests.daemon.fakes import Generator, SpeechOutput
@@ -181,3 +182,101 @@ def test_a_reply_cancelled_during_generation_does_not_play(
             assert len(loudspeaker.sounding(begin)) == 0
     finally:
         responder.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+class Reader(Generator):
+    """A generator whose reading lasts until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def read_ahead(self, seed: str) -> None:
+        super().read_ahead(seed)
+        assert self.go_on.wait(SECONDS)
+        if seed == "fail":
+            raise GenerationError("no")
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
+    monkeypatch.setattr("daemon.conversation.responder.READ_SECONDS", 0.0)
+    return Reader()
+
+
+def test_words_are_read_one_reading_at_a_time(reader: Reader, inbox: Inbox) -> None:
+    with contextlib.closing(Responder(reader, SpeechOutput(), inbox.put)) as responder:
+        responder.read_ahead("a")
+        wait_until(lambda: reader.read == ["a"])
+        responder.read_ahead("a fox")  # while the first is being read
+        reader.go_on.set()
+        wait_until(lambda: responder._reading.done)
+        responder.read_ahead("a fox ran")
+        wait_until(lambda: len(reader.read) == 2)
+        assert reader.read == ["a", "a fox ran"]
+
+
+def test_words_that_change_too_soon_are_not_read(generator: Generator, inbox: Inbox) -> None:
+    with contextlib.closing(Responder(generator, SpeechOutput(), inbox.put)) as responder:
+        responder.read_ahead("a")
+        wait_until(lambda: responder._reading.done)
+        responder.read_ahead("a fox")
+        time.sleep(0.05)
+        assert generator.read == ["a"]
+
+
+def test_words_are_not_read_once_a_reply_is_begun(reader: Reader, inbox: Inbox) -> None:
+    speech = SpeechOutput()
+    with contextlib.closing(Responder(reader, speech, inbox.put)) as responder:
+        responder.prepare("a fox")
+        wait_for_seeds(reader, 1)
+        responder.read_ahead("a fox ran")  # cancels the reply to "a fox", and waits for its end
+        responder.start(1, "a fox ran")
+        assert until_end(inbox, 1) == ["One.", "Two."]
+        reader.go_on.set()
+        assert reader.seeds == ["a fox", "a fox ran"]
+        assert set(reader.read) <= {"a fox ran"}
+        assert speech.spoken[-2:] == ["One.", "Two."]
+
+
+def test_a_preemptive_reply_ends_when_its_speaker_goes_on(reader: Reader, inbox: Inbox) -> None:
+    reader.go_on.set()
+    with contextlib.closing(Responder(reader, SpeechOutput(), inbox.put)) as responder:
+        responder.prepare("a fox")
+        wait_for_seeds(reader, 1)
+        responder.read_ahead("a fox ran")
+        wait_until(lambda: reader.read == ["a fox ran"])  # the thread is free again
+        responder.prepare("a fox ran")
+        responder.read_ahead("a fox ran")  # the same words: the reply is still wanted
+        responder.start(1, "a fox ran")
+        assert until_end(inbox, 1) == ["One.", "Two."]
+        assert reader.seeds == ["a fox", "a fox ran"]
+
+
+def test_a_failure_to_read_ahead_is_left_to_the_reply(reader: Reader, inbox: Inbox) -> None:
+    reader.go_on.set()
+    with contextlib.closing(Responder(reader, SpeechOutput(), inbox.put)) as responder:
+        responder.read_ahead("fail")
+        wait_until(lambda: reader.read == ["fail"] and responder._reading.done)
+        responder.start(1, "a fox")
+        assert until_end(inbox, 1) == ["One.", "Two."]
+
+
+def test_a_reply_tells_which_weights_gave_it(
+    responder: Responder, generator: Generator, inbox: Inbox
+) -> None:
+    generator.name = "large"
+    ends = []
+    for turn, sentences in ((1, ()), (2, ("Again.",))):
+        responder.start(turn, "a fox", sentences=sentences)
+        while isinstance(event := inbox.get(timeout=SECONDS), Sentence):
+            pass
+        ends.append(event.weights)
+    assert ends == ["large", ""]

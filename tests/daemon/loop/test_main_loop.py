@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from audio.events import Event, NoSpeech, Resumed, Seed, Triggered, VoiceCommand
+from audio.events import Event, NoSpeech, Partial, Resumed, Seed, Triggered, VoiceCommand
 from config.errors import DeviceError, GenerationError
 from daemon.loop.main_loop import MainLoop, Summary
 from daemon.loop.options import LoopOptions
@@ -68,6 +68,16 @@ def test_a_microphone_is_recognised_during_a_reply_and_the_trigger_interrupts() 
     assert generator.seeds == ["a fox", "a crow"]
     assert "You:       a crow\nAfterword: One." in screen.getvalue()
     assert speech.spoken != ["One.", "Two.", "One.", "Two."]  # the first reply was cut
+
+
+@pytest.mark.parametrize(("live", "read"), [(True, ["a"]), (False, [])])
+def test_the_words_of_a_seed_are_read_while_a_microphone_takes_them_in(
+    live: bool, read: list[str]
+) -> None:
+    recognition = Recognition({1: [TRIGGER], 3: [Partial("a")], 20: [Seed("a fox", 0.2)]})
+    generator = Generator()
+    MainLoop(Source(30, live, 0.01), recognition, generator, SpeechOutput()).run()
+    assert (generator.read, generator.seeds) == (read, ["a fox"])
 
 
 def test_an_echo_of_the_phrase_is_no_trigger() -> None:

@@ -97,7 +97,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Built:
     monkeypatch.setattr(loading, "load_file", built.fake("load_file", (generator, NEW_WEIGHTS)))
     monkeypatch.setattr(loading, "try_out", built.fake("try_out"))
     monkeypatch.setattr(journal, "set_level", built.fake("set_level"))
-    monkeypatch.setattr(rebuild, "find_weights", lambda language, configured: NEW_WEIGHTS.path)
+    monkeypatch.setattr(loading, "weights_files", lambda settings: [NEW_WEIGHTS.path])
     monkeypatch.setattr("audio.devices.selection.find_device", built.fake("find_device"))
     sink = Mock(name="loudspeaker")
     monkeypatch.setattr("audio.output.loudspeaker.Loudspeaker", built.fake("Loudspeaker", sink))
@@ -113,7 +113,7 @@ def old(built: Built) -> Components:
     generator.with_options = built.fake("new options", Mock(device="cuda"))
     speech = Mock(voice="hibari")
     speech.reconfigure = built.fake("new speech")
-    return Components(Source(1, live=True), recognition, generator, speech, OLD_WEIGHTS)
+    return Components(Source(1, live=True), recognition, generator, speech, (OLD_WEIGHTS,))
 
 
 def run(
@@ -208,7 +208,7 @@ def test_the_new_components_are_in_the_update_and_take_the_place_of_the_old(
         results["open_recognition"],
         results["load_file"][0],
         old.speech,
-        NEW_WEIGHTS,
+        (NEW_WEIGHTS,),
     )
     assert update.source is made.source
     assert update.recognition is made.recognition
@@ -261,7 +261,7 @@ def test_new_weights_are_loaded_onto_the_device(
     settings = load(environment={}).settings
     assert built.arguments["load_file"] == (settings, NEW_WEIGHTS.path, device)
     assert built.arguments["try_out"] == (update.generator, settings, NEW_WEIGHTS.path)
-    assert made.weights == NEW_WEIGHTS
+    assert made.weights == (NEW_WEIGHTS,)
     assert update.status_info["devices"]["model"] == "cpu"
     assert update.summary == "The weights in use are now new (new.safetensors)."
 
@@ -284,14 +284,32 @@ def test_a_device_that_fails_with_new_weights_is_replaced_by_the_cpu(
     assert update.status_info["devices"]["model"] == "cpu"
 
 
+def test_two_weights_files_are_loaded_tried_and_joined(
+    old: Components, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = replace(NEW_WEIGHTS, name="large", path=Path("large.safetensors"))
+    monkeypatch.setattr(loading, "weights_files", lambda settings: [NEW_WEIGHTS.path, large.path])
+    infos = {info.path: info for info in (NEW_WEIGHTS, large)}
+    monkeypatch.setattr(loading, "load_file", lambda _, path, on: (Mock(device="cpu"), infos[path]))
+    monkeypatch.setattr(loading, "shipped_weights", lambda language: NEW_WEIGHTS.path)
+    made, update = run(old, weights=True)
+    assert built.calls == ["try_out", "try_out"]
+    assert made.weights == (NEW_WEIGHTS, large)
+    assert update.summary == (
+        "The weights in use are now new (new.safetensors) and large (large.safetensors)."
+    )
+    models = update.status_info["models"]
+    assert (models["weights"], models["large"]) == ("new.safetensors", "large.safetensors")
+
+
 def test_a_move_to_the_cpu_takes_the_weights_that_can_be_loaded(
     old: Components, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
-    def load_weights(settings: Settings, device: str) -> tuple[Mock, WeightsInfo]:
+    def load_weights(settings: Settings, device: str) -> tuple[Mock, tuple[WeightsInfo, ...]]:
         asked.append((settings, device))
-        return Mock(device=device), OLD_WEIGHTS
+        return Mock(device=device), (OLD_WEIGHTS,)
 
     monkeypatch.setattr(loading, "load_weights", load_weights)
     settings = load(environment={}).settings

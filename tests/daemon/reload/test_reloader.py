@@ -29,7 +29,8 @@ from daemon.loop.main_loop import MainLoop
 from daemon.loop.options import LoopOptions
 from daemon.ports import ComponentUpdate, UpdateRejected
 from daemon.reload.reloader import Reloader
-from model.checkpoints.store import WeightsInfo, stamp_of
+from model.checkpoints.store import WeightsInfo
+from model.inference.loading import stamps_of
 from tests.daemon.control.test_control import microphone, serving, wait_until
 from tests.daemon.fakes import Generator, Recognition, Reloads, Source, SpeechOutput
 from tests.daemon.loop.running import running
@@ -187,7 +188,7 @@ def test_two_reloads_at_once_are_made_one_after_the_other() -> None:
     loaded = load(environment={})
     recognition, generator = Mock(folder="vosk"), Mock(device="cpu")
     weights = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
-    components = Components(microphone(), recognition, generator, Mock(voice="hibari"), weights)
+    components = Components(microphone(), recognition, generator, Mock(voice="hibari"), (weights,))
     in_progress, most = 0, 0
 
     def read() -> Loaded:
@@ -202,7 +203,9 @@ def test_two_reloads_at_once_are_made_one_after_the_other() -> None:
         assert isinstance(update, ComponentUpdate)
         update.done.set_result(None)
 
-    with contextlib.closing(Reloader(read, loaded, components, stamp_of("en", None))) as reloader:
+    with contextlib.closing(
+        Reloader(read, loaded, components, stamps_of(loaded.settings))
+    ) as reloader:
         reloader.start(take)
         both = [reloader.begin_reload(), reloader.begin_reload()]
         unchanged: dict[str, list[str]] = {"changed": []}
@@ -273,7 +276,7 @@ def test_a_reload_logs_renamed_keys_and_applies_them(caplog: pytest.LogCaptureFi
     weights = WeightsInfo("shipped", Path("en.safetensors"), 0.0, 0, "en", None, "")
     recognition = Mock(folder="vosk")
     speech = Mock(voice="hibari")
-    components = Components(microphone(), recognition, Mock(device="cpu"), speech, weights)
+    components = Components(microphone(), recognition, Mock(device="cpu"), speech, (weights,))
 
     def take(update: ComponentUpdate | UpdateRejected) -> None:
         assert isinstance(update, ComponentUpdate)
@@ -284,7 +287,7 @@ def test_a_reload_logs_renamed_keys_and_applies_them(caplog: pytest.LogCaptureFi
             lambda: new,
             loaded,
             components,
-            stamp_of(loaded.settings.language, loaded.settings.model.weights),
+            stamps_of(loaded.settings),
         )
     ) as reloader:
         reloader.start(take)
@@ -371,14 +374,14 @@ def reloading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reloa
     file.write_text("weights")
     loaded = load(flags=[f"model.weights={file}"], environment={})
     weights = WeightsInfo("own", file, 0.0, 0, "en", None, "")
-    components = Components(microphone(), Mock(), Mock(), Mock(), weights)
+    components = Components(microphone(), Mock(), Mock(), Mock(), (weights,))
 
     def send(message: ComponentUpdate | UpdateRejected) -> None:
         sent.append(message)
         if isinstance(message, ComponentUpdate):
             message.done.set_result(None)
 
-    reloader = Reloader(lambda: one.read(), loaded, components, stamp_of("en", str(file)))
+    reloader = Reloader(lambda: one.read(), loaded, components, stamps_of(loaded.settings))
     one = Reloading(file, reloader, rebuild, loaded, sent)
     with contextlib.closing(reloader):
         reloader.start(send)

@@ -1,5 +1,7 @@
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,9 +11,13 @@ from config.errors import InputError
 from model.bench import command as bench
 from model.bench.baselines import hugging_face, nano_gpt
 from model.bench.command import main, measure, read_bandwidth, weight_bytes
-from model.checkpoints.weights_file import save_weights
+from model.bench.llama_cpp import LlamaCpp, write_gguf
+from model.checkpoints.blocks import dense
+from model.checkpoints.weights_file import load_weights, save_weights
+from model.convert.convert import convert
 from model.inference.sampler import sample
 from model.transformer import Transformer, TransformerConfig
+from tests.model.convert.foreign import foreign_weights
 from tests.model.made import NANO_GPT_BEGINNING, small_weights
 
 CPU = torch.device("cpu")
@@ -80,8 +86,49 @@ def test_what_say_does_is_measured_to_the_token(monkeypatch: pytest.MonkeyPatch,
 
 def test_the_bytes_of_a_token_are_those_of_all_matrices():
     matrices = [w for w in Transformer(CONFIG).parameters() if w.dim() == 2]
-    assert weight_bytes(CONFIG, "float32") == sum(w.nbytes for w in matrices)
-    assert weight_bytes(CONFIG, "int8") == sum(w.numel() for w in matrices)
+    assert weight_bytes(CONFIG, "float32", "float32") == sum(w.nbytes for w in matrices)
+    assert weight_bytes(CONFIG, "int8", "int8") == sum(w.numel() for w in matrices)
+    head, *others = (w.numel() for w in matrices)
+    assert weight_bytes(CONFIG, "int4", "int8") == head + sum(others) * 20 // 32
+
+
+def test_llama_cpp_reads_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A stand-in for the package, which is not among ours."""
+    asked: list[dict[str, object]] = []
+
+    class Server:
+        def __init__(self, parameters: SimpleNamespace) -> None:
+            convert(Path(parameters.model.path), tmp_path / "again.safetensors")
+
+        def handle_completions(self, request: dict[str, object]) -> dict[str, object]:
+            asked.append(request)
+            return {"choices": [{"logprobs": {"content": [{"id": 7}, {"id": 8}]}}]}
+
+    parts = {name: SimpleNamespace() for name in ("model", "cpuparams", "cpuparams_batch")}
+    stub = SimpleNamespace(CommonParams=lambda: SimpleNamespace(**parts), Server=Server)
+    monkeypatch.setitem(sys.modules, "xllamacpp", stub)
+    save_weights(tmp_path / "large.safetensors", foreign_weights())
+    options = ("--shape", "large", "--weights", f"{tmp_path}/large.safetensors", "--llama-cpp")
+    result = json.loads(run(*options, "--json"))["shapes"]["large"]
+    assert result["times"].keys() >= {"llama.cpp", "afterword say"}
+    assert result["memory_mb"].keys() == {"afterword", "llama.cpp"}
+    assert {len(request["prompt"]) for request in asked} == {8}
+    assert {request["n_predict"] for request in asked} == {1, 4}
+    again = load_weights(tmp_path / "again.safetensors").stored
+    assert dense(again.tensors["blocks.1.mlp.down.weight"]).equal(
+        dense(foreign_weights().stored.tensors["blocks.1.mlp.down.weight"])
+    )
+    write_gguf(tmp_path / "large.gguf", foreign_weights())
+    assert LlamaCpp(tmp_path / "large.gguf", 9).likeliest([1], 2) == [7, 8]
+
+
+def test_llama_cpp_that_is_not_installed_is_named(weights: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    result = CliRunner().invoke(
+        main, ["--shape", "weights", "--weights", weights, "--tokens", "4", "--llama-cpp"]
+    )
+    assert result.exit_code == 5
+    assert "pip install xllamacpp" in result.stderr
 
 
 def test_the_bandwidth_is_one_of_this_world():

@@ -10,8 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from config.errors import OutputError, WeightsError
-from model.checkpoints import weights_file
-from model.checkpoints.weights_file import load_weights, save_weights
+from model.checkpoints import stored_model
+from model.checkpoints.blocks import quantize, quantize_8_bits
+from model.checkpoints.stored_model import StoredModel
+from model.checkpoints.weights_file import Weights, load_weights, save_weights
+from model.inference.engine import InferenceEngine
+from model.text.vocabulary import Vocabulary
+from model.transformer import Transformer, TransformerConfig
 from tests.model.made import small_weights
 
 
@@ -35,6 +40,76 @@ def test_weights_come_back(path: Path):
     ids = torch.arange(20)[None]
     torch.testing.assert_close(loaded.model(ids), saved.model(ids), rtol=0.02, atol=0.02)
     assert {p.name for p in path.parent.iterdir()} == {"en.safetensors"}
+
+
+def test_older_files_are_read(path: Path):
+    """Format 1, whose configuration knows no groups of heads and no rotary base."""
+    rewrite(path, {"format": "1", "config": json.dumps(SHAPE)})
+    loaded = load_weights(path)
+    assert (loaded.stored.config.kv_heads, loaded.stored.config.rotary_base) == (2, 10_000.0)
+    assert loaded.manner == {}
+
+
+def in_blocks() -> Weights:
+    """Weights of 4 bits with rows of another tokenizer; some are spelt by two ids."""
+    torch.manual_seed(1)
+    rows = [[i] for i in range(256)] + [[279], [7086, 67], [100_257]]
+    ids = [i for row in rows for i in row]
+    vocabulary = Vocabulary(ids, [len(row) for row in rows], r"\w+|\W")
+    config = TransformerConfig(vocabulary.size, 32, 2, 4, 64, 96, 2, 1e5)
+    state = Transformer(config).state_dict()
+    tensors = {
+        n: t if t.dim() == 1 else (quantize_8_bits if "embedding" in n else quantize)(t)
+        for n, t in state.items()
+    }
+    tensors["norm.weight"] = torch.full((64,), 1.0001)
+    manner = {"opening": "A short story.", "capitals": True}
+    stored = StoredModel(config, tensors)
+    return Weights(stored, vocabulary, "en", "Apache-2.0", "made by a test", manner=manner)
+
+
+def test_blocks_rows_and_manner_come_back(tmp_path: Path):
+    saved, path = in_blocks(), tmp_path / "large.safetensors"
+    save_weights(path, saved)
+    loaded = load_weights(path)
+    assert loaded.manner == saved.manner
+    assert loaded.stored.config == saved.stored.config
+    assert loaded.vocabulary.pieces == saved.vocabulary.pieces
+    assert loaded.vocabulary.encode(" the word") == saved.vocabulary.encode(" the word")
+    for name, tensor in saved.model.state_dict().items():
+        assert loaded.model.state_dict()[name].equal(tensor), name
+    matrices = sum(64 * n for n in (512, 64, 192, 96)) * 2
+    assert path.stat().st_size < 0.75 * matrices + 70 * saved.vocabulary.size + 12_000
+
+
+@pytest.mark.parametrize("part", ["quants", "scales", "minima"])
+@pytest.mark.parametrize("change", ["missing", "shape", "type"])
+def test_blocks_whose_parts_do_not_fit_are_refused(tmp_path: Path, part: str, change: str):
+    path = tmp_path / "large.safetensors"
+    save_weights(path, in_blocks())
+    name = f"blocks.1.mlp.down.weight.{part}"
+    tensor = load_file(path)[name]
+    changed = {"missing": None, "shape": tensor[:, :-1].contiguous(), "type": tensor.float()}
+    rewrite(path, tensors={name: changed[change]})
+    with pytest.raises(WeightsError, match=r'in the tensor "blocks\.1\.mlp\.down\.weight"'):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_the_shapes_are_those_of_the_transformer(kv_heads: int):
+    config = TransformerConfig(300, 32, 3, 4, 16, 24, kv_heads)
+    state = Transformer(config).state_dict()
+    assert stored_model.shapes(config) == {name: tuple(t.shape) for name, t in state.items()}
+
+
+def test_no_transformer_is_built_for_what_needs_none(path: Path, monkeypatch: pytest.MonkeyPatch):
+    built = []
+    monkeypatch.setattr(StoredModel, "transformer", lambda self: built.append(self))
+    weights = load_weights(path)
+    InferenceEngine(weights.stored).prefill([1, 2])
+    assert not built
+    assert weights.model is None
+    assert built
 
 
 def test_loading_leaves_the_random_numbers_alone(path: Path):
@@ -113,13 +188,19 @@ SHAPE = {
     ("metadata", "message"),
     [
         ({"kind": "other"}, "holds no weights of afterword"),
-        ({"format": "2"}, "format 2, this version of afterword reads 1; update"),
-        ({"format": "0"}, "format 0, this version of afterword reads 1; train it again"),
+        ({"format": "3"}, "format 3, this version of afterword reads 2; update"),
+        ({"format": "0"}, "format 0, this version of afterword reads 2; train it again"),
         ({"format": "x"}, "does not tell its format's version"),
         ({"config": "{"}, "configuration cannot be read"),
         ({"config": "[]"}, "configuration cannot be read"),
         ({"config": json.dumps({**SHAPE, "heads": 0})}, "configuration cannot be read"),
         ({"config": json.dumps({**SHAPE, "heads": "2"})}, "configuration cannot be read"),
+        ({"config": json.dumps({**SHAPE, "kv_heads": 3})}, "configuration cannot be read"),
+        ({"config": json.dumps({**SHAPE, "rotary_base": 10})}, "configuration cannot be read"),
+        ({"config": json.dumps({**SHAPE, "colour": 1})}, "configuration cannot be read"),
+        ({"config": json.dumps({**SHAPE, "kv_heads": 1})}, 'in the tensor "blocks.0.attention'),
+        ({"manner": "[]"}, "manner cannot be read"),
+        ({"manner": "{"}, "manner cannot be read"),
         ({"config": json.dumps({**SHAPE, "layers": 3})}, 'in the tensor "blocks.2'),
         ({"config": json.dumps({**SHAPE, "hidden": 25})}, 'in the tensor "blocks.0.mlp'),
         ({"config": json.dumps({**SHAPE, "context_length": 8193})}, "a context of 8193 tokens"),
@@ -138,7 +219,7 @@ def test_metadata_that_does_not_fit_is_refused(path: Path, metadata: dict[str, s
 def test_giant_sizes_are_refused_before_anything_is_allocated(
     path: Path, name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(weights_file, "Transformer", lambda config: pytest.fail("allocates"))
+    monkeypatch.setattr(stored_model, "Transformer", lambda config: pytest.fail("allocates"))
     rewrite(path, {"config": json.dumps({**SHAPE, name: size})})
     with pytest.raises(WeightsError, match=r"a context of|does not fit its own"):
         load_weights(path)
@@ -154,6 +235,9 @@ def test_giant_sizes_are_refused_before_anything_is_allocated(
         ("vocabulary", torch.full((3,), float("nan")), "its vocabulary cannot be read"),
         ("vocabulary", torch.arange(9, dtype=torch.int32), "lists 257 ids for 259"),
         ("vocabulary", torch.tensor([100_270], dtype=torch.int32), "damaged: .* 100270"),
+        ("vocabulary_lengths", torch.tensor([1, 9], dtype=torch.int32), "damaged: .* lengths"),
+        ("vocabulary_lengths", torch.ones(3), "its vocabulary cannot be read"),
+        ("norm.weight.quants", torch.ones(3, 3), 'in the tensor "norm.weight"'),
     ],
 )
 def test_tensors_that_do_not_fit_are_refused(

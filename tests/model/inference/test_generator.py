@@ -49,7 +49,7 @@ def test_the_first_sentence_carries_on_the_seed():
     ("text", "said"),
     [
         ('He said, "One. Two. Three." Four. Five.', ['He said, "One.', "Two.", 'Three."']),
-        ('He said, "One. Two. Three. Four. Five.', ['He said, "One.', "Two.", "Three.", "Four."]),
+        ('He said, "One. Two. Three. Four. Five.', ['He said, "One.', "Two.", "Three.", 'Four."']),
     ],
 )
 def test_an_open_quotation_at_the_last_sentence_may_end(text: str, said: list[str]):

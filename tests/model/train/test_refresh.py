@@ -12,7 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from config import paths
-from model.checkpoints.store import own_weights, previous, shipped_weights
+from model.checkpoints import fetched
+from model.checkpoints.store import describe, own_weights, previous, shipped_weights
+from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.data.user_texts import UserText
 from model.text.vocabulary import Vocabulary
@@ -39,7 +41,10 @@ def first(home: Path) -> bytes:
     vocabulary = Vocabulary([279, 39935, 11935, 7070])
     model = Transformer(TransformerConfig(vocabulary.size, 32, 1, 2, 32, 64))
     own_weights("en").parent.mkdir(parents=True)
-    save_weights(own_weights("en"), Weights(model, vocabulary, "en", "MIT", "made by a test."))
+    save_weights(
+        own_weights("en"),
+        Weights(StoredModel.of(model), vocabulary, "en", "MIT", "made by a test."),
+    )
     return own_weights("en").read_bytes()
 
 
@@ -49,6 +54,10 @@ def validations() -> list[float]:
 
 
 def test_better_weights_take_the_place_of_those_in_use(first: bytes):
+    large = fetched.folder_of("large") / "en.safetensors"
+    large.parent.mkdir(parents=True)
+    large.write_bytes(b"too large to train")
+    fetched.choose("en", "large")
     result = train(*QUICK)
     assert result.exit_code == 0, result.output
     assert re.search(r"mine.txt: [\d,]+ characters", result.output)
@@ -65,6 +74,9 @@ def test_better_weights_take_the_place_of_those_in_use(first: bytes):
     check_report(result.output)
     left = {path.name for path in training_folder("en").iterdir()}
     assert left == {"log.jsonl", "report.html", "report.png"}
+    these = describe(own_weights("en")).name
+    assert f"The weights large stay in use; `afterword weights use {these}`" in result.output
+    assert large.read_bytes() == b"too large to train"
 
 
 def check_report(output: str) -> None:

@@ -1,0 +1,187 @@
+"""`afterword weights` lists, fetches, verifies and chooses; tests/system has the daemon's part."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from config.errors import AfterwordError, InputError, WeightsError
+from daemon.cli.fetching import conversion
+from daemon.cli.main import cli
+from model.checkpoints import fetched
+from model.checkpoints.fetched import folder_of
+from model.checkpoints.store import find_weights, own_weights, shipped_weights
+from model.checkpoints.weights_file import publish_weights, save_weights
+from tests.daemon.cli.test_weights_fetching import PACKAGE, WHEEL, tiny
+from tests.model.made import small_weights
+from tests.support.program import ROOT
+from tests.support.web_site import Site, serving
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Serves what the catalogue has, which a stand-in converts into small weights."""
+
+    def convert(job: conversion.Conversion, _: str) -> str:
+        save_weights(job.target, small_weights(job.language))
+        return "Nothing is lost."
+
+    monkeypatch.setattr(conversion, "convert", convert)
+    with serving(Site(bodies={WHEEL: PACKAGE})) as state:
+        monkeypatch.setattr(fetched, "catalogue", lambda: {"tiny": tiny(state.address)})
+        yield state
+
+
+def weights(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["weights", *arguments])
+
+
+def marked(result: Result) -> list[str]:
+    """The lines of the list up to the name."""
+    return [line[:20].rstrip() for line in result.stdout.splitlines() if "bits/byte" in line]
+
+
+def test_one_command_fetches_and_another_uses_them(site: Site) -> None:
+    assert marked(weights()) == ["* shipped"]
+    done = weights("fetch", "tiny")
+    path = folder_of("tiny") / "en.safetensors"
+    assert (done.exit_code, done.stdout) == (0, f"tiny: {path}\n")
+    assert done.stderr.endswith("`afterword weights use tiny` uses them from now on.\n")
+    assert marked(weights("list")) == ["  tiny", "* shipped"]
+    done = weights("use", "tiny")
+    assert done.stdout == "tiny is in place.\nIt is used from the next start on.\n"
+    assert find_weights("en", None) == path
+    assert marked(weights()) == ["* tiny", "  shipped"]
+    done = weights("fetch", "tiny")
+    assert (done.exit_code, done.stderr) == (0, "The weights tiny are there already.\n")
+
+
+def test_previous_goes_back_to_what_was_used_before(site: Site) -> None:
+    weights("fetch", "tiny")
+    weights("use", "tiny")
+    assert weights("use", "--previous").stdout.startswith("auto is in place.")
+    assert find_weights("en", None) == shipped_weights("en")
+    publish_weights(own_weights("en"), small_weights())
+    weights("use", "tiny")
+    assert weights("use", "--previous").stdout.startswith("auto is in place.")
+    assert find_weights("en", None) == own_weights("en")
+    assert [line[0] for line in marked(weights())] == ["*", " ", " "]
+
+
+def test_each_seed_chooses_between_small_and_large_until_one_is_chosen(site: Site) -> None:
+    large = folder_of("large") / "en.safetensors"
+    large.parent.mkdir(parents=True)
+    save_weights(large, small_weights())
+    assert marked(weights()) == ["* large", "* shipped"]
+    for name, stars in {"large": "* ", "shipped": " *", "auto": "**", "small": " *"}.items():
+        done = weights("use", name)
+        assert ("`afterword weights use auto` lets each" in done.stdout) == (name != "auto")
+        assert [line[0] for line in marked(weights())] == list(stars), name
+    assert marked(weights("--set", "model.weights=large")) == ["* large", "  shipped"]
+    assert marked(weights("--language", "zh")) == ["* shipped"]
+
+
+def test_the_list_tells_what_can_be_fetched(site: Site) -> None:
+    hint = "`afterword weights fetch tiny` brings Tiny (nothing; 0 MB; Apache-2.0)."
+    assert hint in weights().stderr
+    assert hint not in weights("--language", "zh").stderr
+    weights("fetch", "tiny")
+    assert hint not in weights().stderr
+
+
+def test_the_list_is_printed_although_those_of_the_settings_are_missing(site: Site) -> None:
+    done = weights("--set", "model.weights=tiny")
+    assert done.exit_code == 0
+    assert marked(done) == ["  shipped"]
+    assert "run `afterword weights fetch tiny` (0 MB)." in done.stderr
+    weights("fetch", "tiny")
+    assert marked(weights("--set", "model.weights=tiny")) == ["* tiny", "  shipped"]
+
+
+def test_the_weights_of_the_settings_are_listed_once(site: Site) -> None:
+    shipped = str(shipped_weights("en"))
+    assert marked(weights("--set", f"model.weights={shipped}")) == ["* shipped"]
+
+
+def test_english_ones_are_refused_for_chinese(site: Site) -> None:
+    for arguments in (
+        ("fetch", "tiny", "--language", "zh"),
+        ("use", "tiny", "--language", "zh"),
+    ):
+        done = weights(*arguments)
+        assert isinstance(done.exception, WeightsError)
+        assert '"tiny" are of the language "en", not "zh"' in str(done.exception)
+    assert not folder_of("tiny").exists()
+
+
+def test_every_file_is_verified(site: Site) -> None:
+    weights("fetch", "tiny")
+    done = weights("verify")
+    assert done.stdout == "tiny: its checksum is right.\nshipped: its checksum is right.\n"
+    (folder_of("tiny") / "NOTICE").write_text("x")
+    publish_weights(own_weights("en"), small_weights())
+    own_weights("en").write_bytes(b"x")
+    done = weights("verify")
+    assert isinstance(done.exception, WeightsError)
+    assert str(done.exception) == (
+        f"{own_weights('en')} is no complete weights file (safetensors); install afterword or "
+        f"train them again. The weights tiny in {folder_of('tiny')} are damaged: NOTICE is cut "
+        "short; run `afterword weights fetch tiny`."
+    )
+    assert done.stdout == "shipped: its checksum is right.\n"
+    weights("fetch", "tiny")
+    assert "tiny: its checksum is right.\n" in weights("verify").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"), [((), "llama-3.2_1b"), (("--name", "mine"), "mine")]
+)
+def test_a_model_of_the_users_gets_a_name(
+    arguments: tuple[str, ...], name: str, site: Site, tmp_path: Path
+) -> None:
+    source = tmp_path / "Llama 3.2_1B.gguf"
+    source.write_bytes(b"x")
+    done = weights("fetch", str(source), *arguments)
+    assert (done.exit_code, done.stdout) == (0, f"{name}: {folder_of(name)}/en.safetensors\n")
+    assert "Nothing is lost.\n" in done.stderr
+    assert source.is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("fetch", "lagre"), 66, "lagre is neither the name of weights to fetch (tiny) nor a file"),
+        (("fetch", "tiny", "--name", "x"), 2, "--name goes with a PATH."),
+        (("fetch", "/dev", "--name", "tiny"), 2, '"tiny" cannot name weights; give --name another'),
+        (("fetch", "/dev", "--name", "auto"), 2, '"auto" cannot name weights'),
+        (("fetch", "/dev", "--name", "../x"), 2, '"../x" cannot name weights'),
+        (("use", "lagre"), 65, 'No weights are called "lagre"; choose one of: shipped.'),
+        (("use", "tiny"), 65, "run `afterword weights fetch tiny`"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(
+    arguments: tuple[str, ...], code: int, said: str, site: Site
+) -> None:
+    done = weights(*arguments)
+    if isinstance(done.exception, AfterwordError):
+        assert (done.exception.exit_code, said in str(done.exception)) == (code, True)
+    else:
+        assert (done.exit_code, said in done.stderr) == (code, True)
+    assert isinstance(done.exception, InputError) == (code == 66)
+
+
+def test_fetching_imports_nothing_heavy() -> None:
+    """`scripts/run --large` calls it at each start."""
+    program = (
+        "import sys\nfrom daemon.cli.main import cli\n"
+        "try: cli(['weights', 'fetch', '--help'], prog_name='afterword')\n"
+        "except SystemExit: print(*sys.modules, file=sys.stderr)"
+    )
+    run = [sys.executable, "-c", program]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(done.stderr.split())
+    assert "daemon.cli.fetching.weights" in loaded
+    assert not loaded & {"numpy", "torch", "pydantic", "requests", "tqdm", "vosk"}
