@@ -13,7 +13,9 @@ from torch import Tensor
 
 from config.errors import DeviceError, GenerationError, WeightsError
 from config.load import load as load_settings
+from model.checkpoints.blocks import dense
 from model.checkpoints.checksum import checksum
+from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.training_state import load_state, save_state
 from model.checkpoints.weights_file import load_weights, save_weights
 from model.inference.engine import InferenceEngine
@@ -22,7 +24,6 @@ from model.inference.loading import load_file
 from model.inference.loading import load_weights as load_chosen_weights
 from model.inference.sampler import SamplingOptions
 from model.text.vocabulary import Vocabulary
-from model.transformer import Transformer
 from tests.model.made import small_weights
 from tests.support.program import afterword
 
@@ -92,9 +93,9 @@ def content_of(loaded: object) -> str:
     if isinstance(loaded, dict):
         return checksum(loaded)
     parts = dict(vars(loaded))
-    model, vocabulary = parts.pop("model"), parts.pop("vocabulary")
-    numbers = dict(model.state_dict())
-    return checksum([parts, numbers, vocabulary.kept.tolist(), repr(model.config)])
+    stored, vocabulary = parts.pop("stored"), parts.pop("vocabulary")
+    numbers = {name: dense(tensor) for name, tensor in stored.tensors.items()}
+    return checksum([parts, numbers, vocabulary.kept.tolist(), repr(stored.config)])
 
 
 def test_shipped_weights_load_without_complaint() -> None:
@@ -178,17 +179,15 @@ def test_after_a_device_error_the_cpu_can_be_loaded_from_the_same_file(
     def choose(name: str) -> torch.device:
         return torch.device("cpu") if name == "cpu" else torch.device("cuda")
 
-    move = Transformer.to
-
-    def no_gpu(model: Transformer, device: torch.device) -> Transformer:
+    def no_gpu(stored: StoredModel, device: torch.device) -> InferenceEngine:
         if device.type == "cpu":
-            return move(model, device)
+            return InferenceEngine(stored, device=device)
         raise GONE
 
     settings = load_settings(flags=["model.device=cuda"]).settings
     monkeypatch.setattr("model.inference.generator.choose_device", choose)
     with monkeypatch.context() as failing:
-        failing.setattr("model.transformer.Transformer.to", no_gpu)
+        failing.setattr("model.inference.generator.InferenceEngine", no_gpu)
         with pytest.raises(DeviceError, match='"cuda" failed'):
             load_file(settings, weights)
         # At the start the CPU takes its place.
