@@ -24,19 +24,11 @@ from audio.fetching.placing import place
 from audio.fetching.sources import SourceError
 from config.errors import DownloadError, InputError
 from daemon.cli.fetching.conversion import Conversion
-from model.checkpoints.fetched import SUFFIX, FetchableWeights, folder_of
+from model.checkpoints.fetched import LARGE, SUFFIX, FetchableWeights, catalogue, folder_of
 
 RECORD = "fetched.json"
 RECIPE = 1
 """To be raised when weights of an earlier conversion are to be fetched again."""
-
-WRITTEN: Mapping[str, Any] = {
-    "capitals": True,
-    "question_mark": True,
-    "never": ["\n"],
-    "ends_after_sentence": True,
-}
-"""Manner of models that have learnt written texts, as all others than this project's have."""
 
 _LICENCE_FILES = ("LICENSE*", "LICENCE*", "NOTICE*")
 
@@ -133,14 +125,15 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
         AfterwordError: the source cannot be converted.
     """
     files = _files_of(source)
-    folder, made_of = folder_of(name), f"{language} {_stamp(files)}"
+    folder, manner = folder_of(name), _manner(language)
+    made_of = _digest((language, _stamp(files), manner))
 
     def gather(scratch: Path) -> None:
         new = scratch / "new"
         new.mkdir()
         say(f"Converting {source} into Afterword's format.")
         target = new / (language + SUFFIX)
-        job = Conversion(source, target, language, "", "", WRITTEN)
+        job = Conversion(source, target, language, "", "", manner)
         say(convert(job, str(source)))
         for pattern in _LICENCE_FILES if source.is_dir() else ():
             for file in source.glob(pattern):
@@ -158,6 +151,12 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
     if not filled:
         say(f"The weights {name} are there already.")
     return folder / (language + SUFFIX)
+
+
+def _manner(language: str) -> Mapping[str, Any]:
+    """That of the large weights: they, too, have learnt written texts. It holds for a language."""
+    large = catalogue()[LARGE]
+    return large.manner if language == large.language else {}
 
 
 def _files_of(source: Path) -> list[Path]:
