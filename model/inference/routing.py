@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from config.languages import join_sentences
 from model.inference.generator import Cancelled, GeneratorOptions, TextGenerator
 from model.text.orthography.questions import is_question
-from model.text.spoken_form import to_spoken_form
+from model.text.spoken_form import is_written, to_spoken_form
 
 _PERSONS = """
 i i'm i've i'd i'll me my mine myself we we're we've we'd we'll us our ours
@@ -97,9 +97,9 @@ class RoutedGenerator:
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
         """Yield the sentences of the chosen generator; see `TextGenerator.continue_text`.
 
-        A seed that lies within the newest text ("go on") stays with its generator.
+        A seed with marks that lies within the newest text ("go on") stays with its generator.
         """
-        goes_on = bool(seed) and seed in self._text
+        goes_on = is_written(seed) and seed in self._text
         self._newest = self._newest if goes_on else self._choose(seed)
         self._text = seed
         for sentence in self._newest.continue_text(seed, cancelled):

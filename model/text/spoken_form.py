@@ -36,6 +36,11 @@ def to_spoken_form(text: str) -> str:
     return "".join(f" {word}" for word in words)
 
 
+def is_written(text: str) -> bool:
+    """True if the text has marks that no recogniser writes."""
+    return bool(_WRITTEN.search(text))
+
+
 def prepare_seed(seed: str, manner: Manner = SPOKEN, names: Collection[str] = ()) -> str:
     """The model's input for a seed, without the manner's opening.
 
@@ -51,7 +56,7 @@ def prepare_seed(seed: str, manner: Manner = SPOKEN, names: Collection[str] = ()
         return text
     if manner.capitals:
         return _written_form(text, manner.question_mark, names)
-    if _WRITTEN.search(text):
+    if is_written(text):
         return text
     return to_spoken_form(text) + ("-" if _HYPHEN_AT_END.search(text) else "")
 
@@ -61,7 +66,7 @@ def _written_form(text: str, question_mark: bool, names: Collection[str]) -> str
 
     "why did i go to rome" → "Why did I go to Rome?"
     """
-    is_spoken = text.islower() and not _WRITTEN.search(text)
+    is_spoken = text.islower() and not is_written(text)
     mark = "?" if question_mark and is_spoken and is_question(text) else ""
     if is_spoken:
         text = with_names(" ".join(text.split()), names)

@@ -76,6 +76,15 @@ def test_a_text_that_goes_on_stays_with_its_weights(routed: RoutedGenerator, sma
     assert small.scored == ["the little fox", "the stock market"]
 
 
+def test_words_that_the_newest_text_has_by_chance_choose_anew(
+    routed: RoutedGenerator, small: FakeGenerator
+):
+    small.bits["said large"] = 4.0
+    list(routed.continue_text("the stock market", never))
+    list(routed.continue_text("said large", never))
+    assert routed.name == "small"
+
+
 def test_the_chosen_weights_read_ahead_and_the_choice_is_made_once(
     routed: RoutedGenerator, small: FakeGenerator
 ):
