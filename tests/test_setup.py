@@ -239,18 +239,24 @@ def test_an_interrupted_set_up_is_begun_anew_and_a_finished_one_does_nothing(
     assert (again.returncode, again.stderr, checkout.calls) == (0, "", [])
 
 
-def test_the_tests_get_every_model_and_the_chinese_voice(checkout: Checkout) -> None:
+def test_the_tests_get_every_model_the_chinese_voice_and_the_large_weights(checkout: Checkout) -> None:
     assert checkout.setup().returncode == 0
     assert checkout.fetched == ["models fetch en"]
     assert checkout.setup("--test").returncode == 0
-    assert checkout.fetched[1:] == ["models fetch all", "voices fetch zh"]
+    assert checkout.fetched[1:] == ["models fetch all", "voices fetch zh", "weights fetch large"]
 
 
-def test_without_the_chinese_voice_setup_goes_on(checkout: Checkout) -> None:
-    (checkout.standin / "refused").write_text("voices fetch zh\n")
+@pytest.mark.parametrize(
+    ("refused", "lacking"),
+    [("voices fetch zh", "the Chinese voice"), ("weights fetch large", "the large weights")],
+)
+def test_without_a_voice_or_weights_setup_goes_on(
+    refused: str, lacking: str, checkout: Checkout
+) -> None:
+    (checkout.standin / "refused").write_text(f"{refused}\n")
     done = checkout.setup("--test", AFTERWORD_TORCH="cpu")
     assert done.returncode == 0, done.stderr
-    assert "going on without the Chinese voice" in done.stderr.splitlines()[-1]
+    assert f"going on without {lacking}" in done.stderr.splitlines()[-1]
 
 
 def test_without_a_network_one_sentence_says_so(checkout: Checkout) -> None:
