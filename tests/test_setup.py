@@ -239,7 +239,9 @@ def test_an_interrupted_set_up_is_begun_anew_and_a_finished_one_does_nothing(
     assert (again.returncode, again.stderr, checkout.calls) == (0, "", [])
 
 
-def test_the_tests_get_every_model_the_chinese_voice_and_the_large_weights(checkout: Checkout) -> None:
+def test_the_tests_get_every_model_the_chinese_voice_and_the_large_weights(
+    checkout: Checkout,
+) -> None:
     assert checkout.setup().returncode == 0
     assert checkout.fetched == ["models fetch en"]
     assert checkout.setup("--test").returncode == 0
