@@ -190,6 +190,7 @@ class TextGenerator:
         """
         if kept is None and self._options.random_seed is not None:
             self._random.manual_seed(self._options.random_seed)  # some texts are discarded
+            self._engine.forget()  # logits of 4 bits depend a little on how a seed was read
         end = self._vocabulary.end
         text = self._prepare(seed)
         ids = model_input(text, self._manner, self._vocabulary)

@@ -125,6 +125,9 @@ class FailingGpu:
     def __init__(self, engine: InferenceEngine, at: int, error: Exception, *, late: bool) -> None:
         self._engine, self._left, self._error, self._late = engine, at, error, late
 
+    def forget(self) -> None:
+        self._engine.forget()
+
     def prefill(self, ids: list[int]) -> Tensor:
         return self._or_fail(self._engine.prefill(ids))
 
@@ -206,6 +209,9 @@ class Broken:
 
     def __init__(self, value: float | Exception, size: int) -> None:
         self._value, self._size = value, size
+
+    def forget(self) -> None:
+        pass
 
     def prefill(self, ids: list[int]) -> Tensor:
         return self.step(ids[-1])

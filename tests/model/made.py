@@ -74,6 +74,10 @@ class ScriptedEngine:
         self._size = vocabulary_size
         self._script = iter(script)
         self.calls = 0
+        self.forgotten = 0
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
     def prefill(self, ids: list[int]) -> Tensor:
         return self.step(ids[-1])

@@ -159,6 +159,14 @@ def test_random_seeds_decide_what_is_said():
     assert len({tuple(said(random_seed)) for random_seed in (5, 6, None, None)}) == 4
 
 
+def test_equal_random_seeds_read_the_whole_seed_whatever_was_read_before():
+    for random_seed, forgotten in ((None, 0), (1, 1)):
+        engine = ScriptedEngine([*BYTES.encode(" One."), BYTES.end], BYTES.size)
+        generator = TextGenerator(engine, BYTES, GeneratorOptions(GREEDY, random_seed=random_seed))
+        assert list(generator.continue_text(ANY, NEVER)) == ["One."]
+        assert engine.forgotten == forgotten
+
+
 def test_bad_numbers_are_an_error_and_not_a_word():
     weights = small_weights()
     with torch.no_grad():

@@ -33,6 +33,9 @@ class Drafts:
         self._texts = iter(texts)
         self.read: list[str] = []  # what each prefill was given, without the seed
 
+    def forget(self) -> None:
+        pass
+
     def prefill(self, ids: list[int]) -> Tensor:
         self.read.append(BYTES.decode(ids[1:]).removeprefix(f" {SEED}"))
         self._script = iter([*BYTES.encode(next(self._texts)), BYTES.end])
