@@ -94,9 +94,11 @@ def closed(folder: Path) -> Path:
     ],
 )
 def test_a_home_that_may_not_be_searched_is_named(
-    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    home = closed(tmp_path / "closed")
+    home = closed(tmp_path_factory.mktemp("h") / "closed")  # sockets allow 107 bytes
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
     for kind in ("CONFIG", "DATA", "CACHE", "STATE"):
