@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for name in SLOW_PATHS:
         if not (config.rootpath / name).exists():
             raise pytest.UsageError(f"tests/conftest.py: SLOW_PATHS names {name}, which is missing")
-    # The slowest files come first, so that the processes of pytest-xdist end at about the same time.
+    # The slowest files come first, so that the processes of pytest-xdist end together.
     items.sort(key=lambda item: not item.path.is_relative_to(config.rootpath / "tests" / "system"))
     for item in items:
         path = item.path.relative_to(config.rootpath).as_posix()
