@@ -135,9 +135,16 @@ def stamp_of(language: str, configured: str | None) -> Stamp | None:
     The arguments are those of `find_weights`.
     """
     try:
-        path = find_weights(language, configured)
+        return stamp_of_file(find_weights(language, configured))
+    except AfterwordError:
+        return None
+
+
+def stamp_of_file(path: Path) -> Stamp | None:
+    """Stamp of a file; None without it."""
+    try:
         status = path.stat()
-    except (AfterwordError, OSError):
+    except OSError:
         return None
     return path, status.st_ino, status.st_mtime_ns, status.st_size
 
