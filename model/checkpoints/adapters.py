@@ -14,10 +14,12 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor
 
-from config.errors import WeightsError
-from model.checkpoints.adapter_store import in_place
+from config.errors import OutputError, WeightsError
+from model.checkpoints.adapter_store import in_place, new_adapter, prune, put_in_place
 from model.checkpoints.blocks import Adapted, Matrix, base_of
 from model.checkpoints.checksum import checksum
+from model.checkpoints.fetched import find_fetched
+from model.checkpoints.store import describe
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import (
     Weights,
@@ -71,10 +73,7 @@ def apply(adapter: Adapter, weights: Weights, origin: str) -> Weights:
         WeightsError: it belongs to other weights; `origin` names the adapter.
     """
     if not adapter.base or adapter.base != weights.sha256:
-        raise WeightsError(
-            f"{origin} belongs to other weights than those that are installed; train another one "
-            "with `afterword train`."
-        )
+        raise _of_other_weights(origin)
     tensors: dict[str, Matrix] = dict(weights.stored.tensors)
     scale = adapter.alpha / adapter.rank
     for name, (down, up) in adapter.changes.items():
@@ -88,6 +87,13 @@ def apply(adapter: Adapter, weights: Weights, origin: str) -> Weights:
         stored=StoredModel(weights.stored.config, tensors),
         bits_per_byte=adapter.bits_per_byte,
         provenance=f"{weights.provenance} {adapter.provenance}".strip(),
+    )
+
+
+def _of_other_weights(origin: str) -> WeightsError:
+    return WeightsError(
+        f"{origin} belongs to other weights than those that are installed; remove it "
+        "(`afterword weights remove`) or train another one."
     )
 
 
@@ -128,6 +134,26 @@ def save_adapter(path: Path, adapter: Adapter) -> None:
     measured = {"bits_before": adapter.bits_before, "bits_per_byte": adapter.bits_per_byte}
     metadata |= {name: f"{bits:.4f}" for name, bits in measured.items() if bits is not None}
     write_bytes(path, save(tensors, metadata | {"sha256": checksum([metadata, tensors])}))
+
+
+def publish_adapter(adapter: Adapter) -> Path:
+    """Keep an adapter in the store and put it in place; returns its path.
+
+    Raises:
+        OutputError: it cannot be written.
+        WeightsError: the weights that it belongs to are not installed, or others of their name.
+    """
+    weights = find_fetched(adapter.language, adapter.base_name)
+    if describe(weights).sha256 != adapter.base:
+        raise _of_other_weights("The adapter")
+    place = new_adapter(adapter.language, adapter.base_name)
+    save_adapter(place, adapter)
+    try:
+        put_in_place(adapter.language, adapter.base_name, place.stem)
+        prune(adapter.language, adapter.base_name)
+    except OSError as error:
+        raise OutputError(f"{place} cannot be put in place: {error.strerror}.") from error
+    return place
 
 
 def load_adapter(path: Path) -> Adapter:
