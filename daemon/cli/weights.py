@@ -188,7 +188,8 @@ def use_weights(
 
     The weights in use until now are kept: --previous goes back to them. auto lets each seed choose
     between the small ones, yours or the shipped, and large; small uses the former alone. An adapter
-    that you have trained is put on its weights; the name of these takes it off.
+    that you have trained is put on its weights; the name of these takes it off. Of an adapter's
+    file elsewhere, its path, a copy is kept.
     """
     if bool(name) == previous:
         raise click.UsageError("Give a NAME from `afterword weights`, or --previous.")
@@ -197,13 +198,22 @@ def use_weights(
         raise RefusedError(
             f"The settings want {settings.model.weights}; take model.weights out of them first."
         )
-    name = name or _name_of_previous(settings)
+    name = _take_adapter(name) if name else _name_of_previous(settings)
     store.restore(settings.language, name)
     click.echo(f"{name} is in place.")
     if fetched.chosen(settings.language) and _has_large(settings.language):
         click.echo("`afterword weights use auto` lets each seed choose again.")
     if not _reload():
         click.echo("It is used from the next start on.")
+
+
+def _take_adapter(name: str) -> str:
+    """The name under which an adapter's file is kept from now on; of other names, the name."""
+    if not name.endswith(fetched.SUFFIX):
+        return name
+    from model.checkpoints.adapters import load_adapter, publish_adapter  # imports torch
+
+    return publish_adapter(load_adapter(Path(name).expanduser())).stem
 
 
 @weights.command("remove")

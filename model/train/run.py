@@ -57,10 +57,10 @@ def run(options: TrainOptions) -> None:
             click.echo(_announcement(trainer))
         finished = train(trainer)
         if processes.is_main and finished:
-            click.echo(
-                f"Done: {trainer.best:.4f} bits/byte on held-out text; the weights are in "
-                f"{options.weights_path}."
-            )
+            path = options.weights_path
+            where = f"the adapter is in {path}; `afterword weights use {path}` puts it in place."
+            where = where if options.rank else f"the weights are in {path}."
+            click.echo(f"Done: {trainer.best:.4f} bits/byte on held-out text; {where}")
         elif processes.is_main:
             click.echo(
                 f"Stopped after step {trainer.step}; the same command with --resume goes on."

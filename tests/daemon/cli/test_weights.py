@@ -138,6 +138,23 @@ def test_an_adapter_is_listed_used_and_removed(site: Site) -> None:
     assert adapter_store.adapters("en") == []
 
 
+def test_an_adapter_from_elsewhere_is_kept(site: Site, tmp_path: Path) -> None:
+    weights("fetch", "tiny")
+    path = adapter_store.find_adapter("en", put_adapter())
+    assert path
+    elsewhere = path.rename(tmp_path / "en.safetensors")
+    done = weights("use", str(elsewhere))
+    (kept,) = adapter_store.adapters("en")
+    assert done.stdout.startswith(f"{kept.stem} is in place.")
+    assert describe(kept).sha256 == describe(elsewhere).sha256
+    assert adapter_store.in_place(folder_of("tiny") / "en.safetensors") == kept
+    wrong = weights("use", str(shipped_weights("en")))
+    assert "holds no adapter of afterword" in str(wrong.exception)
+    save_weights(folder_of("tiny") / "en.safetensors", small_weights(seed=2))
+    wrong = weights("use", str(elsewhere))
+    assert "The adapter belongs to other weights" in str(wrong.exception)
+
+
 def test_a_damaged_adapter_is_found(site: Site) -> None:
     weights("fetch", "tiny")
     adapter = adapter_store.find_adapter("en", put_adapter())
