@@ -77,8 +77,8 @@ class Blocks:
 class Adapted:
     """A matrix (N, M) with a low-rank adapter: base + up · down (LoRA, Hu et al. 2021).
 
-    Both stay apart: blocks of the sum would lose most of what an adapter changes, which is less
-    than a step of four bits.
+    Both stay apart: most of what an adapter changes is less than a step of four bits, and blocks of
+    the sum would lose it (docs/lab/large-weights.md).
 
     Attributes:
         base: (N, M).

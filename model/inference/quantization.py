@@ -111,16 +111,15 @@ def int4(weight: Matrix) -> QuantizedLinear:
 
 
 def _beside(base: QuantizedLinear, weight: Adapted) -> QuantizedLinear:
-    """The sum of the products with a base and with its adapter, in bfloat16."""
-    down = weight.down.t().bfloat16().contiguous()  # (in, R)
-    up = weight.up.t().bfloat16().contiguous()  # (R, out)
+    """The sum of the products with a base and with its adapter, in float32.
 
-    def product(x: Tensor) -> Tensor:
-        x = x.bfloat16()  # (T, in)
-        return torch.addmm(base.product(x), x @ down, up)  # (T, out)
-
+    Such small products take an eighth of the time that they take in bfloat16.
+    """
+    down = weight.down.t().float().contiguous()  # (in, R)
+    up = weight.up.t().float().contiguous()  # (R, out)
     return QuantizedLinear(
-        product, lambda index: base.rows(index) + (up.t()[index] @ down.t()).float()
+        lambda x: torch.addmm(base.product(x).float(), x.float() @ down, up),
+        lambda index: base.rows(index) + weight.up.float()[index] @ down.t(),
     )
 
 
