@@ -16,7 +16,8 @@ from model.transformer import Transformer
 
 START = "start.safetensors"
 """Name of the copy of what a refresh begins with, in its folder."""
-_BATCH = 4  # sequences at a time at most: each takes 0.4 GB
+_BATCH = 2  # sequences at a time at most: of SmolLM2-135M each takes 0.8 GB
+_ACCUMULATE = 2  # times as many batches in a step, in return
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class AdapterTarget:
             "adapter_from": start,
             "rank": load_adapter(start).rank if start else RANK,
             "batch": min(given["batch"], _BATCH),
+            "accumulate": given["accumulate"] * _ACCUMULATE,
             "spoken_openings": 0.0 if spoken is None else spoken,
             "provenance": f"Adapter of {name_of(self.source)}, from texts of the user.",
         }
