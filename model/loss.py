@@ -21,11 +21,12 @@ def batch_loss(model: Transformer, rows: Tensor) -> Tensor:
     return LinearCrossEntropy.apply(states, head, targets)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def mean_gradients(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+def mean_gradients(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
     """The backward pass: gradients of the summed loss, saved by `forward`, as those of its mean."""
     x_gradient, head_gradient = ctx.saved_tensors  # (N, C), (V, C)
     scale = gradients[0] / len(x_gradient)  # ()
-    return x_gradient * scale, head_gradient * scale, None
+    head = head_gradient * scale if ctx.needs_input_grad[1] else None
+    return x_gradient * scale, head, None
 
 
 class LinearCrossEntropy(torch.autograd.Function):
@@ -54,7 +55,8 @@ class LinearCrossEntropy(torch.autograd.Function):
                 gradient.scatter_add_(1, target, torch.full_like(log_sum, -1.0))  # (R, V)
                 gradient = gradient.to(dtype)
                 x_gradient[part] = gradient @ weight  # (R, C)
-                head_gradient += gradient.T @ x[part]  # (V, C)
+                if ctx.needs_input_grad[1]:  # not of a frozen head
+                    head_gradient += gradient.T @ x[part]  # (V, C)
         ctx.save_for_backward(x_gradient.to(states.dtype), head_gradient)
         return loss / len(x)
 

@@ -12,6 +12,7 @@ from config.errors import (
     AfterwordError,
     InputError,
     NotRunningError,
+    OutputError,
     RefusedError,
     WeightsError,
 )
@@ -22,7 +23,7 @@ from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options, text
 from daemon.control import client
 from daemon.control.status import Status
-from model.checkpoints import fetched, store
+from model.checkpoints import adapter_store, fetched, store
 from model.checkpoints.fetched import AUTO, LARGE, SMALL
 from model.checkpoints.store import SHIPPED, WeightsInfo
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # it imports pydantic, which `weights fetch` does without
         "afterword weights use auto              each seed chooses between these and the others",
         "afterword weights use --previous        those before the last change",
         "afterword weights use shipped           those that came with Afterword",
+        "afterword weights remove NAME           an adapter that you have trained",
     ),
 )
 @settings_options
@@ -161,6 +163,10 @@ def _verify(info: WeightsInfo) -> None:
                 f"The weights {info.name} in {info.path.parent} are damaged: "
                 f"{'; '.join(problems)}; run `{fetched.fetch_command(info.name)}`."
             )
+    elif adapter_store.is_adapter(info.path):
+        from model.checkpoints.adapters import load_adapter  # imports torch
+
+        load_adapter(info.path)
     else:
         from model.checkpoints.weights_file import load_weights  # imports torch
 
@@ -181,7 +187,9 @@ def use_weights(
     """Use the weights of this NAME alone; a running daemon takes them between two replies.
 
     The weights in use until now are kept: --previous goes back to them. auto lets each seed choose
-    between the small ones, yours or the shipped, and large; small uses the former alone.
+    between the small ones, yours or the shipped, and large; small uses the former alone. An adapter
+    that you have trained is put on its weights; the name of these takes it off. Of an adapter's
+    file elsewhere, its path, a copy is kept.
     """
     if bool(name) == previous:
         raise click.UsageError("Give a NAME from `afterword weights`, or --previous.")
@@ -190,17 +198,54 @@ def use_weights(
         raise RefusedError(
             f"The settings want {settings.model.weights}; take model.weights out of them first."
         )
-    name = name or _name_of_previous(settings)
+    name = _take_adapter(name) if name else _name_of_previous(settings)
     store.restore(settings.language, name)
     click.echo(f"{name} is in place.")
     if fetched.chosen(settings.language) and _has_large(settings.language):
         click.echo("`afterword weights use auto` lets each seed choose again.")
+    if not _reload():
+        click.echo("It is used from the next start on.")
+
+
+def _take_adapter(name: str) -> str:
+    """The name under which an adapter's file is kept from now on; of other names, the name."""
+    if not name.endswith(fetched.SUFFIX):
+        return name
+    from model.checkpoints.adapters import load_adapter, publish_adapter  # imports torch
+
+    return publish_adapter(load_adapter(Path(name).expanduser())).stem
+
+
+@weights.command("remove")
+@settings_options
+@click.argument("name")
+def remove_weights(
+    name: str, config_file: Path | None, flags: tuple[str, ...], language: str | None
+) -> None:
+    """Remove an adapter that you have trained; the weights that it belongs to stay."""
+    language = load_settings(config_file, flags, language).settings.language
+    adapter = adapter_store.find_adapter(language, name)
+    if adapter is None:
+        known = ", ".join(path.stem for path in adapter_store.adapters(language)) or "there is none"
+        raise WeightsError(f'No adapter is called "{name}" ({known}); only adapters are removed.')
+    in_use = adapter_store.in_place(adapter_store.base_file(adapter)) == adapter
+    try:
+        adapter_store.remove(adapter)
+    except OSError as error:
+        raise OutputError(f"{adapter} cannot be removed: {error.strerror}.") from error
+    click.echo(f"{name} is removed.")
+    if in_use:
+        _reload()
+
+
+def _reload() -> bool:
+    """Let a running daemon look at what is in place now; False if none runs."""
     try:
         client.ask("reload", wait="yes")
     except NotRunningError:
-        click.echo("It is used from the next start on.")
-    else:
-        click.echo("The running daemon has looked at it.")
+        return False
+    click.echo("The running daemon has looked at it.")
+    return True
 
 
 def show(settings: "Settings") -> None:
@@ -211,7 +256,7 @@ def show(settings: "Settings") -> None:
     listed = list(_all(settings))
     width = max([20, *(len(info.name) for info in listed)])
     for info in listed:
-        in_use = (info.name, str(info.path)) in used if used else info.path in following
+        in_use = _is_in_use(info, used, following)
         click.echo(_line(info, width, in_use))
     for hint in _hints(settings.language):
         _say(hint)
@@ -219,6 +264,19 @@ def show(settings: "Settings") -> None:
         _say(f"Refused: {reason}")
     elif problem:
         _say(problem)
+
+
+def _is_in_use(info: WeightsInfo, used: set[tuple[str, str]] | None, following: list[Path]) -> bool:
+    """Whether a daemon uses these weights; without one, whether the next start does.
+
+    An adapter is in use where it is in place and its weights are in use.
+    """
+    name, path = info.name, info.path
+    if adapter_store.is_adapter(path):
+        name, path = adapter_store.base_name(path), adapter_store.base_file(path)
+        if adapter_store.in_place(path) != info.path:
+            return False
+    return (name, str(path)) in used if used else path in following
 
 
 def _has_large(language: str) -> bool:
@@ -259,7 +317,7 @@ def _next(settings: "Settings") -> tuple[list[Path], str]:
 
 
 def _all(settings: "Settings") -> Iterator[WeightsInfo]:
-    """A file that the settings name, the user's own, fetched, earlier, and shipped weights."""
+    """A file that the settings name, the user's own, fetched ones, adapters, earlier, shipped."""
     language = settings.language
     own, others = store.own_weights(language), store.fetched_weights(language)
     places, _ = _next(settings)
@@ -270,6 +328,7 @@ def _all(settings: "Settings") -> Iterator[WeightsInfo]:
     if own.is_file():
         yield store.describe(own)
     yield from others
+    yield from map(store.describe, adapter_store.adapters(language))
     yield from store.previous(own)
     if shipped:
         yield store.describe(shipped)

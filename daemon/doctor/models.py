@@ -76,13 +76,13 @@ def _measure(path: Path, settings: Settings) -> tuple[str, float]:
     """
     import torch
 
+    from model.checkpoints.adapters import load_adapted
     from model.checkpoints.store import describe
-    from model.checkpoints.weights_file import load_weights
     from model.device import choose_device
     from model.inference.engine import InferenceEngine
 
     device = choose_device(settings.model.device)
-    loaded = load_weights(path)
+    loaded = load_adapted(path)
     torch.set_num_threads(settings.model.threads)
     ids = loaded.vocabulary.encode("Once upon a time")
     rate = _tokens_per_second(InferenceEngine(loaded.stored, device=device), ids)

@@ -177,7 +177,7 @@ def _text(text: str) -> bytes:
 def _encoded(tensor: Matrix) -> tuple[int, bytes]:
     """A tensor's type and bytes."""
     if not isinstance(tensor, Blocks):
-        return _F32, tensor.detach().float().contiguous().numpy().tobytes()
+        return _F32, dense(tensor).detach().contiguous().numpy().tobytes()
     floats = [tensor.scales] if tensor.minima is None else [tensor.scales, tensor.minima]
     quants = tensor.quants.view(torch.uint8).reshape(*tensor.scales.shape, -1)  # (N, G, 16 or 32)
     heads: list[Tensor] = [part[..., None].contiguous().view(torch.uint8) for part in floats]

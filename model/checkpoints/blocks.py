@@ -3,7 +3,7 @@
 A number is q · scale + minimum. Four bits for each q are what weights larger than the shipped ones
 are kept in: a sixth of float32, at a few hundredths of its bits per byte.
 
-Letters in shapes: N rows (out), M columns (in), G = M / 32 blocks in a row.
+Letters in shapes: N rows (out), M columns (in), G = M / 32 blocks in a row, R rank.
 """
 
 from collections.abc import Iterator
@@ -73,13 +73,57 @@ class Blocks:
         return torch.addcmul(minima[..., None], grouped, scales[..., None]).view(self.shape)
 
 
-Matrix = Tensor | Blocks
-"""A tensor of a model, in blocks or not."""
+@dataclass(frozen=True)
+class Adapted:
+    """A matrix (N, M) with a low-rank adapter: base + up · down (LoRA, Hu et al. 2021).
+
+    Both stay apart: most of what an adapter changes is less than a step of four bits, and blocks of
+    the sum would lose it (docs/lab/large-weights.md).
+
+    Attributes:
+        base: (N, M).
+        down: (R, M).
+        up: (N, R).
+    """
+
+    base: Tensor | Blocks
+    down: Tensor
+    up: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, M)."""
+        return tuple(self.base.shape)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the matrix is."""
+        return self.base.device
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, index: int | slice | Tensor) -> "Adapted":
+        """The row of an index, or rows."""
+        return Adapted(self.base[index], self.down, self.up[index])
+
+    def dense(self) -> Tensor:
+        """The matrix (N, M) in float32."""
+        return dense(self.base) + self.up.float() @ self.down.float()
+
+
+Matrix = Tensor | Blocks | Adapted
+"""A tensor of a model, in blocks or not, with an adapter or without."""
 
 
 def dense(matrix: Matrix) -> Tensor:
     """A tensor in float32; one in float32 already is not copied."""
-    return matrix.dense() if isinstance(matrix, Blocks) else matrix.float()
+    return matrix.float() if isinstance(matrix, Tensor) else matrix.dense()
+
+
+def base_of(matrix: Matrix) -> Tensor | Blocks:
+    """A matrix without its adapter."""
+    return matrix.base if isinstance(matrix, Adapted) else matrix
 
 
 def parts(matrix: Matrix, rows: int) -> Iterator[Tensor]:

@@ -134,10 +134,7 @@ def chosen(language: str) -> str | None:
 
     It is SMALL, or a name of fetched weights.
     """
-    try:
-        text = _choice_file(language).read_text("utf-8").strip()
-    except (OSError, ValueError):
-        return None
+    text = read_name(_choice_file(language))
     return text if text == SMALL or is_name(text) else None
 
 
@@ -147,7 +144,23 @@ def choose(language: str, name: str | None) -> None:
     Raises:
         OSError: the choice cannot be written.
     """
-    file = _choice_file(language)
+    write_name(_choice_file(language), name)
+
+
+def read_name(file: Path) -> str:
+    """The name in a file; empty if there is none."""
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def write_name(file: Path, name: str | None) -> None:
+    """Write a name into a file, atomically; None removes the file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     if name is None:
         file.unlink(missing_ok=True)
         return

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import AfterwordError, OutputError, WeightsError
-from model.checkpoints import fetched
+from model.checkpoints import adapter_store, fetched
 from model.checkpoints.fetched import AUTO, LARGE, SMALL, SUFFIX
 
 MAX_PREVIOUS = 5  # archived files of a language; 20 MB each
@@ -46,6 +46,7 @@ class WeightsInfo:
         language: its code; empty if the header has none, as in a damaged file.
         bits_per_byte: on the held-out texts of its own training; None if the header has none.
         provenance: where the model comes from, in a sentence or two.
+        sha256: checksum of the content, as the header has it; empty if it has none.
     """
 
     name: str
@@ -55,6 +56,7 @@ class WeightsInfo:
     language: str
     bits_per_byte: float | None
     provenance: str
+    sha256: str = ""
 
 
 def shipped_weights(language: str) -> Path:
@@ -135,9 +137,16 @@ def stamp_of(language: str, configured: str | None) -> Stamp | None:
     The arguments are those of `find_weights`.
     """
     try:
-        path = find_weights(language, configured)
+        return stamp_of_file(find_weights(language, configured))
+    except AfterwordError:
+        return None
+
+
+def stamp_of_file(path: Path) -> Stamp | None:
+    """Stamp of a file; None without it."""
+    try:
         status = path.stat()
-    except (AfterwordError, OSError):
+    except OSError:
         return None
     return path, status.st_ino, status.st_mtime_ns, status.st_size
 
@@ -181,29 +190,40 @@ def describe(path: Path) -> WeightsInfo:
         bits = float(header.get("bits_per_byte", ""))
     language, provenance = header.get("language", ""), header.get("provenance", "")
     return WeightsInfo(
-        _name(path), path, status.st_mtime, status.st_size, language, bits, provenance
+        _name(path),
+        path,
+        status.st_mtime,
+        status.st_size,
+        language,
+        bits,
+        provenance,
+        header.get("sha256", ""),
     )
 
 
 def restore(language: str, name: str) -> Path:
     """Use these weights alone from now on; returns their path.
 
-    Fetched weights are chosen and stay where they are, as do the user's own. Archived ones take the
+    Fetched weights are chosen and stay where they are, as do the user's own. An adapter is put in
+    place for its weights, which are chosen; their own name takes it off. Archived ones take the
     place of the user's own, which are archived.
 
     Args:
         language: its code, such as "en".
-        name: of fetched weights, of the user's own, of one of `previous`; SHIPPED, which archives
-            the user's own; SMALL; or AUTO, after which each seed chooses.
+        name: of fetched weights, of an adapter, of the user's own, of one of `previous`; SHIPPED,
+            which archives the user's own; SMALL; or AUTO, after which each seed chooses.
 
     Raises:
         WeightsError: no weights have this name, or they are not fetched.
         OutputError: the folder cannot be written.
     """
-    if fetched.is_known(name):
-        path = fetched.find_fetched(language, name)
+    adapter = adapter_store.find_adapter(language, name)
+    base = adapter_store.base_name(adapter) if adapter else name
+    if adapter or fetched.is_known(name):
+        path = fetched.find_fetched(language, base)
         with _as_output_error(path):
-            fetched.choose(language, name)
+            adapter_store.put_in_place(language, base, name if adapter else None)
+            fetched.choose(language, base)
         return path
     path = small_weights(language) if name in (AUTO, SMALL) else _put_in_place(language, name)
     alone = name != AUTO and _fetched_names(language)
@@ -225,7 +245,8 @@ def _put_in_place(language: str, name: str) -> Path:
         return own
     known = {old.name: old.path for old in previous(own)}
     if name not in known:
-        names = ", ".join([*known, *_fetched_names(language), SHIPPED])
+        adapters = [path.stem for path in adapter_store.adapters(language)]
+        names = ", ".join([*known, *_fetched_names(language), *adapters, SHIPPED])
         raise WeightsError(f'No weights are called "{name}"; choose one of: {names}.')
     with _as_output_error(own):
         if own.is_file():
@@ -273,7 +294,7 @@ def _archived(path: Path) -> list[Path]:
 
 def _name(path: Path) -> str:
     """The name of an archived file, or the one that archiving would give."""
-    if path.parent.name == "previous":
+    if path.parent.name == "previous" or adapter_store.is_adapter(path):
         return path.stem
     if name := fetched.name_of(path):
         return name

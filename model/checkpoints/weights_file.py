@@ -25,7 +25,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from config.errors import OutputError, WeightsError
-from model.checkpoints.blocks import BLOCK, Blocks, Matrix
+from model.checkpoints.blocks import BLOCK, Blocks, Matrix, dense
 from model.checkpoints.checksum import checksum
 from model.checkpoints.fetched import fetch_command, name_of
 from model.checkpoints.store import LARGEST_CONTEXT, TRAIN_HINT, archive
@@ -51,6 +51,7 @@ class Weights:
         bits_per_byte: on the held-out texts of its training; None if not measured.
         training: name of the training that wrote it; empty if unknown.
         manner: how a seed is written for the model; empty for the spoken form.
+        sha256: checksum of the file's content; empty if it has none.
     """
 
     stored: StoredModel
@@ -61,6 +62,7 @@ class Weights:
     bits_per_byte: float | None = None
     training: str = ""
     manner: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
 
     @cached_property
     def model(self) -> Transformer:
@@ -101,7 +103,7 @@ def save_weights(path: Path, weights: Weights) -> None:
         WeightsError: a weight is not a finite number in float16.
     """
     tensors = _tensors_to_write(weights.stored)
-    _refuse_non_finite(tensors, "the model")
+    refuse_non_finite(tensors, "the model")
     vocabulary = weights.vocabulary
     tensors["vocabulary"] = torch.from_numpy(vocabulary.merge_order.astype("int32"))
     metadata = {
@@ -121,7 +123,7 @@ def save_weights(path: Path, weights: Weights) -> None:
     if weights.bits_per_byte is not None:
         metadata["bits_per_byte"] = f"{weights.bits_per_byte:.4f}"
     data = save(tensors, metadata | {"sha256": checksum([metadata, tensors])})
-    write_atomically(path, lambda temporary: _write_bytes(temporary, data))
+    write_bytes(path, data)
 
 
 def _tensors_to_write(stored: StoredModel) -> dict[str, Tensor]:
@@ -132,7 +134,7 @@ def _tensors_to_write(stored: StoredModel) -> dict[str, Tensor]:
             parts = {"quants": matrix.quants, "scales": matrix.scales, "minima": matrix.minima}
             tensors |= {f"{name}.{p}": t.contiguous() for p, t in parts.items() if t is not None}
         else:
-            tensors[name] = matrix.detach().cpu().to(dtype)
+            tensors[name] = dense(matrix).detach().cpu().to(dtype)
     return tensors
 
 
@@ -146,8 +148,17 @@ def publish_weights(path: Path, weights: Weights) -> None:
     save_weights(path, weights)
 
 
-def _write_bytes(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, atomically.
+
+    Raises:
+        OutputError: as `write_atomically`.
+    """
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(data)
+
+    write_atomically(path, write)
 
 
 def load_weights(path: Path) -> Weights:
@@ -157,11 +168,12 @@ def load_weights(path: Path) -> Weights:
         WeightsError: the file is missing, damaged, of another program or of a newer version, or its
             tensors do not fit its configuration.
     """
-    metadata, tensors = _read_safetensors(path)
+    metadata, tensors = read_safetensors(path)
     if metadata.get("kind") != KIND:
         raise WeightsError(f"{path} holds no weights of afterword.")
     check_format(metadata.get("format", ""), WEIGHTS_FORMAT, path, _OLDER_FORMATS)
-    if metadata.pop("sha256", None) not in (None, checksum([metadata, tensors])):
+    found = metadata.pop("sha256", None)
+    if found not in (None, checksum([metadata, tensors])):
         raise WeightsError(f"{path} is damaged: its checksum does not fit; {_remedy(path)}.")
     config = _read_config(metadata.get("config", ""), path)
     vocabulary = _read_vocabulary(tensors, metadata.get("pattern", ""), path)
@@ -169,7 +181,7 @@ def load_weights(path: Path) -> Weights:
         raise WeightsError(
             f"{path} is damaged: it lists {vocabulary.size} ids for {config.vocabulary_size}."
         )
-    _refuse_non_finite(tensors, str(path))
+    refuse_non_finite(tensors, str(path))
     return Weights(
         stored=_read_model(config, tensors, path),
         vocabulary=vocabulary,
@@ -179,6 +191,7 @@ def load_weights(path: Path) -> Weights:
         bits_per_byte=_read_bits(metadata),
         training=metadata.get("training", ""),
         manner=_read_manner(metadata, path),
+        sha256=found or "",
     )
 
 
@@ -249,7 +262,12 @@ def _refuse_sizes_beyond(stored: StoredModel, path: Path) -> None:
         raise _does_not_fit(path, wrong[0])
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and tensors of a file, of which nothing is checked.
+
+    Raises:
+        WeightsError: the file is missing or incomplete.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -321,7 +339,8 @@ def _read_vocabulary(tensors: dict[str, Tensor], pattern: str, path: Path) -> Vo
         raise WeightsError(f"{path} is damaged: {error}") from error
 
 
-def _refuse_non_finite(tensors: dict[str, Tensor], origin: str) -> None:
+def refuse_non_finite(tensors: dict[str, Tensor], origin: str) -> None:
+    """Refuse tensors of `origin` that hold numbers which are not finite (WeightsError)."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise WeightsError(f'{origin} has numbers that are not finite in the tensor "{name}".')

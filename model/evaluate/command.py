@@ -39,8 +39,8 @@ def evaluate(
     """Print bits per byte and nats a token of texts under a model."""
     import torch
 
+    from model.checkpoints.adapters import load_adapted
     from model.checkpoints.store import find_weights
-    from model.checkpoints.weights_file import load_weights
     from model.data.corpus import all_unusable, read_documents
     from model.device import choose_device
     from model.evaluate.score import score
@@ -49,7 +49,7 @@ def evaluate(
         torch.set_num_threads(threads)
     chosen = choose_device(device)
     path = find_weights(language, weights)
-    loaded = load_weights(path)
+    loaded = load_adapted(path)
     errors: list[AfterwordError] = []
     for file in files:
         try:

@@ -83,15 +83,15 @@ def explain(
 ) -> None:
     """Continue SEED and show the numbers that lead to each token."""
     from config.load import load
+    from model.checkpoints.adapters import load_adapted
     from model.checkpoints.store import find_weights
-    from model.checkpoints.weights_file import load_weights
     from model.device import choose_device
     from model.explain.text import as_json, render
     from model.explain.trace import make_trace
     from model.inference.loading import sampling_options
 
     settings = load(None, [*flags, *([f"language={language}"] if language else [])]).settings
-    loaded = load_weights(find_weights(settings.language, weights or settings.model.weights))
+    loaded = load_adapted(find_weights(settings.language, weights or settings.model.weights))
     loaded.model.to(choose_device(settings.model.device))
     sampling = sampling_options(settings.model)
     trace = make_trace(loaded, seed, sampling, random_seed, tokens, top)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.checkpoints.blocks import Blocks, Matrix, dense
+from model.checkpoints.blocks import Blocks, Matrix, base_of, dense
 from model.checkpoints.stored_model import StoredModel
 from model.inference.quantization import FORMATS, INPUT_DTYPES, choose_format
 from model.transformer import (
@@ -117,7 +117,7 @@ class InferenceEngine:
             # 4 bits are too coarse for the head.
             given = None if weight_format == "int4" else weight_format
             self.head_format = given or choose_format(embedding)
-            in_blocks = isinstance(matrix, Blocks)
+            in_blocks = isinstance(base_of(matrix), Blocks)
             chosen = choose_format(matrix) if in_blocks else self.head_format
             self.weight_format = weight_format or chosen
             self._head = FORMATS[self.head_format](embedding)

@@ -16,7 +16,8 @@ import torch
 
 from config.errors import WeightsError
 from config.languages import join_sentences
-from model.checkpoints.weights_file import load_weights
+from model.checkpoints.adapters import load_adapted
+from model.checkpoints.weights_file import Weights, load_weights
 from model.device import choose_device, device_faults
 from model.inference.draft import Draft, Part
 from model.inference.engine import InferenceEngine
@@ -295,7 +296,7 @@ def load_generator(
     torch.set_num_threads(threads)
     with refuse_without_memory():
         chosen = choose_device(device)
-        weights = load_weights(path)
+        weights = _load_adapted(path)
         manner = _read_manner(weights.manner, path)
         with device_faults(chosen):
             engine = InferenceEngine(weights.stored, device=chosen)
@@ -305,6 +306,16 @@ def load_generator(
     del weights
     return_freed_memory()
     return generator
+
+
+def _load_adapted(path: Path) -> Weights:
+    """The weights with their adapter; without it, and a line in the log, if it cannot be used."""
+    try:
+        return load_adapted(path)
+    except WeightsError as error:
+        weights = load_weights(path)  # raises the same error if the adapter is not its cause
+        log.error("%s The weights are used without it meanwhile.", error)
+        return weights
 
 
 def _read_manner(content: Mapping[str, Any], path: Path) -> Manner:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from config.errors import AfterwordError, DeviceError, GenerationError, WeightsError
 from config.languages import LANGUAGES
 from config.settings import ModelSettings, Settings
+from model.checkpoints.adapter_store import in_place
 from model.checkpoints.fetched import LARGE, chosen
 from model.checkpoints.store import (
     Stamp,
@@ -24,6 +25,7 @@ from model.checkpoints.store import (
     previous,
     shipped_weights,
     stamp_of,
+    stamp_of_file,
     weights_in_use,
 )
 from model.memory import refuse_without_memory
@@ -50,11 +52,16 @@ def weights_files(settings: Settings) -> list[Path]:
 
 
 def stamps_of(settings: Settings) -> tuple[Stamp | None, ...]:
-    """The stamps of the weights files in use, which differ when a file does; None: no file."""
+    """The stamps of the weights files in use, then those of their adapters; None: no file.
+
+    They differ when a file does, or when another adapter is put in place.
+    """
     language, configured = settings.language, settings.model.weights
-    if configured is not None or chosen(language) is not None:
-        return (stamp_of(language, configured),)
-    return stamp_of(language, None), stamp_of(language, LARGE)
+    stamps = [stamp_of(language, configured)]
+    if configured is None and chosen(language) is None:
+        stamps.append(stamp_of(language, LARGE))
+    adapters = [in_place(stamp[0]) for stamp in stamps if stamp]
+    return (*stamps, *(stamp_of_file(adapter) for adapter in adapters if adapter))
 
 
 def load_weights(

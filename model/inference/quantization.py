@@ -16,7 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.checkpoints.blocks import BLOCK, Blocks, Matrix, dense, parts, quantize
+from model.checkpoints.blocks import (
+    BLOCK,
+    Adapted,
+    Blocks,
+    Matrix,
+    base_of,
+    dense,
+    parts,
+    quantize,
+)
 
 _TRIALS = 7
 _MAX_RELATIVE_ERROR = 0.1  # of the product's norm; rounding to 8 bits costs 0.01 to 0.04
@@ -82,8 +91,11 @@ def _to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
 def int4(weight: Matrix) -> QuantizedLinear:
     """Weight (out, in) in its blocks of 4 bits; of others, the nearest such blocks.
 
-    The operator computes (q - 8) · scale + zero, with scales and zeros in bfloat16.
+    The operator computes (q - 8) · scale + zero, with scales and zeros in bfloat16. An adapter is
+    computed beside it.
     """
+    if isinstance(weight, Adapted):
+        return _beside(int4(weight.base), weight)
     kept = isinstance(weight, Blocks) and weight.in_4_bits
     blocks = cast(Blocks, weight) if kept else quantize(dense(weight))
     scales, minima = blocks.scales_and_minima()  # (out, G) each
@@ -95,6 +107,19 @@ def int4(weight: Matrix) -> QuantizedLinear:
     return QuantizedLinear(
         lambda x: multiply(x.bfloat16(), packed, BLOCK, scales_and_zeros),
         lambda index: blocks[index].dense(),
+    )
+
+
+def _beside(base: QuantizedLinear, weight: Adapted) -> QuantizedLinear:
+    """The sum of the products with a base and with its adapter, in float32.
+
+    Such small products take an eighth of the time that they take in bfloat16.
+    """
+    down = weight.down.t().float().contiguous()  # (in, R)
+    up = weight.up.t().float().contiguous()  # (R, out)
+    return QuantizedLinear(
+        lambda x: torch.addmm(base.product(x).float(), x.float() @ down, up),
+        lambda index: base.rows(index) + weight.up.float()[index] @ down.t(),
     )
 
 
@@ -116,7 +141,8 @@ def choose_format(weight: Matrix) -> str:
     if weight.device.type != "cpu":
         return "float32"
     sample = weight[:_TRIAL_ROWS]
-    in_4_bits = isinstance(weight, Blocks) and weight.in_4_bits
+    base = base_of(weight)
+    in_4_bits = isinstance(base, Blocks) and base.in_4_bits
     candidates = ("int4", "int8") if in_4_bits else ("int8",)
     return next((name for name in candidates if _is_good(FORMATS[name], sample)), "float32")
 

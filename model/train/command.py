@@ -45,6 +45,12 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     type=click.Path(path_type=Path),
     help="Start from these weights: .safetensors, or a llama2.c model with its tokenizer.",
 )
+@click.option(
+    "--weights",
+    metavar="NAME",
+    help="Weights to train: small, or fetched ones such as large, of which an adapter is "
+    "trained.  [default: those in use]",
+)
 @click.option("--resume", is_flag=True, help="Resume the training in --out.")
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), help="Training time in minutes."
@@ -132,7 +138,7 @@ def train(
     """Train a model on texts, or resume a training.
 
     Without --corpus and --out: refresh the weights in use from the texts in
-    $XDG_DATA_HOME/afterword/corpus.
+    $XDG_DATA_HOME/afterword/corpus. Those that were fetched stay as they are and get an adapter.
 
     `python -m model.train` is the same command; torchrun starts it in several processes.
     """
@@ -143,6 +149,8 @@ def train(
     from model.train.refresh import refresh
     from model.train.run import run
 
+    if given["weights"] and given["init_from"]:
+        raise click.UsageError("Give --weights or --init-from, not both.")
     if given["steps"] is not None and given["minutes"] is not None:
         raise click.UsageError("Give --steps or --minutes, not both.")
     keep_freed_memory()
@@ -159,6 +167,23 @@ def train(
     if given["steps"] is None and given["minutes"] is None:
         given["minutes"] = DEFAULT_MINUTES
     given["language"] = given["language"] or "en"
+    if name := given.pop("weights"):
+        given |= _of_adapter(name, given)
     if given["spoken_openings"] is None:
         given["spoken_openings"] = LANGUAGES[given["language"]].spoken_openings
     run(TrainOptions(corpus=files, **given))
+
+
+def _of_adapter(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Options of a training of an adapter for the fetched weights of this name."""
+    from model.checkpoints.fetched import find_fetched, is_known
+    from model.train.adapters.low_rank import RANK
+
+    if not is_known(name):
+        raise click.UsageError("--weights with --corpus takes the name of fetched weights.")
+    spoken = given["spoken_openings"]
+    return {
+        "init_from": find_fetched(given["language"], name),
+        "rank": RANK,
+        "spoken_openings": 0.0 if spoken is None else spoken,
+    }

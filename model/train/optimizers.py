@@ -34,6 +34,7 @@ _NEW_EMBEDDING_SCALE = 4.0  # times the rate: the embedding is new, the story mo
 _WARM_UP = 0.02  # part of the training in which the learning rate rises
 _FRESH_RATES = {"muon": 8e-3, "adamw": 2e-3}
 _CONTINUED_RATE = 1e-4
+_ADAPTER_RATE = 5e-4
 _STORY_MODEL_RATE = 3e-5  # 1e-4 spoils its body: 0.682 bits per byte, not 0.665
 
 
@@ -81,7 +82,7 @@ def make_optimizers(
     model: Transformer, options: TrainOptions, optimizer: str, bfloat16: bool
 ) -> tuple[torch.optim.AdamW, Muon | None]:
     """AdamW, and Muon if it is the chosen one; each group's `rate_scale` multiplies the rate."""
-    named = list(model.named_parameters())
+    named = [(name, w) for name, w in model.named_parameters() if w.requires_grad]
     embedding = [w for n, w in named if "embedding" in n]
     matrices = [w for n, w in named if w.dim() == 2 and "embedding" not in n]
     norms = [w for _, w in named if w.dim() < 2]
@@ -121,6 +122,8 @@ def default_rate(options: TrainOptions, optimizer: str) -> float:
     """The peak learning rate if none is given."""
     if options.from_story_model:
         return _STORY_MODEL_RATE
+    if options.rank:
+        return _ADAPTER_RATE
     return _CONTINUED_RATE if options.init_from else _FRESH_RATES[optimizer]
 
 

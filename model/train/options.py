@@ -44,6 +44,8 @@ class TrainOptions:
     precision: str = "auto"
     device: str = "auto"
     seed: int = 1
+    rank: int = 0  # of an adapter, trained instead of the weights of `init_from`; 0: none
+    adapter_from: Path | None = None  # an adapter to begin with
 
     @property
     def from_story_model(self) -> bool:

@@ -4,6 +4,9 @@ The texts are in `$XDG_DATA_HOME/afterword/corpus`. As many again come from a st
 sample of the training texts of the shipped weights, so that the language is not forgotten.
 Training starts from the weights in use; new weights replace them only if they predict the held-out
 texts, half of them the user's, better. A stopped training resumes from its own folder.
+
+Fetched weights are not replaced: an adapter of them is trained (model.train.adapters), from the
+user's texts alone.
 """
 
 import fcntl
@@ -18,30 +21,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 import torch
 
 from config import paths
-from config.errors import MissingPackageError, OutputError, RefusedError
+from config.errors import InputError, MissingPackageError, OutputError, RefusedError
 from config.languages import LANGUAGES
 from config.load import load
 from config.settings import Settings
-from model.checkpoints.fetched import chosen, name_of
-from model.checkpoints.store import describe, find_weights, own_weights, small_weights
+from model.checkpoints.fetched import SMALL, chosen, is_known, name_of
+from model.checkpoints.store import describe, find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
 from model.data.corpus import Corpus, CorpusFile, load_corpus, make_source
 from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
 from model.data.user_texts import UserText
 from model.device import choose_device, faster_with_bfloat16
 from model.loss import batch_loss
+from model.train.adapters.target import START, AdapterTarget
 from model.train.distributed import ProcessGroup
 from model.train.log import open_log
 from model.train.options import TrainOptions
 from model.train.own_texts import read_own_texts
 from model.train.report import make_samples, write_report
 from model.train.run import prepare, train
+from model.transformer import Transformer
 
 _PASSES = 3  # over the user's texts
 _MIN_STEPS = 30
@@ -53,22 +58,123 @@ _HELD_OUT_PIECES = range(2, 33)  # ... but at least 2 and at most 32
 _LENGTH = "length.json"  # steps or minutes of the training, for resuming it
 
 
+class Target(Protocol):
+    """What a refresh trains and publishes.
+
+    Attributes:
+        source: the weights file to begin with.
+        folder: of the training.
+        mixes_starter: True if the starter corpus is trained on, too.
+    """
+
+    @property
+    def source(self) -> Path: ...  # noqa: D102
+
+    @property
+    def folder(self) -> Path: ...  # noqa: D102
+
+    @property
+    def mixes_starter(self) -> bool: ...  # noqa: D102
+
+    def begin(self) -> str:
+        """Copy into the empty folder what is begun with; returns what that is."""
+
+    def options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Options of the trainer that follow from the target."""
+
+    def model(self, options: TrainOptions) -> Transformer:
+        """The model as it is trained, for measuring how fast that is."""
+
+    def before(self) -> Weights:
+        """The weights that the training began with."""
+
+    def after(self, options: TrainOptions) -> Weights:
+        """The best weights of the training."""
+
+    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
+        """Put the best weights in place; returns where they are, and what else there is to say."""
+
+
+@dataclass(frozen=True)
+class OwnWeights:
+    """The user's own weights, all of whose numbers are trained; see Target.
+
+    Attributes:
+        source: the weights file to begin with.
+        folder: of the training.
+    """
+
+    source: Path
+    folder: Path
+    mixes_starter = True
+
+    @property
+    def _start(self) -> Path:
+        return self.folder / START
+
+    def begin(self) -> str:
+        """Copy the weights into the folder; returns which these are."""
+        shutil.copyfile(self.source, self._start)
+        return str(self.source)
+
+    def options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Options of the trainer that follow from the target."""
+        spoken, weights = given["spoken_openings"], self.before()
+        default = LANGUAGES[weights.language].spoken_openings
+        return {
+            "init_from": self._start,
+            "spoken_openings": default if spoken is None else spoken,
+            "provenance": f"{weights.provenance} Refreshed with texts of the user.".strip(),
+        }
+
+    def model(self, _: TrainOptions) -> Transformer:
+        """The model as it is trained, for measuring how fast that is."""
+        return self.before().model
+
+    def before(self) -> Weights:
+        """The weights that the training began with."""
+        return load_weights(self._start)
+
+    def after(self, options: TrainOptions) -> Weights:
+        """The best weights of the training."""
+        return load_weights(options.weights_path)
+
+    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
+        """Replace the user's own weights; returns where they are, and what else there is to say."""
+        place = own_weights(options.language)
+        publish_weights(place, self.after(options))
+        said = [
+            f"the new weights are in {place}; `afterword weights` lists those that you can go "
+            "back to."
+        ]
+        if configured:
+            said.append(
+                "Your settings name other weights (model.weights); remove that to use these."
+            )
+        elif name := chosen(options.language):
+            these = describe(place).name
+            said.append(
+                f"The weights {name} stay in use; `afterword weights use {these}` changes that."
+            )
+        return said
+
+
 @dataclass(frozen=True)
 class _Plan:
     """A refresh, new or resumed.
 
     Attributes:
+        target: what is trained.
         options: of the trainer; `out` is the training's own folder.
-        corpus: the user's texts and the starter corpus.
+        corpus: the user's texts, with the starter corpus if the target wants it.
         own: held-out texts of the user, the first of `corpus.held_out`.
-        start: a copy of the weights it began with.
         configured: True if the settings name a weights file, which then stays in use.
     """
 
+    target: "Target"
     options: TrainOptions
     corpus: Corpus
     own: list[str]
-    start: Path
     configured: bool
 
 
@@ -77,9 +183,12 @@ def corpus_folder() -> Path:
     return paths.data_folder() / "corpus"
 
 
-def training_folder(language: str) -> Path:
-    """Folder of a refresh: what it needs to resume, and its report."""
-    return paths.data_folder() / "training" / language
+def training_folder(language: str, fetched: str = "") -> Path:
+    """Folder of a refresh: what it needs to resume, and its report.
+
+    That of fetched weights is its own: their name follows the language.
+    """
+    return paths.data_folder() / "training" / (f"{language}-{fetched}" if fetched else language)
 
 
 def refresh(given: dict[str, Any]) -> None:
@@ -98,9 +207,10 @@ def refresh(given: dict[str, Any]) -> None:
         ConfigError: the loss is not a finite number.
     """
     settings = load(None, [f"language={given['language']}"] if given["language"] else []).settings
-    folder = training_folder(settings.language)
+    target = _choose_target(given.pop("weights", None), given["init_from"], settings)
+    folder = target.folder
     with _training_lock(folder):
-        plan = _plan(given, settings, folder)
+        plan = _plan(target, given, settings)
         trainer = prepare(plan.options, ProcessGroup(), plan.corpus)
         if trainer.step == 0:  # score the weights in use: only better ones may replace them
             with open_log(folder, tensorboard=False) as record:
@@ -111,19 +221,30 @@ def refresh(given: dict[str, Any]) -> None:
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
 
 
-def _plan(given: dict[str, Any], settings: Settings, folder: Path) -> _Plan:
-    """Read the texts and decide how long to train; prints both."""
+def _choose_target(weights: str | None, init_from: Path | None, settings: Settings) -> Target:
+    """What --weights names, else the weights in use."""
     language = settings.language
+    if weights not in (None, SMALL) and not is_known(weights):
+        raise InputError(
+            f'No weights to train are called "{weights}"; give --weights {SMALL}, or the name of '
+            "fetched ones that `afterword weights` lists."
+        )
+    path = find_weights(language, weights or settings.model.weights)
+    if (fetched := name_of(path)) and init_from is None:
+        return AdapterTarget(path, training_folder(language, fetched))
+    return OwnWeights(Path(init_from or path), training_folder(language))
+
+
+def _plan(target: Target, given: dict[str, Any], settings: Settings) -> _Plan:
+    """Read the texts and decide how long to train; prints both."""
+    language, folder = settings.language, target.folder
     resumes = (folder / "last.pt").is_file()
     pieces = cut(read_own_texts(corpus_folder(), language))
-    start = folder / "start.safetensors"
     if not resumes:
-        source = given["init_from"] or _weights_to_refresh(language, settings.model.weights)
-        _begin_folder(folder, Path(source), start)
-        click.echo(f"Starting from {source}.")
-    weights = load_weights(start)
-    corpus, own = _mix(pieces, language, given["seed"])
-    options = _options(given, weights, language, folder, resumes)
+        click.echo(f"Starting from {_begin_folder(target)}.")
+    corpus, own = _mix(pieces, language, given["seed"], target.mixes_starter)
+    fixed = {"language": language, "corpus": (), "out": folder, "resume": resumes}
+    options = TrainOptions(**{**given, **target.options(given), **fixed})
     if resumes:
         click.echo(f"Going on with the training in {folder}; delete that folder to begin anew.")
         length = json.loads((folder / _LENGTH).read_text())
@@ -131,14 +252,8 @@ def _plan(given: dict[str, Any], settings: Settings, folder: Path) -> _Plan:
             options = replace(options, steps=length["steps"], minutes=length["minutes"])
         options = replace(options, validate_every=length["validate_every"])
     else:
-        options = _with_length(options, corpus, weights)
-    return _Plan(options, corpus, own, start, settings.model.weights is not None)
-
-
-def _weights_to_refresh(language: str, configured: str | None) -> Path:
-    """The weights in use; where these are fetched ones, which are too large, the smaller ones."""
-    path = find_weights(language, configured)
-    return small_weights(language) if name_of(path) else path
+        options = _with_length(options, corpus, target)
+    return _Plan(target, options, corpus, own, settings.model.weights is not None)
 
 
 @contextmanager
@@ -162,31 +277,24 @@ def _training_lock(folder: Path) -> Iterator[None]:
 
 def _finish(plan: _Plan) -> None:
     """Publish the weights if they are better, write the report, remove the other files."""
-    options = plan.options
-    before, after = load_weights(plan.start), load_weights(options.weights_path)
+    target, options = plan.target, plan.options
     log = _read_log(options.folder / "log.jsonl")
     first, best = log[0]["bits_per_byte"], min(entry["bits_per_byte"] for entry in log)
+    before, after = target.before(), target.after(options)
     if best < first:
-        place = own_weights(options.language)
-        publish_weights(place, after)
-        summary = (
-            f"Held-out texts went from {first:.4f} to {best:.4f} bits/byte; the new weights are in "
-            f"{place}; `afterword weights` lists those that you can go back to."
-        )
+        place, *notes = target.publish(options, plan.configured)
+        summary = f"Held-out texts went from {first:.4f} to {best:.4f} bits/byte; {place}"
     else:
         summary = f"Nothing was better than before ({first:.4f} bits/byte); the weights stay."
-    click.echo(summary)
-    if best < first and plan.configured:
-        click.echo("Your settings name other weights (model.weights); remove that to use these.")
-    elif best < first and (name := chosen(options.language)):
-        these = describe(own_weights(options.language)).name
-        click.echo(f"The weights {name} stay in use; `afterword weights use {these}` changes that.")
+        notes = []
+    for line in (summary, *notes):
+        click.echo(line)
     samples = make_samples(before, after, options.language, plan.own)
     try:
         click.echo(f"Report: {write_report(options.folder, samples, summary)}")
     except MissingPackageError as error:
         click.echo(f"No report: {error}")
-    for name in ("last.pt", _LENGTH, "texts.txt", plan.start.name, options.weights_path.name):
+    for name in ("last.pt", _LENGTH, "texts.txt", START, options.weights_path.name):
         (options.folder / name).unlink(missing_ok=True)
 
 
@@ -207,19 +315,23 @@ def cut(texts: Sequence[UserText]) -> list[str]:
     return [piece for text in texts for piece in cut_text(text.text, longest, ends)]
 
 
-def _mix(pieces: list[str], language: str, seed: int) -> tuple[Corpus, list[str]]:
-    """The user's pieces with as much of the starter corpus, and the user's held-out texts."""
+def _mix(
+    pieces: list[str], language: str, seed: int, with_starter: bool
+) -> tuple[Corpus, list[str]]:
+    """The user's pieces, with as much of the starter corpus, and the user's held-out texts."""
     pieces = list(pieces)
     random.Random(seed).shuffle(pieces)  # noqa: S311
     count = len(pieces) // _HELD_OUT_EVERY
     count = min(_HELD_OUT_PIECES[-1], max(_HELD_OUT_PIECES[0], count))
     own, mine = pieces[:count], make_source(pieces[count:])
+    digest = hashlib.sha256("\0".join(pieces).encode()).hexdigest()
+    if not with_starter:
+        return Corpus([mine], own, digest), own
     starter_file = Path(str(resources.files("model").joinpath("starter", f"{language}.txt.xz")))
     starter = load_corpus([CorpusFile(starter_file)], seed)
     share = min(1.0, len(mine.tokens) / _size(starter))
     sources = [mine, *(replace(source, share=share) for source in starter.sources)]
     others = _as_much(starter.held_out, sum(map(len, own)))
-    digest = hashlib.sha256("\0".join(pieces).encode()).hexdigest()
     return Corpus(sources, own + others, f"{digest} {starter.fingerprint}"), own
 
 
@@ -238,42 +350,26 @@ def _as_much(texts: list[str], characters: int) -> list[str]:
     return kept
 
 
-def _begin_folder(folder: Path, source: Path, start: Path) -> None:
-    """Empty the training folder and copy the weights to start from into it."""
-    load_weights(source)  # raises before anything is removed
+def _begin_folder(target: Target) -> str:
+    """Empty the training folder and copy what is begun with into it; returns what that is."""
+    folder = target.folder
+    load_weights(target.source)  # raises before anything is removed
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
             if old.is_file():
                 old.unlink()
-        shutil.copyfile(source, start)
+        return target.begin()
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be written: {error.strerror}.") from error
 
 
-def _options(
-    given: dict[str, Any], weights: Weights, language: str, folder: Path, resumes: bool
-) -> TrainOptions:
-    spoken_openings = given["spoken_openings"]
-    if spoken_openings is None:
-        spoken_openings = LANGUAGES[language].spoken_openings
-    own = {
-        "language": language,
-        "corpus": (),
-        "out": folder,
-        "init_from": folder / "start.safetensors",
-        "resume": resumes,
-        "spoken_openings": spoken_openings,
-        "provenance": f"{weights.provenance} Refreshed with texts of the user.".strip(),
-    }
-    return TrainOptions(**{**given, **own})
-
-
-def _with_length(options: TrainOptions, corpus: Corpus, weights: Weights) -> TrainOptions:
+def _with_length(options: TrainOptions, corpus: Corpus, target: Target) -> TrainOptions:
     """The options with a length for these texts, if none is given; prints how long it takes."""
     tokens = sum(len(source.tokens) * source.share for source in corpus.sources)
-    in_step = options.batch * options.accumulate * weights.model.config.context_length
-    seconds = options.accumulate * seconds_per_batch(options, weights)
+    model = target.model(options)
+    in_step = options.batch * options.accumulate * model.config.context_length
+    seconds = options.accumulate * seconds_per_batch(options, model)
     steps = options.steps or max(_MIN_STEPS, math.ceil(_PASSES * tokens / in_step))
     minutes = steps * seconds / 60
     if options.minutes is not None or (options.steps is None and minutes > _MAX_MINUTES):
@@ -284,19 +380,20 @@ def _with_length(options: TrainOptions, corpus: Corpus, weights: Weights) -> Tra
         options = replace(options, steps=steps)
     every = max(1, min(options.validate_every, steps // _VALIDATIONS))
     click.echo(
-        f"About {steps} steps, {steps * in_step / tokens:.1f} passes over your texts and as much "
-        f"of the starter corpus; some {max(1, round(minutes))} minutes, and the validations. "
-        "Ctrl-C stops it at any time; the same command goes on."
+        f"About {steps} steps, {steps * in_step / tokens:.1f} passes over your texts"
+        f"{' and as much of the starter corpus' if target.mixes_starter else ''}; "
+        f"{in_step / seconds:,.0f} tokens a second here, so some {max(1, round(minutes))} minutes, "
+        "and the validations. Ctrl-C stops it at any time; the same command goes on."
     )
     length = {"steps": options.steps, "minutes": options.minutes, "validate_every": every}
     (options.folder / _LENGTH).write_text(json.dumps(length))
     return replace(options, validate_every=every)
 
 
-def seconds_per_batch(options: TrainOptions, weights: Weights) -> float:
+def seconds_per_batch(options: TrainOptions, model: Transformer) -> float:
     """Seconds that forward and backward of a batch take here; the weights are not changed."""
     device = choose_device(options.device)
-    model = weights.model.to(device)
+    model = model.to(device)
     shape = (options.batch, model.config.context_length + 1)
     rows = torch.randint(model.config.vocabulary_size, shape, device=device)  # (B, T + 1)
     bf16 = options.precision == "bf16"

@@ -15,6 +15,7 @@ from model.checkpoints.weights_file import Weights
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions
+from model.text.manner import Manner
 from model.text.spoken_form import to_spoken_form
 from model.train.plots import Curves, curves_plot
 
@@ -79,7 +80,8 @@ def _opening(text: str, language: Language) -> str:
 
 def _continue(weights: Weights, seed: str) -> str:
     options = GeneratorOptions(SamplingOptions(temperature=0.65), 4, 120, random_seed=1)
-    generator = TextGenerator(InferenceEngine(weights.model), weights.vocabulary, options)
+    engine, manner = InferenceEngine(weights.stored), Manner.from_table(weights.manner)
+    generator = TextGenerator(engine, weights.vocabulary, options, manner)
     return join_sentences(generator.continue_text(seed, lambda: False))
 
 

@@ -25,6 +25,7 @@ from model.command import first_lines, left_out
 from model.data.corpus import Corpus, choose_vocabulary, load_corpus
 from model.teacher.llama2c import shared_ids, start_from_story_model
 from model.text.vocabulary import Vocabulary
+from model.train.adapters.start import adapted_model
 from model.train.distributed import ProcessGroup, destroy, init
 from model.train.log import open_log
 from model.train.options import PRESETS, TrainOptions
@@ -56,10 +57,10 @@ def run(options: TrainOptions) -> None:
             click.echo(_announcement(trainer))
         finished = train(trainer)
         if processes.is_main and finished:
-            click.echo(
-                f"Done: {trainer.best:.4f} bits/byte on held-out text; the weights are in "
-                f"{options.weights_path}."
-            )
+            path = options.weights_path
+            where = f"the adapter is in {path}; `afterword weights use {path}` puts it in place."
+            where = where if options.rank else f"the weights are in {path}."
+            click.echo(f"Done: {trainer.best:.4f} bits/byte on held-out text; {where}")
         elif processes.is_main:
             click.echo(
                 f"Stopped after step {trainer.step}; the same command with --resume goes on."
@@ -84,16 +85,20 @@ def prepare(
         corpus = load_corpus(options.corpus, options.seed, partial=True)
         if processes.is_main:
             _tell(corpus, len(options.corpus))
-    if state:
+    base = load_weights(options.init_from) if options.rank and options.init_from else None
+    if base:
+        _refuse_other_language(options, base.language, options.init_from or options.out)
+        vocabulary, model = base.vocabulary, adapted_model(base, options, state)
+    elif state:
         rows = state.get("vocabulary_rows", [(), ""])  # absent from older states
         vocabulary = Vocabulary(state["vocabulary"].tolist(), *rows)
         model = _resumed_model(state, options)
-        if processes.is_main and state["corpus"] != corpus.fingerprint:
-            click.echo("The corpus is not the one that training began with; going on with it.")
     else:
         vocabulary = _choose_vocabulary(options, corpus)
         model = _fresh_model(options, vocabulary)
-    return Trainer(options, corpus, vocabulary, model, state, processes)
+    if state and processes.is_main and state["corpus"] != corpus.fingerprint:
+        click.echo("The corpus is not the one that training began with; going on with it.")
+    return Trainer(options, corpus, vocabulary, model, state, processes, base)
 
 
 def _tell(corpus: Corpus, files: int) -> None:
@@ -222,7 +227,7 @@ def _describe(trainer: Trainer) -> dict[str, Any]:
     """Shape, data and options of the run, for the log."""
     return {
         **asdict(trainer.model.config),
-        "parameters": sum(w.numel() for w in trainer.model.parameters()),
+        "parameters": sum(w.numel() for w in trainer.model.parameters() if w.requires_grad),
         "corpus_tokens": sum(len(s.tokens) for s in trainer.corpus.sources),
         "held_out": len(trainer.corpus.held_out),
         "batch": trainer.options.batch,

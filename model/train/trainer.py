@@ -10,6 +10,8 @@ import torch
 
 from config.errors import ConfigError
 from config.languages import LANGUAGES, join_sentences
+from model.checkpoints.adapters import Adapter, apply, save_adapter
+from model.checkpoints.fetched import name_of
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.training_state import save_state
 from model.checkpoints.weights_file import Weights, publish_weights
@@ -21,7 +23,9 @@ from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions
 from model.memory import peak_memory_mb
+from model.text.manner import Manner
 from model.text.vocabulary import Vocabulary
+from model.train.adapters.low_rank import ALPHA_FACTOR, changes_of
 from model.train.distributed import ProcessGroup, shared_loss
 from model.train.optimizers import choose_optimizer, default_rate, make_optimizers, rate_factor
 from model.train.options import TrainOptions
@@ -38,6 +42,7 @@ class Trainer:
         rate: peak learning rate.
         step: optimizer steps done.
         seconds: training time so far, that before a resumption included.
+        first: bits per byte of the held-out texts before the first step; None if not measured.
         best: lowest bits per byte of the held-out texts so far.
         worse: validations since then.
         name: of this training, the same when it is resumed.
@@ -51,8 +56,14 @@ class Trainer:
         model: Transformer,
         state: dict[str, Any] | None,
         processes: ProcessGroup = ProcessGroup(),  # noqa: B008, it is frozen
+        base: Weights | None = None,
     ) -> None:
+        """Begin a training, or resume it from a state.
+
+        With `base`, `model` has these weights and adapters, which alone are trained and written.
+        """
         self.processes = processes
+        self._base = base
         self.options = options
         self.vocabulary = vocabulary
         self.corpus = corpus
@@ -74,6 +85,7 @@ class Trainer:
                 self._muon.load_state_dict(state["muon"])
             self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
             self.worse = state.get("worse", 0)  # absent from older states
+        self.first: float | None = (state or {}).get("first")
         self.name = (state or {}).get("name") or secrets.token_hex(4)
         default = default_rate(options, self.optimizer)
         self.rate = options.learning_rate or (state or {}).get("rate") or default
@@ -148,10 +160,11 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             result = score(self.model, self.vocabulary, self.corpus.held_out, self.device)
         bits = result.bits_per_byte
+        self.first = bits if self.step == 0 else self.first
         self.worse += 1
         if bits < self.best:
             self.best, self.worse = bits, 0
-            publish_weights(self.options.weights_path, self.weights())
+            self._publish()
         sample = self._sample()
         self.model.train()
         self.seconds = time.monotonic() - self._resumed_at
@@ -169,11 +182,38 @@ class Trainer:
         """The language's training seed and its continuation."""
         seed = LANGUAGES[self.options.language].training_seed
         options = GeneratorOptions(SamplingOptions(), 3, 80, random_seed=self.options.seed)
-        generator = TextGenerator(InferenceEngine(self.model), self.vocabulary, options)
+        engine = InferenceEngine(self.weights().stored, device=self.device)
+        manner = Manner.from_table(self._base.manner if self._base else {})
+        generator = TextGenerator(engine, self.vocabulary, options, manner)
         return join_sentences([seed, *generator.continue_text(seed, lambda: False)])
+
+    def _publish(self) -> None:
+        path = self.options.weights_path
+        if self._base:
+            save_adapter(path, self._adapter(self._base))
+        else:
+            publish_weights(path, self.weights())
+
+    def _adapter(self, base: Weights) -> Adapter:
+        o = self.options
+        return Adapter(
+            changes_of(self.model),
+            o.rank,
+            ALPHA_FACTOR * o.rank,
+            base.sha256,
+            name_of(o.init_from) or "" if o.init_from else "",
+            o.language,
+            o.licence,
+            o.provenance,
+            self.first,
+            self.best,
+            self.name,
+        )
 
     def weights(self) -> Weights:
         """The current weights, for use."""
+        if self._base:
+            return apply(self._adapter(self._base), self._base, "The adapter in training")
         o = self.options
         best = self.best if math.isfinite(self.best) else None
         stored = StoredModel.of(self.model)
@@ -181,17 +221,23 @@ class Trainer:
             stored, self.vocabulary, o.language, o.licence, o.provenance, best, self.name
         )
 
+    def _trained(self) -> dict[str, torch.Tensor]:
+        """The tensors that a resumed training needs: of adapters, these alone."""
+        learning = {name for name, w in self.model.named_parameters() if w.requires_grad}
+        return {name: t for name, t in self.model.state_dict().items() if name in learning}
+
     def save(self) -> None:
         """Write the training state, from which a training resumes exactly."""
         state = {
             "config": asdict(self.model.config),
             "vocabulary": torch.from_numpy(self.vocabulary.merge_order.astype("int32")),
             "vocabulary_rows": [self.vocabulary.lengths.tolist(), self.vocabulary.pattern],
-            "model": self.model.state_dict(),
+            "model": self._trained(),
             "optimizer": self._adamw.state_dict(),
             "muon": self._muon.state_dict() if self._muon else None,
             "step": self.step,
             "seconds": self.seconds,
+            "first": self.first,
             "best": self.best,
             "worse": self.worse,
             "rate": self.rate,
@@ -199,5 +245,6 @@ class Trainer:
             "data": [self.batches.number, self.batches.position],
             "corpus": self.corpus.fingerprint,
             "language": self.options.language,
+            "base": self._base.sha256 if self._base else "",
         }
         save_state(self.options.state_path, state)

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from config.errors import AfterwordError, InputError, WeightsError
 from daemon.cli.fetching import conversion
 from daemon.cli.main import cli
-from model.checkpoints import fetched
+from model.checkpoints import adapter_store, fetched
+from model.checkpoints.adapters import Adapter, publish_adapter
 from model.checkpoints.fetched import folder_of
-from model.checkpoints.store import find_weights, own_weights, shipped_weights
+from model.checkpoints.store import describe, find_weights, own_weights, shipped_weights
 from model.checkpoints.weights_file import publish_weights, save_weights
 from tests.daemon.cli.test_weights_fetching import PACKAGE, WHEEL, tiny
 from tests.model.made import small_weights
@@ -104,6 +106,72 @@ def test_the_list_is_printed_although_those_of_the_settings_are_missing(site: Si
 def test_the_weights_of_the_settings_are_listed_once(site: Site) -> None:
     shipped = str(shipped_weights("en"))
     assert marked(weights("--set", f"model.weights={shipped}")) == ["* shipped"]
+
+
+def put_adapter() -> str:
+    """An adapter on the weights tiny, in place; returns its name."""
+    sha256 = describe(folder_of("tiny") / "en.safetensors").sha256
+    changes = {"blocks.0.mlp.down.weight": (torch.ones(2, 24), torch.ones(16, 2))}
+    adapter = Adapter(changes, 2, 4.0, sha256, "tiny", "en", "MIT", "By a test.", 2.0, 1.5)
+    return publish_adapter(adapter).stem
+
+
+def test_an_adapter_is_listed_used_and_removed(site: Site) -> None:
+    weights("fetch", "tiny")
+    name = put_adapter()
+    assert [line[:6].rstrip() for line in marked(weights())] == ["  tiny", "  tiny", "* ship"]
+    assert weights("use", name).stdout.startswith(f"{name} is in place.\n")
+    path = folder_of("tiny") / "en.safetensors"
+    assert find_weights("en", None) == path
+    assert adapter_store.in_place(path) == adapter_store.find_adapter("en", name)
+    assert [line[0] for line in marked(weights())] == ["*", "*", " "]
+    assert f"{name:<20}" in weights().stdout
+    assert "1.500 bits/byte  By a test." in weights().stdout
+    assert f"{name}: its checksum is right." in weights("verify").stdout
+    weights("use", "tiny")
+    assert [line[0] for line in marked(weights())] == ["*", " ", " "]
+    weights("use", name)
+    assert "only adapters are removed" in str(weights("remove", "tiny").exception)
+    done = weights("remove", name)
+    assert done.stdout == f"{name} is removed.\n"
+    assert (marked(weights()), find_weights("en", None)) == (["* tiny", "  shipped"], path)
+    assert adapter_store.adapters("en") == []
+
+
+def test_an_adapter_from_elsewhere_is_kept(site: Site, tmp_path: Path) -> None:
+    weights("fetch", "tiny")
+    path = adapter_store.find_adapter("en", put_adapter())
+    assert path
+    elsewhere = path.rename(tmp_path / "en.safetensors")
+    done = weights("use", str(elsewhere))
+    (kept,) = adapter_store.adapters("en")
+    assert done.stdout.startswith(f"{kept.stem} is in place.")
+    assert describe(kept).sha256 == describe(elsewhere).sha256
+    assert adapter_store.in_place(folder_of("tiny") / "en.safetensors") == kept
+    wrong = weights("use", str(shipped_weights("en")))
+    assert "holds no adapter of afterword" in str(wrong.exception)
+    save_weights(folder_of("tiny") / "en.safetensors", small_weights(seed=2))
+    wrong = weights("use", str(elsewhere))
+    assert "The adapter belongs to other weights" in str(wrong.exception)
+
+
+def test_a_damaged_adapter_is_found(site: Site) -> None:
+    weights("fetch", "tiny")
+    adapter = adapter_store.find_adapter("en", put_adapter())
+    assert adapter
+    adapter.write_bytes(adapter.read_bytes()[:-1])
+    assert f"{adapter} is no complete" in str(weights("verify").exception)
+    assert [line[0] for line in marked(weights())] == [" ", " ", "*"]
+
+
+def test_the_latest_adapters_are_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights("fetch", "tiny")
+    names = iter(range(7))
+    folder = adapter_store.adapters_folder("en")
+    place = lambda *_: folder / f"tiny-20261129-00000{next(names)}.safetensors"  # noqa: E731
+    monkeypatch.setattr("model.checkpoints.adapters.new_adapter", place)
+    made = [put_adapter() for _ in range(7)]
+    assert [path.stem for path in adapter_store.adapters("en")] == made[2:]
 
 
 def test_english_ones_are_refused_for_chinese(site: Site) -> None:

@@ -58,7 +58,7 @@ def test_better_weights_take_the_place_of_those_in_use(first: bytes):
     large.parent.mkdir(parents=True)
     large.write_bytes(b"too large to train")
     fetched.choose("en", "large")
-    result = train(*QUICK)
+    result = train(*QUICK, "--weights", "small")
     assert result.exit_code == 0, result.output
     assert re.search(r"mine.txt: [\d,]+ characters", result.output)
     assert f"Starting from {own_weights('en')}." in result.output
