@@ -170,6 +170,7 @@ class Responder:
             voice_at: monotonic time at which the user's last word ended.
             sentences: spoken instead of a continuation.
         """
+        self._reading.obsolete = True  # it may wait behind a preemptive reply
         job = self._current
         if job is None or job.confirmed.is_set() or job.seed != seed or sentences:
             self.discard()

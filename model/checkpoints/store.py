@@ -10,6 +10,7 @@ reads at the same time sees whole files only. Nothing heavy is imported here.
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -30,6 +31,8 @@ TRAIN_HINT = "train some with `afterword train --corpus FILE --out FOLDER`"
 LARGEST_CONTEXT = 8192
 """Tokens; beyond it, keys and values would take gigabytes."""
 _MAX_HEADER_BYTES = 2**20  # those of our files have 5000
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")  # a name of a foreign file may steer terminals
 
 Stamp = tuple[Path, int, int, int]
 """Path, inode, modification time (ns) and size of a weights file."""
@@ -335,4 +338,5 @@ def _metadata(path: Path) -> dict[str, str]:
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict):
         return {}
-    return {key: value for key, value in metadata.items() if isinstance(value, str)}
+    texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
+    return {key: _CONTROL.sub(" ", value) for key, value in texts.items()}

@@ -306,7 +306,7 @@ def _read_config(text: str, path: Path) -> TransformerConfig:
         if any(type(value) is not types[name] for name, value in values.items()):
             raise ValueError(text)
         return TransformerConfig(**values)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise WeightsError(f"{path} is damaged: its configuration cannot be read.") from error
 
 
@@ -320,7 +320,7 @@ def _read_bits(metadata: dict[str, str]) -> float | None:
 def _read_manner(metadata: dict[str, str], path: Path) -> dict[str, Any]:
     try:
         manner = json.loads(metadata.get("manner", "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         manner = None
     if not isinstance(manner, dict):
         raise WeightsError(f"{path} is damaged: its manner cannot be read.")

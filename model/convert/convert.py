@@ -3,6 +3,7 @@
 Nothing is trained. Every piece of its tokenizer stays a row, so text is cut as its training was.
 """
 
+import lzma
 import mmap
 import zipfile
 import zlib
@@ -31,9 +32,10 @@ from model.convert.gguf import read_gguf
 from model.convert.safetensors_folder import read_folder
 from model.convert.source import ConversionError, Source, refused
 from model.convert.tokenizer import Rows, make_rows
-from model.memory import refuse_without_memory
+from model.memory import is_shortage, refuse_without_memory
 
 CONTEXT = 512  # tokens: 24 MB of keys and values for SmolLM2-135M; a reply has some hundred
+_MOST_COMPRESSION = 20  # times: more is a trap, which would fill the memory
 _PART_ROWS = 4096  # of a matrix, converted at a time
 
 
@@ -80,7 +82,8 @@ def convert(
     """
     with refuse_without_memory(), _open_source(source) as found:
         rows = make_rows(found.tokenizer)
-        stored = _convert_tensors(found, rows)
+        with _refusing_shapes():
+            stored = _convert_tensors(found, rows)
         save_weights(
             destination,
             Weights(
@@ -128,9 +131,25 @@ def _unzip(path: Path) -> bytes:
             names = [name for name in archive.namelist() if name.endswith(".gguf")]
             if len(names) != 1:
                 raise ConversionError(f"it holds {len(names)} GGUF files, not one")
-            return archive.read(names[0])
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            member = archive.getinfo(names[0])
+            if member.file_size > _MOST_COMPRESSION * member.compress_size:
+                raise ConversionError("it is packed much tighter than weights can be")
+            return archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
         raise ConversionError("it is cut short or damaged") from error
+    except RuntimeError as error:  # as NotImplementedError, too
+        raise ConversionError("it is encrypted, or compressed in an unknown way") from error
+
+
+@contextmanager
+def _refusing_shapes() -> Iterator[None]:
+    """Refuse tensors with which torch cannot do what the configuration asks for."""
+    try:
+        yield
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        if is_shortage(error):
+            raise
+        raise ConversionError("its tensors do not fit its shape") from error
 
 
 def _convert_tensors(source: Source, rows: Rows) -> StoredModel:

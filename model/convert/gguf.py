@@ -249,7 +249,7 @@ def _read_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
         raise ConversionError(
             f'its tokenizer is of the kind "{kind}", and only byte-level ones are known'
         )
-    if pattern not in PATTERNS:
+    if str(pattern) not in PATTERNS:
         known = ", ".join(PATTERNS)
         raise ConversionError(f'its tokenizer cuts text by "{pattern}"; known are {known}')
     names = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.merges")

@@ -26,6 +26,7 @@ _NAMES = {
     "up": "mlp.up_proj",
     "down": "mlp.down_proj",
 }
+_MOST_TOKENS = 2**20  # those of large models have a quarter
 _DTYPES = {"torch.float32", "torch.float16", "torch.bfloat16"}
 
 
@@ -84,7 +85,7 @@ def _read_config(values: Mapping[str, Any]) -> TransformerConfig:
             "rotary_base": float(base),
             "rotary_scaling": _rotary_scaling(rotary),
         }
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise ConversionError("its config.json cannot be read") from error
     return make_config(sizes, values.get("rms_norm_eps"))
 
@@ -171,7 +172,10 @@ def _read_tokenizer(values: Mapping[str, Any]) -> Tokenizer:
         if model["type"] != "BPE":
             raise ConversionError(f'its tokenizer is of the kind "{model["type"]}", not byte-level')
         added = {token["content"]: token["id"] for token in values.get("added_tokens") or []}
-        pieces: list[bytes | None] = [None] * (1 + max({**vocabulary, **added}.values()))
+        numbers = {**vocabulary, **added}.values()
+        if min(numbers) < 0 or max(numbers) > _MOST_TOKENS:  # a damaged one would take gigabytes
+            raise ConversionError("its tokenizer.json has unusable numbers of tokens")
+        pieces: list[bytes | None] = [None] * (1 + max(numbers))
         for token, number in vocabulary.items():
             pieces[number] = None if token in added else piece_bytes(token)
         pattern = _pattern(values.get("pre_tokenizer") or {})

@@ -24,6 +24,7 @@ _LLAMA3 = (
 PATTERNS = {"gpt-2": _GPT2, "smollm": _DIGITS_FIRST, "llama-bpe": _LLAMA3}
 """The regular expressions that cut text before any merge, by llama.cpp's names."""
 
+_LONGEST_ID_BYTES = 128  # of cl100k_base
 _FEWEST_BYTES = 230  # of the 243 that UTF-8 uses; some tokenizers lack a few rare ones
 
 
@@ -106,11 +107,12 @@ def make_rows(tokenizer: Tokenizer) -> Rows:
 def _spell(piece: bytes) -> list[int]:
     """The ids of cl100k_base that spell a piece: one, or the longest that fit one after another."""
     ids = []
-    while piece:
-        for length in range(len(piece), 0, -1):
-            token = token_id(piece[:length])
+    begin = 0
+    while begin < len(piece):
+        for end in range(min(len(piece), begin + _LONGEST_ID_BYTES), begin, -1):
+            token = token_id(piece[begin:end])
             if token is not None:
                 ids.append(token)
-                piece = piece[length:]
+                begin = end
                 break
     return ids

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from model.checkpoints.blocks import Blocks, Matrix, base_of, dense
 from model.checkpoints.stored_model import StoredModel
-from model.inference.quantization import FORMATS, INPUT_DTYPES, choose_format
+from model.inference.quantization import FORMATS, INPUT_DTYPES, choose_format, fits_int4
 from model.transformer import (
     NORM_EPSILON,
     Transformer,
@@ -119,6 +119,10 @@ class InferenceEngine:
             self.head_format = given or choose_format(embedding)
             in_blocks = isinstance(base_of(matrix), Blocks)
             chosen = choose_format(matrix) if in_blocks else self.head_format
+            if chosen == "int4" and not all(
+                fits_int4(tensor) for name, tensor in stored.tensors.items() if "blocks" in name
+            ):
+                chosen = "int8"
             self.weight_format = weight_format or chosen
             self._head = FORMATS[self.head_format](embedding)
             self._layers = [self._make_layer(stored, number) for number in range(c.layers)]

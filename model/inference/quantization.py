@@ -31,6 +31,7 @@ _TRIALS = 7
 _MAX_RELATIVE_ERROR = 0.1  # of the product's norm; rounding to 8 bits costs 0.01 to 0.04
 _TRIAL_ROWS = 16_384  # too many for a processor's nearest caches
 _PART_ROWS = 4096  # that are converted at a time: a large matrix exists once in float32 at no time
+_INT4_ROWS = 16  # the number of rows is a multiple of it
 _INNER_TILES = 1  # of the packed layout; the CPU's operator does not use it
 
 
@@ -121,6 +122,12 @@ def _beside(base: QuantizedLinear, weight: Adapted) -> QuantizedLinear:
         lambda x: torch.addmm(base.product(x).float(), x.float() @ down, up),
         lambda index: base.rows(index) + weight.up.float()[index] @ down.t(),
     )
+
+
+def fits_int4(matrix: Matrix) -> bool:
+    """True if the operator of `int4` takes a matrix of this shape; vectors have none."""
+    shape = matrix.shape
+    return len(shape) != 2 or (shape[0] % _INT4_ROWS == 0 and shape[1] % BLOCK == 0)
 
 
 FORMATS = {"int4": int4, "int8": int8, "float32": float32, "bfloat16": bfloat16}

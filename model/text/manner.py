@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 
 from config.errors import WeightsError
 
+_MOST_ITEMS = 1000  # of a list: each costs a search, or time at loading
 _MOST_CHARACTERS = 2000  # of an opening: it is read before every seed
 
 
@@ -116,7 +117,7 @@ def _flag(content: Mapping[str, object], name: str) -> bool:
 
 def _list(content: Mapping[str, object], name: str) -> list[object]:
     value = content.get(name, [])
-    if not isinstance(value, list):
+    if not isinstance(value, list) or len(value) > _MOST_ITEMS:
         raise _wrong(name)
     return value
 

@@ -22,7 +22,8 @@ class RowEncoding:
         """`pieces` are the bytes of each of the V rows, `pattern` cuts text before any merge.
 
         Raises:
-            WeightsError: two rows have the same bytes, or the pattern is no regular expression.
+            WeightsError: two rows have the same bytes, or the pattern is no regular expression, or it
+                matches empty text.
         """
         ranks = {piece: row for row, piece in enumerate(pieces)}
         if len(ranks) != len(pieces):
@@ -38,7 +39,17 @@ class RowEncoding:
             )
         except ValueError as error:
             raise WeightsError("The vocabulary's pattern is no regular expression.") from error
+        self._refuse_empty_matches()
         ranks.clear()  # tiktoken keeps them only to pickle itself; its core has a copy
+
+    def _refuse_empty_matches(self) -> None:
+        """Refuse a pattern that can match no character: tiktoken's core panics on it."""
+        try:
+            self._encoding.encode_ordinary("a 1.")
+        except BaseException as error:  # pyo3's PanicException, which is no Exception
+            if type(error).__name__ != "PanicException":
+                raise
+            raise WeightsError("The vocabulary's pattern matches empty text.") from error
 
     def encode(self, text: str) -> list[int]:
         """Text to rows (M,)."""

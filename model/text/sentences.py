@@ -4,8 +4,8 @@ import re
 
 _BOUNDARY = re.compile(
     r"""
-    (?P<han>[。！？；]+[”’」』"]*)(?=[^。！？；”’」』"])  # no quote follows
-    | (?P<latin>[.!?…]+["'”’)]*)\s+(?=\S)
+    (?P<han>(?<![。！？；])[。！？；]++[”’」』"]*)(?=[^。！？；”’」』"])  # no quote follows
+    | (?P<latin>(?<![.!?…])[.!?…]++["'”’)]*)\s+(?=\S)
     | (?P<line>\n)
     """,
     re.VERBOSE,
@@ -14,6 +14,7 @@ _ABBREVIATION = re.compile(
     r"(?:^|[\s\"“(])(?:Mr|Mrs|Ms|Messrs|Dr|St|Prof|Jr|Sr|Mt|Capt|Lt|Col|Gen|Sgt|Maj|Rev|Hon|Gov|Sen"
     r"|vs|etc|[A-HJ-Z])\.$"
 )
+_LONGEST_ABBREVIATION = 20  # characters, with the one before it
 _BEFORE_NUMBER = re.compile(r"(?:^|[\s\"“(])(?:Nos?|Vols?|Figs?|Ch|pp?)\.$")
 _COMPLETE = re.compile(r"[.!?…。！？；][\"'”’)」』]*$")
 _CLAUSE_END = re.compile(r"(?P<han>[，；：])|[,;:][\"”’]?\s+(?=\S)")
@@ -69,7 +70,9 @@ class SentenceSplitter:
         for match in _BOUNDARY.finditer(self._rest):
             if match["latin"] is None:
                 return match.end()
-            before, following = self._rest[: match.end("latin")], self._rest[match.end()]
+            end = match.end("latin")
+            before = self._rest[max(0, end - _LONGEST_ABBREVIATION) : end]
+            following = self._rest[match.end()]
             continues = following.islower()  # "Why?" asked the fox.
             is_number = following.isdigit() and _BEFORE_NUMBER.search(before)  # No. 5
             if not continues and not is_number and not _ABBREVIATION.search(before):

@@ -260,6 +260,17 @@ def test_a_preemptive_reply_ends_when_its_speaker_goes_on(reader: Reader, inbox:
         assert reader.seeds == ["a fox", "a fox ran"]
 
 
+def test_words_that_waited_behind_a_reply_are_not_read(reader: Reader, inbox: Inbox) -> None:
+    reader.go_on.set()
+    with contextlib.closing(Responder(reader, SpeechOutput(), inbox.put)) as responder:
+        responder.prepare("a fox")
+        responder.read_ahead("a fox")  # waits for the reply's end
+        responder.start(1, "a fox")
+        assert until_end(inbox, 1) == ["One.", "Two."]
+        wait_until(lambda: responder._reading.done)
+        assert reader.read == []
+
+
 def test_a_failure_to_read_ahead_is_left_to_the_reply(reader: Reader, inbox: Inbox) -> None:
     reader.go_on.set()
     with contextlib.closing(Responder(reader, SpeechOutput(), inbox.put)) as responder:

@@ -143,3 +143,9 @@ def test_a_folder_that_cannot_be_written_keeps_what_is_there():
     with pytest.raises(OutputError, match="cannot be kept"):
         publish("second", 2)
     assert load_weights(path).training == "first"
+
+
+def test_control_characters_of_a_header_are_not_shown():
+    path = own_weights("en")
+    publish_weights(path, replace(small_weights(), provenance="a\x1b[2Jb\nc"))
+    assert describe(path).provenance == "a [2Jb c"

@@ -201,6 +201,7 @@ SHAPE = {
         ({"config": json.dumps({**SHAPE, "kv_heads": 1})}, 'in the tensor "blocks.0.attention'),
         ({"manner": "[]"}, "manner cannot be read"),
         ({"manner": "{"}, "manner cannot be read"),
+        ({"manner": "[" * 100_000}, "manner cannot be read"),
         ({"config": json.dumps({**SHAPE, "layers": 3})}, 'in the tensor "blocks.2'),
         ({"config": json.dumps({**SHAPE, "hidden": 25})}, 'in the tensor "blocks.0.mlp'),
         ({"config": json.dumps({**SHAPE, "context_length": 8193})}, "a context of 8193 tokens"),

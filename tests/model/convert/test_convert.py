@@ -395,3 +395,49 @@ def test_every_byte_is_written_as_gpt_2_did():
         assert gguf.piece_bytes(_printable(bytes([byte]))) == bytes([byte])
     assert _printable(b" a\n") == "ĠaĊ"
     assert config_json(foreign_weights().stored.config)["hidden_size"] == 64
+
+
+def test_a_packed_trap_is_not_unpacked(tmp_path: Path, destination: Path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.gguf", bytes(1_000_000))
+    with pytest.raises(WeightsError, match=r"packed much tighter"):
+        convert(tmp_path / "a.zip", destination)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_LZMA])
+def test_archives_that_are_encrypted_or_damaged(
+    tmp_path: Path, destination: Path, compression: int
+):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.write(write_foreign_gguf(tmp_path / "a.gguf"), "a.gguf")
+    data = bytearray(path.read_bytes())
+    if compression == zipfile.ZIP_STORED:
+        data[data.rfind(b"PK\1\2") + 8] |= 1  # encrypted
+        data[6] |= 1
+    else:
+        data[60:200:7] = bytes(20)
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match=r"encrypted|damaged"):
+        convert(path, destination)
+
+
+@pytest.mark.parametrize("number", [-5, 10**15])
+def test_a_damaged_number_of_a_token(tmp_path: Path, destination: Path, number: int):
+    folder = write_folder(tmp_path / "llama", foreign_weights())
+    values = json.loads((folder / "tokenizer.json").read_text())
+    values["model"]["vocab"]["zz"] = number
+    (folder / "tokenizer.json").write_text(json.dumps(values))
+    with pytest.raises(WeightsError, match=r"unusable numbers of tokens"):
+        convert(folder, destination)
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_tensors_of_another_shape(tmp_path: Path, destination: Path, rows: int):
+    folder = write_folder(tmp_path / "llama", foreign_weights())
+    for path in folder.glob("*.safetensors"):
+        tensors = load_file(path)
+        found = {n: t[:rows].clone() if "q_proj" in n else t for n, t in tensors.items()}
+        save_file(found, path)
+    with pytest.raises(WeightsError, match=r"do not fit its shape"):
+        convert(folder, destination)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.checkpoints.blocks import Matrix, quantize, quantize_8_bits
+from model.checkpoints.blocks import BLOCK, Matrix, quantize, quantize_8_bits
 from model.checkpoints.store import find_weights
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import load_weights
@@ -260,3 +260,21 @@ def test_int8_costs_less_than_a_hundredth_of_a_bit_per_byte():
     plain, eight = (loss / math.log(2) / size for loss in losses)
     assert plain < 0.8
     assert abs(eight - plain) < 0.01
+
+
+@pytest.mark.parametrize("shape", [{"hidden": 48}, {"heads": 32, "kv_heads": 1}])
+def test_shapes_that_the_operator_of_4_bits_refuses(
+    shape: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.inference.engine.choose_format", lambda _: "int4")
+    sizes = {"heads": 4, "width": 64, "hidden": 64, **shape}
+    model = Transformer(TransformerConfig(300, 16, 1, **sizes))
+    tensors = {
+        name: quantize(tensor) if tensor.dim() == 2 and tensor.size(1) % BLOCK == 0 else tensor
+        for name, tensor in model.state_dict().items()
+    }
+    tensors["embedding.weight"] = quantize(torch.randn(304, 64))
+    config = TransformerConfig(304, 16, 1, **sizes)
+    engine = InferenceEngine(StoredModel(config, tensors))
+    assert engine.weight_format == "int8"
+    assert torch.isfinite(engine.prefill([1, 2])).all()

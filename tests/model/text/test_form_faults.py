@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from model.text.form_faults import Candidate, FormCheck
@@ -134,3 +136,9 @@ def test_the_seed_is_not_said_again() -> None:
 @pytest.mark.parametrize("raw", ["", "\n", "...", "🦊", "\x00", "a" * 5000, "武" * 7])
 def test_any_text_can_be_checked(raw: str) -> None:
     CHECK(Candidate("", "", raw))
+
+
+def test_a_long_run_of_line_breaks_is_judged_at_once() -> None:
+    begin = time.process_time()
+    CHECK(Candidate("a", "", "\n" * 3000 + "Title: x"))
+    assert time.process_time() - begin < 1

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from model.text.sentences import SentenceSplitter, within_speech
@@ -108,3 +110,12 @@ def test_no_clause_is_taken_after_a_sentence() -> None:
 )
 def test_an_open_quotation_is_seen(text: str, open_: bool):
     assert within_speech(text) is open_
+
+
+@pytest.mark.parametrize("text", [".", "。", "Mr. "])
+def test_a_long_run_of_marks_takes_no_time(text: str) -> None:
+    splitter = SentenceSplitter()
+    begin = time.process_time()
+    for character in text * (1000 // len(text)):
+        splitter.feed(character)
+    assert time.process_time() - begin < 1

@@ -134,6 +134,8 @@ def test_documents_of_cl100k_base_ids_are_cut_anew(rows: Vocabulary):
         ([1, 1, END_OF_TEXT], [1, 1, 1], ".", "twice"),
         ([1, 100_270, END_OF_TEXT], [1, 1, 1], ".", "100270"),
         ([1, 2, END_OF_TEXT], [1, 1, 1], "(", "no regular expression"),
+        ([1, 2, END_OF_TEXT], [1, 1, 1], "", "matches empty text"),
+        ([1, 2, END_OF_TEXT], [1, 1, 1], "z*", "matches empty text"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(
