@@ -228,7 +228,7 @@ def _put_in_place(language: str, name: str) -> Path:
         return own
     known = {old.name: old.path for old in previous(own)}
     if name not in known:
-        names = ", ".join([*known, *_fetched_names(language), SHIPPED])
+        names = ", ".join([*known, *_fetched_names(language), SHIPPED, SMALL, AUTO])
         raise WeightsError(f'No weights are called "{name}"; choose one of: {names}.')
     with _as_output_error(own):
         if own.is_file():
