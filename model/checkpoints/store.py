@@ -249,7 +249,9 @@ def _put_in_place(language: str, name: str) -> Path:
     known = {old.name: old.path for old in previous(own)}
     if name not in known:
         adapters = [path.stem for path in adapter_store.adapters(language)]
-        names = ", ".join([*known, *_fetched_names(language), *adapters, SHIPPED])
+        names = ", ".join(
+            [*known, *_fetched_names(language), *adapters, SHIPPED, SMALL, AUTO],
+        )
         raise WeightsError(f'No weights are called "{name}"; choose one of: {names}.')
     with _as_output_error(own):
         if own.is_file():

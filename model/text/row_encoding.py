@@ -22,7 +22,7 @@ class RowEncoding:
         """`pieces` are the bytes of each of the V rows, `pattern` cuts text before any merge.
 
         Raises:
-            WeightsError: two rows have the same bytes, or the pattern is no regular expression, or it
+            WeightsError: two rows have the same bytes, or the pattern is no regular expression or
                 matches empty text.
         """
         ranks = {piece: row for row, piece in enumerate(pieces)}

@@ -317,7 +317,7 @@ def test_unknown_weights_are_refused_and_weights_of_the_settings_kept(tmp_path: 
     publish("first")
     wrong = afterword("weights", "use", "en-7")
     assert (wrong.code, 'No weights are called "en-7"' in wrong.err) == (65, True)
-    assert "choose one of: shipped." in wrong.err
+    assert "choose one of: shipped, small, auto." in wrong.err
     nothing = afterword("weights", "use", "--previous")
     assert "There are no previous weights" in nothing.err
     own = afterword("weights", "use", "shipped", "--set", "model.weights=/mine.safetensors")

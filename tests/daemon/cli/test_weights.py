@@ -226,7 +226,11 @@ def test_a_model_of_the_users_gets_a_name(
         (("fetch", "/dev", "--name", "tiny"), 2, '"tiny" cannot name weights; give --name another'),
         (("fetch", "/dev", "--name", "auto"), 2, '"auto" cannot name weights'),
         (("fetch", "/dev", "--name", "../x"), 2, '"../x" cannot name weights'),
-        (("use", "lagre"), 65, 'No weights are called "lagre"; choose one of: shipped.'),
+        (
+            ("use", "lagre"),
+            65,
+            'No weights are called "lagre"; choose one of: shipped, small, auto.',
+        ),
         (("use", "tiny"), 65, "run `afterword weights fetch tiny`"),
     ],
 )

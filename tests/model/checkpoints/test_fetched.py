@@ -146,7 +146,9 @@ def test_the_users_own_and_the_archive_stay_beside_them():
 def test_the_names_to_choose_from_are_listed():
     fetch("large")
     fetch("mine")
-    with pytest.raises(WeightsError, match=r'"en-7"; choose one of: large, mine, shipped\.$'):
+    with pytest.raises(
+        WeightsError, match=r'"en-7"; choose one of: large, mine, shipped, small, auto\.$'
+    ):
         restore("en", "en-7")
 
 

@@ -100,7 +100,7 @@ def test_the_last_few_are_kept_even_if_older_ones_were_put_back():
 
 def test_a_name_that_is_none():
     publish("1", 1)
-    with pytest.raises(WeightsError, match=r'"en-7"; choose one of: shipped\.$'):
+    with pytest.raises(WeightsError, match=r'"en-7"; choose one of: shipped, small, auto\.$'):
         restore("en", "en-7")
     with pytest.raises(WeightsError, match="No weights are called"):
         restore("zh", "en-20260501-120000")
