@@ -1,5 +1,6 @@
 """Data-parallel training in several processes under torchrun."""
 
+import gc
 import os
 from dataclasses import dataclass
 
@@ -56,8 +57,11 @@ def init() -> ProcessGroup:
 
 
 def destroy(processes: ProcessGroup) -> None:
-    """Leave the process group."""
+    """Leave the process group; the model that was trained must no longer be in use."""
     if processes.count > 1:
+        # DistributedDataParallel, in reference cycles, holds the group, whose threads must end
+        # before the interpreter does: else a process now and then aborts at its very end.
+        gc.collect()
         distributed.destroy_process_group()
 
 

@@ -52,21 +52,24 @@ def run(options: TrainOptions) -> None:
         )
     processes = init()
     try:
-        trainer = prepare(options, processes)
-        if processes.is_main:
-            click.echo(_announcement(trainer))
-        finished = train(trainer)
-        if processes.is_main and finished:
-            path = options.weights_path
-            where = f"the adapter is in {path}; `afterword weights use {path}` puts it in place."
-            where = where if options.rank else f"the weights are in {path}."
-            click.echo(f"Done: {trainer.best:.4f} bits/byte on held-out text; {where}")
-        elif processes.is_main:
-            click.echo(
-                f"Stopped after step {trainer.step}; the same command with --resume goes on."
-            )
+        _train(options, processes)
     finally:
         destroy(processes)
+
+
+def _train(options: TrainOptions, processes: ProcessGroup) -> None:
+    """Train, and print how it ended."""
+    trainer = prepare(options, processes)
+    if processes.is_main:
+        click.echo(_announcement(trainer))
+    finished = train(trainer)
+    if processes.is_main and finished:
+        path = options.weights_path
+        where = f"the adapter is in {path}; `afterword weights use {path}` puts it in place."
+        where = where if options.rank else f"the weights are in {path}."
+        click.echo(f"Done: {trainer.best:.4f} bits/byte on held-out text; {where}")
+    elif processes.is_main:
+        click.echo(f"Stopped after step {trainer.step}; the same command with --resume goes on.")
 
 
 def prepare(
