@@ -15,7 +15,14 @@ import torch
 from torch import Tensor
 
 from model.checkpoints.blocks import BLOCK, Blocks, Matrix
-from model.convert.source import LAYER_PARTS, ConversionError, Source, Tokenizer, make_config
+from model.convert.source import (
+    ConversionError,
+    Source,
+    TensorNames,
+    Tokenizer,
+    find_tensors,
+    make_config,
+)
 from model.convert.tokenizer import PATTERNS, piece_bytes, split_merge
 
 Data = memoryview
@@ -39,17 +46,22 @@ _STRING, _ARRAY = 8, 9
 _ALIGNMENT = 32  # bytes, if the file does not say
 _NORMAL_TOKEN = 1
 
-_NAMES = {
-    "norm1": "attn_norm",
-    "q": "attn_q",
-    "k": "attn_k",
-    "v": "attn_v",
-    "out": "attn_output",
-    "norm2": "ffn_norm",
-    "gate": "ffn_gate",
-    "up": "ffn_up",
-    "down": "ffn_down",
-}
+_NAMES = TensorNames(
+    layer="blk.{}.{}.weight",
+    parts={
+        "norm1": "attn_norm",
+        "q": "attn_q",
+        "k": "attn_k",
+        "v": "attn_v",
+        "out": "attn_output",
+        "norm2": "ffn_norm",
+        "gate": "ffn_gate",
+        "up": "ffn_up",
+        "down": "ffn_down",
+    },
+    embedding="token_embd.weight",
+    norm="output_norm.weight",
+)
 
 
 @dataclass(frozen=True)
@@ -171,15 +183,7 @@ def read_gguf(data: Data) -> Source:
     )
     if metadata.get("llama.rope.dimension_count", config.head_width) != config.head_width:
         raise ConversionError("it rotates only a part of each head")
-    if config.layers > len(tensors):  # each has nine
-        raise ConversionError("it lacks tensors of its last layers")
-    names = {
-        f"{layer}.{part}": f"blk.{layer}.{_NAMES[part]}.weight"
-        for layer in range(config.layers)
-        for part in LAYER_PARTS
-    }
-    names |= {"embedding": "token_embd.weight", "norm": "output_norm.weight"}
-    _refuse_other_tensors(tensors, set(names.values()))
+    names = find_tensors(tensors, config.layers, _NAMES, own_head="output.weight" in tensors)
     matrix = tensors[names["0.down"]].type
     return Source(
         config,
@@ -213,18 +217,6 @@ def _read_header(data: Data) -> tuple[dict[str, Any], dict[str, _Tensor]]:
         raise ConversionError("its header is damaged")
     begin = -(-reader.at // alignment) * alignment
     return metadata, {n: _Tensor(t.dimensions, t.type, begin + t.begin) for n, t in found.items()}
-
-
-def _refuse_other_tensors(tensors: Mapping[str, _Tensor], wanted: set[str]) -> None:
-    """Refuse a model whose tensors are not those of our Transformer."""
-    if missing := wanted - tensors.keys():
-        raise ConversionError(f'it lacks the tensor "{min(missing)}"')
-    if "output.weight" in tensors:
-        raise ConversionError(
-            "its head is another matrix than its embedding, and here they are one"
-        )
-    if more := tensors.keys() - wanted:
-        raise ConversionError(f'its tensor "{min(more)}" has no place in a plain Llama')
 
 
 def _read_tensor(data: Data, name: str, tensor: _Tensor) -> Matrix:

@@ -11,21 +11,34 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from model.convert.source import LAYER_PARTS, ConversionError, Source, Tokenizer, make_config
+from model.convert.source import (
+    ConversionError,
+    Source,
+    TensorNames,
+    Tokenizer,
+    find_tensors,
+    make_config,
+)
 from model.convert.tokenizer import PATTERNS, piece_bytes, split_merge
 from model.transformer import LLAMA3_CONTEXT, LLAMA3_TURNS, TransformerConfig
 
-_NAMES = {
-    "norm1": "input_layernorm",
-    "q": "self_attn.q_proj",
-    "k": "self_attn.k_proj",
-    "v": "self_attn.v_proj",
-    "out": "self_attn.o_proj",
-    "norm2": "post_attention_layernorm",
-    "gate": "mlp.gate_proj",
-    "up": "mlp.up_proj",
-    "down": "mlp.down_proj",
-}
+_NAMES = TensorNames(
+    layer="model.layers.{}.{}.weight",
+    parts={
+        "norm1": "input_layernorm",
+        "q": "self_attn.q_proj",
+        "k": "self_attn.k_proj",
+        "v": "self_attn.v_proj",
+        "out": "self_attn.o_proj",
+        "norm2": "post_attention_layernorm",
+        "gate": "mlp.gate_proj",
+        "up": "mlp.up_proj",
+        "down": "mlp.down_proj",
+    },
+    embedding="model.embed_tokens.weight",
+    norm="model.norm.weight",
+)
+_HEAD = "lm_head.weight"  # where it is not the embedding, or is kept twice
 _MOST_TOKENS = 2**20  # those of large models have a quarter
 _DTYPES = {"torch.float32", "torch.float16", "torch.bfloat16"}
 
@@ -49,15 +62,9 @@ def read_folder(folder: Path) -> Source:
             f'its activation is "{values["hidden_act"]}", and "silu" is the only known one'
         )
     places = _places(folder)
-    if config.layers > len(places):  # each has nine tensors
-        raise ConversionError("it lacks tensors of its last layers")
-    names = {
-        f"{layer}.{part}": f"model.layers.{layer}.{_NAMES[part]}.weight"
-        for layer in range(config.layers)
-        for part in LAYER_PARTS
-    }
-    names |= {"embedding": "model.embed_tokens.weight", "norm": "model.norm.weight"}
-    _refuse_other_tensors(places, set(names.values()), values)
+    present = {name for name in places if not name.endswith("rotary_emb.inv_freq")} - {_HEAD}
+    own_head = _HEAD in places and not values.get("tie_word_embeddings")
+    names = find_tensors(present, config.layers, _NAMES, own_head=own_head)
     group = {"q": config.heads, "k": config.kv_heads}
 
     def tensor(name: str) -> Tensor:
@@ -130,21 +137,6 @@ def _places(folder: Path) -> dict[str, Path]:
         except (SafetensorError, OSError, ValueError) as error:
             raise ConversionError(f"its {path.name} is cut short or damaged") from error
     return places
-
-
-def _refuse_other_tensors(
-    places: Mapping[str, Path], wanted: set[str], values: Mapping[str, Any]
-) -> None:
-    """Refuse a model whose tensors are not those of our Transformer."""
-    if missing := wanted - places.keys():
-        raise ConversionError(f'it lacks the tensor "{min(missing)}"')
-    if "lm_head.weight" in places and not values.get("tie_word_embeddings"):
-        raise ConversionError(
-            "its head is another matrix than its embedding, and here they are one"
-        )
-    more = {name for name in places if not name.endswith("rotary_emb.inv_freq")} - wanted
-    if more := more - {"lm_head.weight"}:
-        raise ConversionError(f'its tensor "{min(more)}" has no place in a plain Llama')
 
 
 def _read_tensor(path: Path, name: str) -> Tensor:

@@ -1,7 +1,7 @@
 """What a foreign file gives to a conversion, whatever its format."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -53,6 +53,52 @@ class Source:
 
 class ConversionError(Exception):
     """A file that cannot be converted; its text is the reason, without the file's name."""
+
+
+@dataclass(frozen=True)
+class TensorNames:
+    """What a format calls the tensors of a Llama.
+
+    Attributes:
+        layer: a name with places for the number of the layer and the part.
+        parts: the format's name of each of LAYER_PARTS.
+        embedding: its name.
+        norm: that of the last norm.
+    """
+
+    layer: str
+    parts: Mapping[str, str]
+    embedding: str
+    norm: str
+
+
+def find_tensors(
+    present: Collection[str], layers: int, known: TensorNames, *, own_head: bool
+) -> dict[str, str]:
+    """The format's name of each tensor, by ours (`Source.tensor`).
+
+    `present` are the names in the file. `own_head` tells that its head is not the embedding.
+
+    Raises:
+        ConversionError: the tensors are not those of our Transformer.
+    """
+    if layers > len(present):  # each has nine
+        raise ConversionError("it lacks tensors of its last layers")
+    names = {
+        f"{layer}.{part}": known.layer.format(layer, known.parts[part])
+        for layer in range(layers)
+        for part in LAYER_PARTS
+    }
+    names |= {"embedding": known.embedding, "norm": known.norm}
+    if missing := set(names.values()).difference(present):
+        raise ConversionError(f'it lacks the tensor "{min(missing)}"')
+    if own_head:
+        raise ConversionError(
+            "its head is another matrix than its embedding, and here they are one"
+        )
+    if more := set(present).difference(names.values()):
+        raise ConversionError(f'its tensor "{min(more)}" has no place in a plain Llama')
+    return names
 
 
 def make_config(sizes: dict[str, Any], epsilon: object) -> TransformerConfig:

@@ -188,10 +188,8 @@ class InferenceEngine:
             parts = qkv.view(len(x), -1, c.head_width).transpose(0, 1)  # (H + 2K, T, D)
             q, k, v = torch.split(parts, heads)  # (H, T, D), (K, T, D) twice
             q = rotate(q[None], rotations)  # (1, H, T, D)
-            kv[0, :, before:], kv[1, :, before:] = (
-                rotate(k[None], rotations)[0],
-                v,
-            )  # kv: (2, K, S, D)
+            kv[0, :, before:] = rotate(k[None], rotations)[0]  # kv: (2, K, S, D)
+            kv[1, :, before:] = v
             y = F.scaled_dot_product_attention(q, kv[:1], kv[1:], mask, enable_gqa=True)
             x = x + layer.out(y[0].transpose(0, 1).reshape(x.shape))  # (T, C)
             gate, up = layer.gate_up(_normed(x, layer.norm2)).chunk(2, dim=-1)  # (T, F) each
