@@ -199,7 +199,9 @@ def test_after_a_device_error_the_cpu_can_be_loaded_from_the_same_file(
         assert 'The model\'s device "cuda" failed' in caplog.text
     generator, info = load_file(settings, weights, device="cpu")
     assert (generator.device, info.path) == ("cpu", weights)
-    assert list(generator.continue_text("there was a fox", lambda: False))
+    # Random weights may begin with the end of the text: one reply may be empty, not each of them.
+    replies = (list(generator.continue_text("there was a fox", lambda: False)) for _ in range(20))
+    assert any(replies)
 
 
 class Broken:
