@@ -50,6 +50,7 @@ class WeightsInfo:
         bits_per_byte: on the held-out texts of its own training; None if the header has none.
         provenance: where the model comes from, in a sentence or two.
         sha256: checksum of the content, as the header has it; empty if it has none.
+        stamps: of the file, and of the adapter in place for it if there is one.
     """
 
     name: str
@@ -60,6 +61,7 @@ class WeightsInfo:
     bits_per_byte: float | None
     provenance: str
     sha256: str = ""
+    stamps: "tuple[Stamp | None, ...]" = ()
 
 
 def shipped_weights(language: str) -> Path:
@@ -192,6 +194,8 @@ def describe(path: Path) -> WeightsInfo:
     with contextlib.suppress(ValueError):
         bits = float(header.get("bits_per_byte", ""))
     language, provenance = header.get("language", ""), header.get("provenance", "")
+    stamp = path, status.st_ino, status.st_mtime_ns, status.st_size
+    adapter = adapter_store.in_place(path)
     return WeightsInfo(
         _name(path),
         path,
@@ -201,6 +205,7 @@ def describe(path: Path) -> WeightsInfo:
         bits,
         provenance,
         header.get("sha256", ""),
+        (stamp, stamp_of_file(adapter)) if adapter else (stamp,),
     )
 
 

@@ -137,6 +137,13 @@ def join(
     return RoutedGenerator(small, large, STORIES if is_shipped else OWN_TEXTS), weights
 
 
+def parts_of(generator: "Generator") -> tuple["TextGenerator", ...]:
+    """The generators that `join` has joined, in their order."""
+    from model.inference.routing import RoutedGenerator
+
+    return generator.parts if isinstance(generator, RoutedGenerator) else (generator,)
+
+
 def load_file(
     settings: Settings, path: Path, device: str | None = None
 ) -> tuple["TextGenerator", WeightsInfo]:

@@ -69,6 +69,11 @@ class RoutedGenerator:
         self._text = ""  # the newest seed with all sentences of its continuation
 
     @property
+    def parts(self) -> tuple[TextGenerator, TextGenerator]:
+        """The small and the large."""
+        return self._small, self._large
+
+    @property
     def device(self) -> str:
         """The device that computes, as torch names it."""
         return self._large.device
