@@ -24,7 +24,8 @@ from daemon.cli.options import load_settings, settings_options, text
 from daemon.control import client
 from daemon.control.status import Status
 from model.checkpoints import adapter_store, fetched, store
-from model.checkpoints.fetched import AUTO, LARGE, SMALL
+from model.checkpoints.fetched import LARGE
+from model.checkpoints.in_use import go_back, remembering
 from model.checkpoints.store import SHIPPED, WeightsInfo
 
 if TYPE_CHECKING:  # it imports pydantic, which `weights fetch` does without
@@ -186,10 +187,11 @@ def use_weights(
 ) -> None:
     """Use the weights of this NAME alone; a running daemon takes them between two replies.
 
-    The weights in use until now are kept: --previous goes back to them. auto lets each seed choose
-    between the small ones, yours or the shipped, and large; small uses the former alone. An adapter
-    that you have trained is put on its weights; the name of these takes it off. Of an adapter's
-    file elsewhere, its path, a copy is kept.
+    The weights in use until now are kept: --previous goes back to them, with the adapter that they
+    had; a second one undoes the first. auto lets each seed choose between the small ones, yours or
+    the shipped, and large; small uses the former alone. An adapter that you have trained is put on
+    its weights; the name of these takes it off. Of an adapter's file elsewhere, its path, a copy is
+    kept.
     """
     if bool(name) == previous:
         raise click.UsageError("Give a NAME from `afterword weights`, or --previous.")
@@ -198,9 +200,14 @@ def use_weights(
         raise RefusedError(
             f"The settings want {settings.model.weights}; take model.weights out of them first."
         )
-    name = _take_adapter(name) if name else _name_of_previous(settings)
-    store.restore(settings.language, name)
-    click.echo(f"{name} is in place.")
+    if name:
+        with remembering(settings.language):
+            name = _take_adapter(name)
+            store.restore(settings.language, name)
+        click.echo(f"{name} is in place.")
+    else:
+        names = go_back(settings.language)
+        click.echo(f"{' and '.join(names)} {'are' if names[1:] else 'is'} in place.")
     if fetched.chosen(settings.language) and _has_large(settings.language):
         click.echo("`afterword weights use auto` lets each seed choose again.")
     if not _reload():
@@ -281,16 +288,6 @@ def _is_in_use(info: WeightsInfo, used: set[tuple[str, str]] | None, following: 
 
 def _has_large(language: str) -> bool:
     return LARGE in (info.name for info in store.fetched_weights(language))
-
-
-def _name_of_previous(settings: "Settings") -> str:
-    own = store.own_weights(settings.language)
-    if fetched.chosen(settings.language) not in (None, SMALL):
-        return AUTO
-    earlier = store.previous(own)
-    if not earlier:
-        raise WeightsError("There are no previous weights; a training keeps those it replaces.")
-    return earlier[0].name
 
 
 def _daemon_status(language: str) -> Status | None:

@@ -19,6 +19,7 @@ from model.checkpoints.adapter_store import in_place, new_adapter, prune, put_in
 from model.checkpoints.blocks import Adapted, Matrix, base_of
 from model.checkpoints.checksum import checksum
 from model.checkpoints.fetched import find_fetched
+from model.checkpoints.in_use import remembering
 from model.checkpoints.store import describe
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import (
@@ -149,7 +150,8 @@ def publish_adapter(adapter: Adapter) -> Path:
     place = new_adapter(adapter.language, adapter.base_name)
     save_adapter(place, adapter)
     try:
-        put_in_place(adapter.language, adapter.base_name, place.stem)
+        with remembering(adapter.language):
+            put_in_place(adapter.language, adapter.base_name, place.stem)
         prune(adapter.language, adapter.base_name)
     except OSError as error:
         raise OutputError(f"{place} cannot be put in place: {error.strerror}.") from error

@@ -156,18 +156,18 @@ def stamp_of_file(path: Path) -> Stamp | None:
     return path, status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def archive(path: Path, training: str = "") -> None:
-    """Link a file into `previous/` before it is replaced; it also stays in place.
+def is_of_training(path: Path, training: str) -> bool:
+    """Whether a weights file, which may be missing, is of the training of this name."""
+    return bool(training) and path.is_file() and _metadata(path).get("training") == training
 
-    Args:
-        path: a weights file, which may be missing.
-        training: name of the training that replaces it. Files of the same training are not
-            archived: it writes one every few minutes.
+
+def archive(path: Path) -> None:
+    """Link a file, which may be missing, into `previous/`; it also stays in place.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    if path.is_file() and not (training and _metadata(path).get("training") == training):
+    if path.is_file():
         with _as_output_error(path):
             _archive(path)
             _prune(path)
