@@ -250,6 +250,6 @@ def _summary(changed: Collection[str], weights: Sequence[WeightsInfo], voice: st
     if voice:
         sentences.append(f"The voice {voice} was tried again.")
     if weights:
-        files = " and ".join(f"{info.name} ({info.path})" for info in weights)
+        files = " and ".join(f"{info.label} ({info.path})" for info in weights)
         sentences.append(f"The weights in use are now {files}.")
     return " ".join(sentences) or "No setting has changed."

@@ -105,7 +105,9 @@ def load_adapted(path: Path) -> Weights:
         WeightsError: a file is damaged, or the adapter belongs to other weights.
     """
     weights, place = load_weights(path), in_place(path)
-    return apply(load_adapter(place), weights, str(place)) if place else weights
+    if place is None:
+        return weights
+    return replace(apply(load_adapter(place), weights, str(place)), adapter=place.stem)
 
 
 def save_adapter(path: Path, adapter: Adapter) -> None:

@@ -51,6 +51,7 @@ class WeightsInfo:
         provenance: where the model comes from, in a sentence or two.
         sha256: checksum of the content, as the header has it; empty if it has none.
         stamps: of the file, and of the adapter in place for it if there is one.
+        adapter: name of the adapter that they are loaded with; empty if there is none.
     """
 
     name: str
@@ -62,6 +63,12 @@ class WeightsInfo:
     provenance: str
     sha256: str = ""
     stamps: "tuple[Stamp | None, ...]" = ()
+    adapter: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name, with that of the adapter."""
+        return adapter_store.with_adapter(self.name, self.adapter)
 
 
 def shipped_weights(language: str) -> Path:

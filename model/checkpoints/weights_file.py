@@ -60,6 +60,7 @@ class Weights:
         training: name of the training that wrote it; empty if unknown.
         manner: how a seed is written for the model; empty for the spoken form.
         sha256: checksum of the file's content; empty if it has none.
+        adapter: name of the adapter in place that they are read with; empty if there is none.
     """
 
     stored: StoredModel
@@ -71,6 +72,7 @@ class Weights:
     training: str = ""
     manner: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    adapter: str = ""
 
     @cached_property
     def model(self) -> Transformer:

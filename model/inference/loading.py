@@ -174,7 +174,8 @@ def load_file(
     options = generator_options(settings)
     device = device or settings.model.device
     threads = settings.model.threads
-    return load_generator(path, options, device, threads, weights.name), weights
+    generator = load_generator(path, options, device, threads, weights.name)
+    return generator, replace(weights, adapter=generator.adapter)
 
 
 def generator_options(settings: Settings) -> "GeneratorOptions":

@@ -80,7 +80,7 @@ class RoutedGenerator:
 
     @property
     def name(self) -> str:
-        """The name of the weights that gave the newest continuation."""
+        """The name of the weights that gave the newest continuation, and of their adapter."""
         return self._newest.name
 
     def with_options(self, options: GeneratorOptions) -> "RoutedGenerator":

@@ -55,7 +55,8 @@ class Reloads:
         self.loads.clear()
         before, new = self.settings, new or self.settings
         rebuild = Rebuild(self.components, before.settings, new, changed_keys(before, new))
-        self.components, _ = rebuild.run(weights=new is before, device=device)
+        self.components, update = rebuild.run(weights=new is before, device=device)
+        self.summary = update.summary
         self.settings = new
         return list(self.loads)
 
@@ -68,11 +69,13 @@ def reloads(monkeypatch: pytest.MonkeyPatch) -> Reloads:
     return Reloads(monkeypatch)
 
 
-def train_adapter() -> None:
+def train_adapter() -> str:
+    """Put an adapter in place for the large weights; returns its name."""
     path = adapter_store.new_adapter("en", LARGE)
     base = load_weights(folder_of(LARGE) / "en.safetensors")
     save_adapter(path, replace(made_adapter(base), base_name=LARGE))
     adapter_store.put_in_place("en", LARGE, path.stem)
+    return path.stem
 
 
 def test_new_small_weights_leave_the_large_ones_in_memory(reloads: Reloads):
@@ -96,6 +99,33 @@ def test_an_adapter_of_the_large_weights_leaves_the_small_ones_in_memory(reloads
     adapter_store.put_in_place("en", LARGE, None)
     assert reloads.run() == ["large"]
     assert reloads.parts[0] is small
+
+
+def test_the_adapter_in_use_is_told(reloads: Reloads):
+    small, path = reloads.components.weights[0], folder_of(LARGE) / "en.safetensors"
+    settings = reloads.settings.settings
+    assert reloads.components.status_info(settings)["adapters"] == {}
+    name = train_adapter()
+    reloads.run()
+    told = f"large with the adapter {name}"
+    assert reloads.summary.endswith(f"{small.name} ({small.path}) and {told} ({path}).")
+    assert [part.name for part in reloads.parts] == [small.name, told]  # for log and `status`
+    status = reloads.components.status_info(settings)
+    assert (status["adapters"], status["weights"]["name"]) == ({"large": name}, small.name)
+    reloads.run(load(flags=["model.weights=large"], environment={}))
+    status = reloads.components.status_info(settings)
+    assert (status["adapters"], status["weights"]["name"]) == ({"weights": name}, "large")
+
+
+def test_an_adapter_that_cannot_be_used_is_not_told(
+    reloads: Reloads, caplog: pytest.LogCaptureFixture
+):
+    adapter_store.find_adapter("en", train_adapter()).write_bytes(b"damaged")
+    for _ in range(2):
+        reloads.run()
+        assert reloads.components.status_info(reloads.settings.settings)["adapters"] == {}
+        assert reloads.parts[1].name == "large"
+    assert caplog.text.count("are used without it meanwhile") == 1
 
 
 def test_the_choice_between_loaded_weights_loads_nothing(reloads: Reloads):
