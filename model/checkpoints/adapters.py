@@ -7,6 +7,7 @@ the format's version, rank, alpha, checksum and name of the weights it belongs t
 a checksum of all this.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -179,6 +180,8 @@ def load_adapter(path: Path) -> Adapter:
         rank, alpha = int(metadata["rank"]), float(metadata["alpha"])
         bits = {n: float(metadata[n]) for n in ("bits_before", "bits_per_byte") if n in metadata}
         base, base_name, language = (metadata[n] for n in ("base", "base_name", "language"))
+        if not math.isfinite(alpha):
+            raise ValueError(metadata["alpha"])
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path} is damaged: its metadata cannot be read.") from error
     return Adapter(

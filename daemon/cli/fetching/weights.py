@@ -153,7 +153,7 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
 def _refuse_to_replace(folder: Path, source: Path, language: str) -> None:
     """Refuse a name whose weights are of another source or language; damaged records tell none."""
     record, name = _record(folder), folder.name
-    if not record:
+    if "made_of" not in record:
         return
     known = record.get("source")
     if known == str(source.resolve()) and (folder / (language + SUFFIX)).is_file():
@@ -204,16 +204,15 @@ def is_complete(folder: Path, made_of: str) -> bool:
 def problems(folder: Path) -> list[str]:
     """Problems of the files of fetched weights, judged by SHA-256; empty if there is none."""
     try:
-        files = published_files(_record(folder)["files"])
+        return full_problems(published_files(_record(folder)["files"]), folder)
     except (KeyError, TypeError, AttributeError):
         return [f"{RECORD} is missing or damaged"]
-    return full_problems(files, folder)
 
 
 def _record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / RECORD).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

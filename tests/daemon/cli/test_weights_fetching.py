@@ -373,11 +373,21 @@ def test_a_source_that_was_moved_is_the_same(llama: Path, tmp_path: Path) -> Non
     assert lines == ["The weights mine are there already."]
 
 
-@pytest.mark.parametrize("record", ["{}", "no JSON"])
+@pytest.mark.parametrize(
+    "record",
+    [
+        "{}",
+        "no JSON",
+        "[" * 100_000,
+        '{"files": [1]}',
+        '{"files": {"en.safetensors": {"size": "1", "sha256": ""}}}',
+    ],
+)
 def test_weights_with_a_damaged_record_are_made_anew(record: str, llama: Path) -> None:
     """`verify` asks for it, and nothing tells what they were made of."""
     path = weights.take(llama, "mine", "en", print, of_folder)
     (path.parent / weights.RECORD).write_text(record)
+    assert weights.problems(path.parent) == [f"{weights.RECORD} is missing or damaged"]
     weights.take(llama, "mine", "en", print, of_folder)
     assert weights.problems(path.parent) == []
 
