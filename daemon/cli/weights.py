@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # it imports pydantic, which `weights fetch` does without
         "afterword weights use auto              each seed chooses between these and the others",
         "afterword weights use --previous        those before the last change",
         "afterword weights use shipped           those that came with Afterword",
-        "afterword weights remove NAME           an adapter that you have trained",
+        "afterword weights remove NAME           an adapter, or weights of `train --full`",
     ),
 )
 @settings_options
@@ -133,7 +133,7 @@ def _new_name(source: str, name: str | None) -> str:
     if name is None:
         stem = path.resolve().name.lower().removesuffix(".gguf")
         name = re.sub(r"[^a-z0-9._-]+", "-", stem).strip("._-")
-    if not fetched.is_name(name) or name in fetched.catalogue():
+    if not fetched.is_name(name) or fetched.is_trained(name) or name in fetched.catalogue():
         raise click.UsageError(
             f'"{name}" cannot name weights; give --name another one, of a-z, 0-9 and hyphens.'
         )
@@ -158,7 +158,8 @@ def verify_weights(config_file: Path | None, flags: tuple[str, ...], language: s
 
 def _verify(info: WeightsInfo) -> None:
     """Raise WeightsError if a file of these weights is damaged."""
-    if fetched.name_of(info.path):
+    name = fetched.name_of(info.path)
+    if name and not fetched.is_trained(name):
         if problems := fetching.problems(info.path.parent):
             raise WeightsError(
                 f"The weights {info.name} in {info.path.parent} are damaged: "
@@ -229,20 +230,36 @@ def _take_adapter(name: str) -> str:
 def remove_weights(
     name: str, config_file: Path | None, flags: tuple[str, ...], language: str | None
 ) -> None:
-    """Remove an adapter that you have trained; the weights that it belongs to stay."""
+    """Remove an adapter that you have trained, or weights that were trained with --full.
+
+    The weights that they were made of stay.
+    """
     language = load_settings(config_file, flags, language).settings.language
-    adapter = adapter_store.find_adapter(language, name)
-    if adapter is None:
-        known = ", ".join(path.stem for path in adapter_store.adapters(language)) or "there is none"
-        raise WeightsError(f'No adapter is called "{name}" ({known}); only adapters are removed.')
-    in_use = adapter_store.in_place(adapter_store.base_file(adapter)) == adapter
+    adapter, was_used = adapter_store.find_adapter(language, name), fetched.chosen(language) == name
     try:
-        adapter_store.remove(adapter)
+        if adapter:
+            was_used = adapter_store.in_place(adapter_store.base_file(adapter)) == adapter
+            adapter_store.remove(adapter)
+        elif name in _trained_names(language):
+            fetched.remove_trained(language, name)
+        else:
+            known = [path.stem for path in adapter_store.adapters(language)]
+            listed = ", ".join([*known, *_trained_names(language)]) or "there are none"
+            raise WeightsError(
+                f'No adapter or weights of a training are called "{name}" ({listed}); only these '
+                "are removed."
+            )
     except OSError as error:
-        raise OutputError(f"{adapter} cannot be removed: {error.strerror}.") from error
+        raise OutputError(f"{name} cannot be removed: {error.strerror}.") from error
     click.echo(f"{name} is removed.")
-    if in_use:
+    if was_used:
         _reload()
+
+
+def _trained_names(language: str) -> list[str]:
+    """Names of the weights that trainings of all parameters have made."""
+    names = [info.name for info in store.fetched_weights(language)]
+    return [name for name in names if fetched.is_trained(name)]
 
 
 def _reload() -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from config.errors import OutputError, WeightsError
+from config.errors import WeightsError
 from model.checkpoints import adapter_store, fetched, store
 from model.checkpoints.fetched import AUTO
 from model.checkpoints.store import SHIPPED
@@ -53,7 +53,7 @@ def remembering(language: str) -> Iterator[None]:
     before = in_use(language)
     yield
     if in_use(language) != before:
-        with _reporting(_file(language)):
+        with store.as_output_error(_file(language)):
             fetched.write_name(_file(language), json.dumps(asdict(before)))
 
 
@@ -74,7 +74,7 @@ def go_back(language: str) -> list[str]:
     with remembering(language):
         if before.small != now.small:
             store.restore(language, before.small)
-        with _reporting(_file(language)):
+        with store.as_output_error(_file(language)):
             for base in {*before.adapters, *now.adapters}:
                 adapter_store.put_in_place(language, base, before.adapters.get(base))
             fetched.choose(language, before.chosen)
@@ -124,13 +124,3 @@ def _remembered(language: str) -> InUse | None:
 
 def _file(language: str) -> Path:
     return fetched.weights_folder() / f"{language}.previous"
-
-
-@contextlib.contextmanager
-def _reporting(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{error.filename or path} cannot be written: {error.strerror}."
-        ) from error

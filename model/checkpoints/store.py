@@ -175,7 +175,7 @@ def archive(path: Path) -> None:
         OutputError: the folder cannot be written.
     """
     if path.is_file():
-        with _as_output_error(path):
+        with as_output_error(path):
             _archive(path)
             _prune(path)
 
@@ -236,13 +236,13 @@ def restore(language: str, name: str) -> Path:
     base = adapter_store.base_name(adapter) if adapter else name
     if adapter or fetched.is_known(name):
         path = fetched.find_fetched(language, base)
-        with _as_output_error(path):
+        with as_output_error(path):
             adapter_store.put_in_place(language, base, name if adapter else None)
             fetched.choose(language, base)
         return path
     path = small_weights(language) if name in (AUTO, SMALL) else _put_in_place(language, name)
     alone = name != AUTO and _fetched_names(language)
-    with _as_output_error(path):
+    with as_output_error(path):
         fetched.choose(language, SMALL if alone else None)
     return path
 
@@ -253,7 +253,7 @@ def _put_in_place(language: str, name: str) -> Path:
     if name == SHIPPED:
         shipped = shipped_weights(language)
         archive(own)
-        with _as_output_error(own):
+        with as_output_error(own):
             own.unlink(missing_ok=True)
         return shipped
     if own.is_file() and name == _name(own):
@@ -265,7 +265,7 @@ def _put_in_place(language: str, name: str) -> Path:
             [*known, *_fetched_names(language), *adapters, SHIPPED, SMALL, AUTO],
         )
         raise WeightsError(f'No weights are called "{name}"; choose one of: {names}.')
-    with _as_output_error(own):
+    with as_output_error(own):
         if own.is_file():
             _archive(own)
         known[name].replace(own)
@@ -283,7 +283,8 @@ def _fetched_names(language: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _as_output_error(path: Path) -> Iterator[None]:
+def as_output_error(path: Path) -> Iterator[None]:
+    """Report a fault of the disk or of permissions as an OutputError that names this path."""
     try:
         yield
     except OSError as error:

@@ -229,7 +229,7 @@ def test_an_adapter_is_listed_used_and_removed(site: Site) -> None:
     weights("use", "tiny")
     assert [line[0] for line in marked(weights())] == ["*", " ", " "]
     weights("use", name)
-    assert "only adapters are removed" in str(weights("remove", "tiny").exception)
+    assert f"({name}); only these are removed" in str(weights("remove", "tiny").exception)
     done = weights("remove", name)
     assert done.stdout == f"{name} is removed.\n"
     assert (marked(weights()), find_weights("en", None)) == (["* tiny", "  shipped"], path)
