@@ -55,7 +55,7 @@ class Components:
     def status_info(self, settings: Settings) -> ComponentStatus:
         """What `status` reports of settings, devices and models."""
         weights, *others = self.weights
-        models = {"hearing": str(self.recognition.folder), "weights": str(weights.path)}
+        transformers = {"weights": weights, **{other.name: other for other in others}}
         return {
             "language": settings.language,
             "phrases": settings.trigger.phrases,
@@ -64,7 +64,11 @@ class Components:
                 "output": settings.audio.output,
                 "model": self.generator.device,
             },
-            "models": models | {other.name: str(other.path) for other in others},
+            "models": {
+                "hearing": str(self.recognition.folder),
+                **{kind: str(info.path) for kind, info in transformers.items()},
+            },
+            "adapters": {k: info.adapter for k, info in transformers.items() if info.adapter},
             "weights": {
                 "name": weights.name,
                 "made_at": round(weights.made_at),

@@ -51,6 +51,16 @@ def resident_memory_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
+def available_memory() -> int | None:
+    """Bytes that a process can use before the system swaps; None where Linux does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        (line,) = (line for line in lines if line.startswith("MemAvailable:"))
+        return 1024 * int(line.split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def peak_memory_mb() -> int:
     """Peak resident memory of this process, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

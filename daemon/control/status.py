@@ -5,6 +5,7 @@ from dataclasses import asdict, fields
 from typing import TypedDict, cast
 
 from daemon.timings import TurnRecord, TurnTimings
+from model.checkpoints.adapter_store import with_adapter
 
 
 class Devices(TypedDict):
@@ -65,12 +66,14 @@ class ComponentStatus(TypedDict, total=False):
         phrases: the trigger phrases.
         models: path of each model, by kind: "hearing", "weights"; and "large" where these weights
             continue what is no story.
+        adapters: by the same kinds, the name of the adapter that the weights are used with.
     """
 
     language: str
     phrases: list[str]
     devices: Devices
     models: dict[str, str]
+    adapters: dict[str, str]
     weights: Weights
 
 
@@ -118,10 +121,8 @@ def in_lines(status: Status) -> Iterator[str]:
     yield f"  speaker     {_name(devices.get('output'))}, voice {status['voice']}"
     for kind, path in status.get("models", {}).items():
         yield f"  {kind:<10}  {path}"
-    if weights := status.get("weights"):
-        bits = weights["bits_per_byte"]
-        quality = "" if bits is None else f", {bits:g} bits/byte on its held-out texts"
-        yield f"              ({weights['name']}{quality})"
+        if about := _about(status, kind):
+            yield f"              ({about})"
     yield f"  device      {devices.get('model')}"
     yield (
         f"  so far      {status['triggers']} triggers, {status['replies']} replies, "
@@ -137,6 +138,16 @@ def in_lines(status: Status) -> Iterator[str]:
         yield f"  refused     {reason}"
     if turn := status["last_turn"]:
         yield f"  last reply  {_record(turn).summary()}"
+
+
+def _about(status: Status, kind: str) -> str:
+    """The name of the weights of this kind, and what else is known of them; empty if nothing is."""
+    weights, adapter = status.get("weights"), status.get("adapters", {}).get(kind, "")
+    if kind != "weights" or weights is None:
+        return f"with the adapter {adapter}" if adapter else ""
+    bits = weights["bits_per_byte"]
+    quality = "" if bits is None else f", {bits:g} bits/byte on its held-out texts"
+    return with_adapter(weights["name"], adapter) + quality
 
 
 def _record(turn: LastTurn) -> TurnRecord:

@@ -76,6 +76,7 @@ def _measure(path: Path, settings: Settings) -> tuple[str, float]:
     """
     import torch
 
+    from model.checkpoints.adapter_store import with_adapter
     from model.checkpoints.adapters import load_adapted
     from model.checkpoints.store import describe
     from model.device import choose_device
@@ -87,7 +88,8 @@ def _measure(path: Path, settings: Settings) -> tuple[str, float]:
     ids = loaded.vocabulary.encode("Once upon a time")
     rate = _tokens_per_second(InferenceEngine(loaded.stored, device=device), ids)
     parameters = sum(math.prod(t.shape) for t in loaded.stored.tensors.values()) / 1e6
-    seen = f"{describe(path).name} ({path}), {parameters:.1f} million parameters on {device}"
+    name = with_adapter(describe(path).name, loaded.adapter)
+    seen = f"{name} ({path}), {parameters:.1f} million parameters on {device}"
     return f"{seen}, {rate:,.0f} tokens a second", rate
 
 

@@ -6,6 +6,7 @@ A component is rebuilt when the settings that it is made from differ: see daemon
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import AfterwordError, ConfigError, RefusedError
@@ -16,6 +17,7 @@ from daemon.components import Components
 from daemon.ports import AudioSource, ComponentUpdate
 from daemon.reload.settings import (
     MadeFrom,
+    computing_settings,
     cue_settings,
     engine_settings,
     generator_settings,
@@ -29,12 +31,13 @@ from daemon.reload.settings import (
     weights_settings,
 )
 from daemon.systemd import journal
-from model.checkpoints.store import WeightsInfo
+from model.checkpoints.store import WeightsInfo, describe
 from model.inference import loading
 
 if TYPE_CHECKING:  # imported where they are used; all together take seconds
     from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
+    from model.inference.generator import TextGenerator
     from model.inference.routing import Generator
 
 
@@ -65,7 +68,7 @@ class Rebuild:
         """Build what is needed; nothing has changed if this raises.
 
         Args:
-            weights: load the weights file again.
+            weights: load the weights files again that have changed.
             device: overrides `model.device`, because that device had failed.
 
         Returns:
@@ -132,10 +135,34 @@ class Rebuild:
     ) -> tuple["Generator | None", tuple[WeightsInfo, ...]]:
         settings = self._settings
         if weights or self._differs(weights_settings):
-            return loading.with_cpu_fallback(lambda on: _load_and_try(settings, on), device)
+            return loading.with_cpu_fallback(self._load_changed, device)
         if self._differs(generator_settings):
             return self._old.generator.with_options(loading.generator_options(settings)), ()
         return None, ()
+
+    def _load_changed(self, device: str | None) -> tuple["Generator", tuple[WeightsInfo, ...]]:
+        """Load and try the weights that are not in use yet; the others stay in memory, once."""
+        settings = self._settings
+        loaded = []
+        for path in loading.weights_files(settings):
+            if in_use := self._in_use(path, device):
+                loaded.append(in_use)
+                continue
+            loaded.append(loading.load_file(settings, path, device))
+            loading.try_out(loaded[-1][0], settings, path)
+        return loading.join(settings, loaded)
+
+    def _in_use(self, path: Path, device: str | None) -> tuple["TextGenerator", WeightsInfo] | None:
+        """What is loaded of a weights file, if neither it nor its adapter has changed since."""
+        old, settings = self._old, self._settings
+        if self._differs(computing_settings) or device not in (None, old.generator.device):
+            return None
+        for generator, info in zip(loading.parts_of(old.generator), old.weights, strict=True):
+            if info.path == path and info.stamps and info.stamps == describe(path).stamps:
+                if self._differs(generator_settings):
+                    generator = generator.with_options(loading.generator_options(settings))
+                return generator, info
+        return None
 
     def _voice_has_come(self) -> bool:
         """True if the voice may work now and did not before, such as one that has been fetched."""
@@ -209,16 +236,6 @@ class Rebuild:
         return made_from(undone) != made_from(self._settings)
 
 
-def _load_and_try(
-    settings: Settings, device: str | None
-) -> tuple["Generator", tuple[WeightsInfo, ...]]:
-    loaded = []
-    for path in loading.weights_files(settings):
-        loaded.append(loading.load_file(settings, path, device))
-        loading.try_out(loaded[-1][0], settings, path)
-    return loading.join(settings, loaded)
-
-
 def _with_value_of(source: Settings, key: str, target: Settings) -> Settings:
     """`target` with the value that this dotted key has in `source`."""
     section, _, name = key.rpartition(".")
@@ -233,6 +250,6 @@ def _summary(changed: Collection[str], weights: Sequence[WeightsInfo], voice: st
     if voice:
         sentences.append(f"The voice {voice} was tried again.")
     if weights:
-        files = " and ".join(f"{info.name} ({info.path})" for info in weights)
+        files = " and ".join(f"{info.label} ({info.path})" for info in weights)
         sentences.append(f"The weights in use are now {files}.")
     return " ".join(sentences) or "No setting has changed."

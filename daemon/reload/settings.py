@@ -29,8 +29,12 @@ def recognition_settings(settings: Settings) -> object:
 
 def weights_settings(settings: Settings) -> object:
     """The Transformer; where it stays, other sampling options are enough."""
-    chosen = settings.model
-    return settings.language, chosen.weights, chosen.device, chosen.threads
+    return computing_settings(settings), settings.model.weights
+
+
+def computing_settings(settings: Settings) -> object:
+    """How the Transformer is computed, whichever weights it has."""
+    return settings.language, settings.model.device, settings.model.threads
 
 
 def generator_settings(settings: Settings) -> object:

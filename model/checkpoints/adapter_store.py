@@ -35,6 +35,11 @@ def is_adapter(path: Path) -> bool:
     return path.parent == adapters_folder(path.parent.name)
 
 
+def with_adapter(weights: str, adapter: str) -> str:
+    """The name of weights for people, with that of the adapter that they have, if any."""
+    return f"{weights} with the adapter {adapter}" if adapter else weights
+
+
 def base_name(adapter: Path) -> str:
     """The name of the weights that an adapter belongs to."""
     return "-".join(adapter.stem.split("-")[:-2])

@@ -7,6 +7,7 @@ the format's version, rank, alpha, checksum and name of the weights it belongs t
 a checksum of all this.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from model.checkpoints.adapter_store import in_place, new_adapter, prune, put_in
 from model.checkpoints.blocks import Adapted, Matrix, base_of
 from model.checkpoints.checksum import checksum
 from model.checkpoints.fetched import find_fetched
+from model.checkpoints.in_use import remembering
 from model.checkpoints.store import describe
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import (
@@ -104,7 +106,9 @@ def load_adapted(path: Path) -> Weights:
         WeightsError: a file is damaged, or the adapter belongs to other weights.
     """
     weights, place = load_weights(path), in_place(path)
-    return apply(load_adapter(place), weights, str(place)) if place else weights
+    if place is None:
+        return weights
+    return replace(apply(load_adapter(place), weights, str(place)), adapter=place.stem)
 
 
 def save_adapter(path: Path, adapter: Adapter) -> None:
@@ -149,7 +153,8 @@ def publish_adapter(adapter: Adapter) -> Path:
     place = new_adapter(adapter.language, adapter.base_name)
     save_adapter(place, adapter)
     try:
-        put_in_place(adapter.language, adapter.base_name, place.stem)
+        with remembering(adapter.language):
+            put_in_place(adapter.language, adapter.base_name, place.stem)
         prune(adapter.language, adapter.base_name)
     except OSError as error:
         raise OutputError(f"{place} cannot be put in place: {error.strerror}.") from error
@@ -175,6 +180,8 @@ def load_adapter(path: Path) -> Adapter:
         rank, alpha = int(metadata["rank"]), float(metadata["alpha"])
         bits = {n: float(metadata[n]) for n in ("bits_before", "bits_per_byte") if n in metadata}
         base, base_name, language = (metadata[n] for n in ("base", "base_name", "language"))
+        if not math.isfinite(alpha):
+            raise ValueError(metadata["alpha"])
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path} is damaged: its metadata cannot be read.") from error
     return Adapter(

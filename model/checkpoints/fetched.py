@@ -4,12 +4,17 @@
 `LANGUAGE.safetensors` with their licence beside it; no training writes there. `afterword weights
 use NAME` writes the name into `weights/LANGUAGE.chosen`, which holds until others are chosen, or
 none: `afterword weights use auto`.
+
+What a training of all their parameters has made of fetched weights (model/checkpoints/trained.py)
+lies in `weights/trained/NAME` and is found in the same way.
 """
 
 import json
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -27,7 +32,9 @@ AUTO = "auto"
 SMALL = "small"
 """Name of the user's own weights, or of the shipped ones where there are none."""
 _RESERVED_NAMES = frozenset((AUTO, SMALL, "previous", "shipped"))
+_TRAINED = re.compile(r"(.+)-full-\d{8}-\d{6}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_LONGEST_ROOT = 40  # characters of it, to which those of date and time are added
 
 
 @dataclass(frozen=True)
@@ -75,8 +82,31 @@ def weights_folder() -> Path:
 
 
 def folder_of(name: str) -> Path:
-    """The folder of fetched weights, which need not exist."""
-    return weights_folder() / "fetched" / name
+    """The folder of fetched weights, or of what was trained of them; it need not exist."""
+    return weights_folder() / ("trained" if is_trained(name) else "fetched") / name
+
+
+def is_trained(name: str) -> bool:
+    """Whether a name is that of weights that a training of all parameters has made."""
+    return bool(_TRAINED.fullmatch(name))
+
+
+def new_trained_name(base: str) -> str:
+    """The name of what a training makes now of all parameters of these weights."""
+    again = _TRAINED.fullmatch(base)
+    root = (again.group(1) if again else base)[:_LONGEST_ROOT]
+    return f"{root}-full-{time.strftime('%Y%m%d-%H%M%S', time.localtime())}"
+
+
+def remove_trained(language: str, name: str) -> None:
+    """Remove what a training has made; if it is chosen, each seed chooses from now on.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if chosen(language) == name:
+        choose(language, None)
+    shutil.rmtree(folder_of(name))
 
 
 def is_name(text: str) -> bool:
@@ -95,13 +125,15 @@ def name_of(path: Path) -> str | None:
 
 
 def fetched_weights() -> list[Path]:
-    """The weights files of all that is fetched, by name."""
-    found = weights_folder().glob(f"fetched/*/*{SUFFIX}")
-    return sorted(path for path in found if is_name(path.parent.name))
+    """The weights files of all that is fetched, or was trained of it, by name."""
+    found = weights_folder().glob(f"*/*/*{SUFFIX}")
+    return sorted(path for path in found if is_name(path.parent.name) and name_of(path))
 
 
 def fetch_command(name: str) -> str:
-    """The command that fetches weights anew; for the user's own models, without their path."""
+    """The command that makes weights anew; for the user's own models, without their path."""
+    if trained := _TRAINED.fullmatch(name):
+        return f"afterword train --weights {trained.group(1)} --full"
     return f"afterword weights fetch {name if name in catalogue() else 'PATH'}"
 
 

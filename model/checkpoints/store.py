@@ -50,6 +50,8 @@ class WeightsInfo:
         bits_per_byte: on the held-out texts of its own training; None if the header has none.
         provenance: where the model comes from, in a sentence or two.
         sha256: checksum of the content, as the header has it; empty if it has none.
+        stamps: of the file, and of the adapter in place for it if there is one.
+        adapter: name of the adapter that they are loaded with; empty if there is none.
     """
 
     name: str
@@ -60,6 +62,13 @@ class WeightsInfo:
     bits_per_byte: float | None
     provenance: str
     sha256: str = ""
+    stamps: "tuple[Stamp | None, ...]" = ()
+    adapter: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name, with that of the adapter."""
+        return adapter_store.with_adapter(self.name, self.adapter)
 
 
 def shipped_weights(language: str) -> Path:
@@ -154,19 +163,19 @@ def stamp_of_file(path: Path) -> Stamp | None:
     return path, status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def archive(path: Path, training: str = "") -> None:
-    """Link a file into `previous/` before it is replaced; it also stays in place.
+def is_of_training(path: Path, training: str) -> bool:
+    """Whether a weights file, which may be missing, is of the training of this name."""
+    return bool(training) and path.is_file() and _metadata(path).get("training") == training
 
-    Args:
-        path: a weights file, which may be missing.
-        training: name of the training that replaces it. Files of the same training are not
-            archived: it writes one every few minutes.
+
+def archive(path: Path) -> None:
+    """Link a file, which may be missing, into `previous/`; it also stays in place.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    if path.is_file() and not (training and _metadata(path).get("training") == training):
-        with _as_output_error(path):
+    if path.is_file():
+        with as_output_error(path):
             _archive(path)
             _prune(path)
 
@@ -192,6 +201,8 @@ def describe(path: Path) -> WeightsInfo:
     with contextlib.suppress(ValueError):
         bits = float(header.get("bits_per_byte", ""))
     language, provenance = header.get("language", ""), header.get("provenance", "")
+    stamp = path, status.st_ino, status.st_mtime_ns, status.st_size
+    adapter = adapter_store.in_place(path)
     return WeightsInfo(
         _name(path),
         path,
@@ -201,6 +212,7 @@ def describe(path: Path) -> WeightsInfo:
         bits,
         provenance,
         header.get("sha256", ""),
+        (stamp, stamp_of_file(adapter)) if adapter else (stamp,),
     )
 
 
@@ -224,13 +236,13 @@ def restore(language: str, name: str) -> Path:
     base = adapter_store.base_name(adapter) if adapter else name
     if adapter or fetched.is_known(name):
         path = fetched.find_fetched(language, base)
-        with _as_output_error(path):
+        with as_output_error(path):
             adapter_store.put_in_place(language, base, name if adapter else None)
             fetched.choose(language, base)
         return path
     path = small_weights(language) if name in (AUTO, SMALL) else _put_in_place(language, name)
     alone = name != AUTO and _fetched_names(language)
-    with _as_output_error(path):
+    with as_output_error(path):
         fetched.choose(language, SMALL if alone else None)
     return path
 
@@ -241,7 +253,7 @@ def _put_in_place(language: str, name: str) -> Path:
     if name == SHIPPED:
         shipped = shipped_weights(language)
         archive(own)
-        with _as_output_error(own):
+        with as_output_error(own):
             own.unlink(missing_ok=True)
         return shipped
     if own.is_file() and name == _name(own):
@@ -253,7 +265,7 @@ def _put_in_place(language: str, name: str) -> Path:
             [*known, *_fetched_names(language), *adapters, SHIPPED, SMALL, AUTO],
         )
         raise WeightsError(f'No weights are called "{name}"; choose one of: {names}.')
-    with _as_output_error(own):
+    with as_output_error(own):
         if own.is_file():
             _archive(own)
         known[name].replace(own)
@@ -271,7 +283,8 @@ def _fetched_names(language: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _as_output_error(path: Path) -> Iterator[None]:
+def as_output_error(path: Path) -> Iterator[None]:
+    """Report a fault of the disk or of permissions as an OutputError that names this path."""
     try:
         yield
     except OSError as error:

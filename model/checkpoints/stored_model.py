@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from model.checkpoints.blocks import Blocks, Matrix, dense
+from model.checkpoints.blocks import Blocks, Matrix, dense, quantize_8_bits
 from model.transformer import Transformer, TransformerConfig
 
 
@@ -40,6 +40,14 @@ class StoredModel:
         device = next(iter(state.values())).device
         model.load_state_dict(state, assign=True)
         return model.to(device).eval()
+
+    def in_8_bits(self) -> "StoredModel":
+        """The same with all matrices in blocks of 8 bits; they are a multiple of 32 wide."""
+        tensors = {
+            name: quantize_8_bits(dense(tensor)) if len(tensor.shape) == 2 else dense(tensor)
+            for name, tensor in self.tensors.items()
+        }
+        return StoredModel(self.config, tensors)
 
     def misfit(self) -> str | None:
         """The name of a tensor that does not fit the shape; None if all do."""

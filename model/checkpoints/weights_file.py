@@ -10,6 +10,7 @@ spell a row of the vocabulary, `vocabulary_lengths` (int32) counts them, and the
 tokenizer's `pattern`. `manner` says how a seed is written for the model, as a JSON object.
 """
 
+import contextlib
 import json
 import os
 import tempfile
@@ -28,7 +29,14 @@ from config.errors import OutputError, WeightsError
 from model.checkpoints.blocks import BLOCK, Blocks, Matrix, dense
 from model.checkpoints.checksum import checksum
 from model.checkpoints.fetched import fetch_command, name_of
-from model.checkpoints.store import LARGEST_CONTEXT, TRAIN_HINT, archive
+from model.checkpoints.in_use import remembering
+from model.checkpoints.store import (
+    LARGEST_CONTEXT,
+    TRAIN_HINT,
+    archive,
+    is_of_training,
+    own_weights,
+)
 from model.checkpoints.stored_model import StoredModel
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
@@ -52,6 +60,7 @@ class Weights:
         training: name of the training that wrote it; empty if unknown.
         manner: how a seed is written for the model; empty for the spoken form.
         sha256: checksum of the file's content; empty if it has none.
+        adapter: name of the adapter in place that they are read with; empty if there is none.
     """
 
     stored: StoredModel
@@ -63,6 +72,7 @@ class Weights:
     training: str = ""
     manner: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    adapter: str = ""
 
     @cached_property
     def model(self) -> Transformer:
@@ -141,11 +151,19 @@ def _tensors_to_write(stored: StoredModel) -> dict[str, Tensor]:
 def publish_weights(path: Path, weights: Weights) -> None:
     """Write a weights file; archive the one it replaces, if another training wrote that.
 
+    A training writes one every few minutes.
+
     Raises:
         As `save_weights`.
     """
-    archive(path, weights.training)
-    save_weights(path, weights)
+    if is_of_training(path, weights.training):
+        save_weights(path, weights)
+        return
+    language = path.stem
+    is_own = path == own_weights(language)
+    with remembering(language) if is_own else contextlib.nullcontext():
+        archive(path)
+        save_weights(path, weights)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from config.errors import WeightsError
 from config.languages import join_sentences
+from model.checkpoints.adapter_store import with_adapter
 from model.checkpoints.adapters import load_adapted
 from model.checkpoints.weights_file import Weights, load_weights
 from model.device import choose_device, device_faults
@@ -72,7 +73,8 @@ class TextGenerator:
     """Continues texts with one model; one caller at a time.
 
     Attributes:
-        name: of the weights.
+        name: of the weights, and of their adapter.
+        adapter: name of the adapter; empty if there is none.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class TextGenerator:
         options: GeneratorOptions,
         manner: Manner = SPOKEN,
         name: str = "",
+        adapter: str = "",
     ) -> None:
         """Continue texts with this model.
 
@@ -91,8 +94,10 @@ class TextGenerator:
             options: how to choose tokens, and when to stop.
             manner: how the weights want a seed, and what they never say.
             name: of the weights, for `status`.
+            adapter: name of the adapter that they have; empty if there is none.
         """
-        self.name = name
+        self.name = with_adapter(name, adapter)
+        self.adapter = adapter
         self._engine = engine
         self._vocabulary = vocabulary
         self._utf8_mask = Utf8Mask(vocabulary.pieces)
@@ -302,7 +307,8 @@ def load_generator(
             engine = InferenceEngine(weights.stored, device=chosen)
             engine.prefill([weights.vocabulary.end])  # the first call of each is slow
             engine.step(weights.vocabulary.end).cpu()
-    generator = TextGenerator(engine, weights.vocabulary, options, manner, name)
+    vocabulary, adapter = weights.vocabulary, weights.adapter
+    generator = TextGenerator(engine, vocabulary, options, manner, name, adapter)
     del weights
     return_freed_memory()
     return generator

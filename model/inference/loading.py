@@ -137,6 +137,13 @@ def join(
     return RoutedGenerator(small, large, STORIES if is_shipped else OWN_TEXTS), weights
 
 
+def parts_of(generator: "Generator") -> tuple["TextGenerator", ...]:
+    """The generators that `join` has joined, in their order."""
+    from model.inference.routing import RoutedGenerator
+
+    return generator.parts if isinstance(generator, RoutedGenerator) else (generator,)
+
+
 def load_file(
     settings: Settings, path: Path, device: str | None = None
 ) -> tuple["TextGenerator", WeightsInfo]:
@@ -167,7 +174,8 @@ def load_file(
     options = generator_options(settings)
     device = device or settings.model.device
     threads = settings.model.threads
-    return load_generator(path, options, device, threads, weights.name), weights
+    generator = load_generator(path, options, device, threads, weights.name)
+    return generator, replace(weights, adapter=generator.adapter)
 
 
 def generator_options(settings: Settings) -> "GeneratorOptions":

@@ -69,13 +69,18 @@ class RoutedGenerator:
         self._text = ""  # the newest seed with all sentences of its continuation
 
     @property
+    def parts(self) -> tuple[TextGenerator, TextGenerator]:
+        """The small and the large."""
+        return self._small, self._large
+
+    @property
     def device(self) -> str:
         """The device that computes, as torch names it."""
         return self._large.device
 
     @property
     def name(self) -> str:
-        """The name of the weights that gave the newest continuation."""
+        """The name of the weights that gave the newest continuation, and of their adapter."""
         return self._newest.name
 
     def with_options(self, options: GeneratorOptions) -> "RoutedGenerator":

@@ -51,6 +51,12 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     help="Weights to train: small, or fetched ones such as large, of which an adapter is "
     "trained.  [default: those in use]",
 )
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Of fetched weights, train all parameters instead of an adapter; needs a GPU with much "
+    "memory.",
+)
 @click.option("--resume", is_flag=True, help="Resume the training in --out.")
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), help="Training time in minutes."
@@ -138,7 +144,8 @@ def train(
     """Train a model on texts, or resume a training.
 
     Without --corpus and --out: refresh the weights in use from the texts in
-    $XDG_DATA_HOME/afterword/corpus. Those that were fetched stay as they are and get an adapter.
+    $XDG_DATA_HOME/afterword/corpus. Those that were fetched stay as they are and get an adapter,
+    or with --full weights of their own are made of them.
 
     `python -m model.train` is the same command; torchrun starts it in several processes.
     """
@@ -167,23 +174,33 @@ def train(
     if given["steps"] is None and given["minutes"] is None:
         given["minutes"] = DEFAULT_MINUTES
     given["language"] = given["language"] or "en"
-    if name := given.pop("weights"):
-        given |= _of_adapter(name, given)
+    name, full = given.pop("weights"), given.pop("full")
+    if full and not name:
+        raise click.UsageError("--full goes with --weights and the name of fetched weights.")
+    if name:
+        given |= _of_fetched(name, full, given)
     if given["spoken_openings"] is None:
         given["spoken_openings"] = LANGUAGES[given["language"]].spoken_openings
     run(TrainOptions(corpus=files, **given))
 
 
-def _of_adapter(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Options of a training of an adapter for the fetched weights of this name."""
+def _of_fetched(name: str, full: bool, given: dict[str, Any]) -> dict[str, Any]:
+    """Options of a training of an adapter for the fetched weights of this name, or of all of them.
+
+    These are trained in their own context.
+    """
     from model.checkpoints.fetched import find_fetched, is_known
+    from model.checkpoints.weights_file import load_weights
     from model.train.adapters.low_rank import RANK
+    from model.train.full.memory import require_memory
 
     if not is_known(name):
         raise click.UsageError("--weights with --corpus takes the name of fetched weights.")
-    spoken = given["spoken_openings"]
+    path, spoken = find_fetched(given["language"], name), given["spoken_openings"]
+    if full:
+        require_memory(load_weights(path).stored.config, given["batch"], given["device"])
     return {
-        "init_from": find_fetched(given["language"], name),
-        "rank": RANK,
+        "init_from": path,
+        "rank": 0 if full else RANK,
         "spoken_openings": 0.0 if spoken is None else spoken,
     }

@@ -5,8 +5,8 @@ sample of the training texts of the shipped weights, so that the language is not
 Training starts from the weights in use; new weights replace them only if they predict the held-out
 texts, half of them the user's, better. A stopped training resumes from its own folder.
 
-Fetched weights are not replaced: an adapter of them is trained (model.train.adapters), from the
-user's texts alone.
+Fetched weights are not replaced: an adapter of them is trained (model.train.adapters), or with
+--full weights of their own (model.train.full), from the user's texts alone.
 """
 
 import fcntl
@@ -41,6 +41,8 @@ from model.device import choose_device, faster_with_bfloat16
 from model.loss import batch_loss
 from model.train.adapters.target import START, AdapterTarget
 from model.train.distributed import ProcessGroup
+from model.train.full.memory import require_memory
+from model.train.full.target import SEQUENCES, FullTarget
 from model.train.log import open_log
 from model.train.options import TrainOptions
 from model.train.own_texts import read_own_texts
@@ -207,7 +209,7 @@ def refresh(given: dict[str, Any]) -> None:
         ConfigError: the loss is not a finite number.
     """
     settings = load(None, [f"language={given['language']}"] if given["language"] else []).settings
-    target = _choose_target(given.pop("weights", None), given["init_from"], settings)
+    target = _choose_target(given, settings)
     folder = target.folder
     with _training_lock(folder):
         plan = _plan(target, given, settings)
@@ -221,8 +223,9 @@ def refresh(given: dict[str, Any]) -> None:
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
 
 
-def _choose_target(weights: str | None, init_from: Path | None, settings: Settings) -> Target:
-    """What --weights names, else the weights in use."""
+def _choose_target(given: dict[str, Any], settings: Settings) -> Target:
+    """What --weights names, else the weights in use; takes these options out of the given ones."""
+    weights, full, init_from = given.pop("weights"), given.pop("full"), given["init_from"]
     language = settings.language
     if weights not in (None, SMALL) and not is_known(weights):
         raise InputError(
@@ -231,8 +234,24 @@ def _choose_target(weights: str | None, init_from: Path | None, settings: Settin
         )
     path = find_weights(language, weights or settings.model.weights)
     if (fetched := name_of(path)) and init_from is None:
+        if full:
+            return _full_target(path, training_folder(language, f"{fetched}-full"), given)
         return AdapterTarget(path, training_folder(language, fetched))
+    if full:
+        raise InputError(
+            "--full is for fetched weights, such as --weights large; of others all parameters are "
+            "trained without it."
+        )
     return OwnWeights(Path(init_from or path), training_folder(language))
+
+
+def _full_target(path: Path, folder: Path, given: dict[str, Any]) -> FullTarget:
+    """All parameters of fetched weights; prints how much memory that needs."""
+    config = load_weights(path).stored.config
+    config = replace(config, context_length=min(given["context"], config.context_length))
+    sequences = min(given["batch"], SEQUENCES)
+    click.echo(require_memory(config, sequences, given["device"]))
+    return FullTarget(path, folder, config.context_length)
 
 
 def _plan(target: Target, given: dict[str, Any], settings: Settings) -> _Plan:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from config.errors import OutputError, WeightsError
 from model.checkpoints.training_state import load_state
-from model.checkpoints.weights_file import build_model, load_weights
+from model.checkpoints.weights_file import Weights, build_model, load_weights
 from model.command import first_lines, left_out
 from model.data.corpus import Corpus, choose_vocabulary, load_corpus
 from model.teacher.llama2c import shared_ids, start_from_story_model
@@ -88,20 +88,34 @@ def prepare(
         corpus = load_corpus(options.corpus, options.seed, partial=True)
         if processes.is_main:
             _tell(corpus, len(options.corpus))
-    base = load_weights(options.init_from) if options.rank and options.init_from else None
+    start = _start(options, state)
+    base = start if options.rank else None
     if base:
-        _refuse_other_language(options, base.language, options.init_from or options.out)
         vocabulary, model = base.vocabulary, adapted_model(base, options, state)
     elif state:
         rows = state.get("vocabulary_rows", [(), ""])  # absent from older states
         vocabulary = Vocabulary(state["vocabulary"].tolist(), *rows)
         model = _resumed_model(state, options)
     else:
-        vocabulary = _choose_vocabulary(options, corpus)
-        model = _fresh_model(options, vocabulary)
+        vocabulary = start.vocabulary if start else _choose_vocabulary(options, corpus)
+        model = _fresh_model(options, vocabulary, start)
     if state and processes.is_main and state["corpus"] != corpus.fingerprint:
         click.echo("The corpus is not the one that training began with; going on with it.")
-    return Trainer(options, corpus, vocabulary, model, state, processes, base)
+    manner = start.manner if start else (state or {}).get("manner")  # absent from older states
+    return Trainer(options, corpus, vocabulary, model, state, processes, base, manner)
+
+
+def _start(options: TrainOptions, state: dict[str, Any] | None) -> Weights | None:
+    """The weights file that is begun with; None for others, and for a training that is resumed.
+
+    One of an adapter needs the file in both cases.
+    """
+    path = options.init_from
+    if path is None or options.from_story_model or (state and not options.rank):
+        return None
+    weights = load_weights(path)
+    _refuse_other_language(options, weights.language, path)
+    return weights
 
 
 def _tell(corpus: Corpus, files: int) -> None:
@@ -127,28 +141,23 @@ def _check_writable(folder: Path) -> None:
 
 
 def _choose_vocabulary(options: TrainOptions, corpus: Corpus) -> Vocabulary:
-    if options.init_from and options.init_from.suffix == ".safetensors":
-        return load_weights(options.init_from).vocabulary
     if options.vocabulary_minimum is None:
         return Vocabulary.full()
     among = Vocabulary(shared_ids(options.init_from)) if options.init_from else Vocabulary.full()
     return choose_vocabulary(corpus, among, options.vocabulary_minimum, options.vocabulary_size)
 
 
-def _fresh_model(options: TrainOptions, vocabulary: Vocabulary) -> Transformer:
-    """A model with random weights, or with those of --init-from."""
+def _fresh_model(
+    options: TrainOptions, vocabulary: Vocabulary, start: Weights | None
+) -> Transformer:
+    """A model with random weights, or with those of --init-from: a weights file, or another's."""
     torch.manual_seed(options.seed)
     if options.init_from is None:
         width, layers, heads, hidden = PRESETS[options.preset or "small"]
         return Transformer(
             TransformerConfig(vocabulary.size, options.context, layers, heads, width, hidden)
         )
-    if options.init_from.suffix == ".safetensors":
-        weights = load_weights(options.init_from)
-        _refuse_other_language(options, weights.language, options.init_from)
-        model = weights.model
-    else:
-        model = start_from_story_model(options.init_from, vocabulary)
+    model = start.model if start else start_from_story_model(options.init_from, vocabulary)
     _refuse_other_shape(options, model.config, options.init_from)
     return model
 

@@ -3,6 +3,7 @@
 import math
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -57,13 +58,16 @@ class Trainer:
         state: dict[str, Any] | None,
         processes: ProcessGroup = ProcessGroup(),  # noqa: B008, it is frozen
         base: Weights | None = None,
+        manner: Mapping[str, Any] | None = None,
     ) -> None:
         """Begin a training, or resume it from a state.
 
         With `base`, `model` has these weights and adapters, which alone are trained and written.
+        `manner` is that of the weights that the training began with.
         """
         self.processes = processes
         self._base = base
+        self._manner = dict(manner or {})
         self.options = options
         self.vocabulary = vocabulary
         self.corpus = corpus
@@ -183,7 +187,7 @@ class Trainer:
         seed = LANGUAGES[self.options.language].training_seed
         options = GeneratorOptions(SamplingOptions(), 3, 80, random_seed=self.options.seed)
         engine = InferenceEngine(self.weights().stored, device=self.device)
-        manner = Manner.from_table(self._base.manner if self._base else {})
+        manner = Manner.from_table(self._manner)
         generator = TextGenerator(engine, self.vocabulary, options, manner)
         return join_sentences([seed, *generator.continue_text(seed, lambda: False)])
 
@@ -217,9 +221,8 @@ class Trainer:
         o = self.options
         best = self.best if math.isfinite(self.best) else None
         stored = StoredModel.of(self.model)
-        return Weights(
-            stored, self.vocabulary, o.language, o.licence, o.provenance, best, self.name
-        )
+        about = (o.language, o.licence, o.provenance, best, self.name, self._manner)
+        return Weights(stored, self.vocabulary, *about)
 
     def _trained(self) -> dict[str, torch.Tensor]:
         """The tensors that a resumed training needs: of adapters, these alone."""
@@ -246,5 +249,6 @@ class Trainer:
             "corpus": self.corpus.fingerprint,
             "language": self.options.language,
             "base": self._base.sha256 if self._base else "",
+            "manner": self._manner,
         }
         save_state(self.options.state_path, state)

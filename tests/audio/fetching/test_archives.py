@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from audio.fetching.archives import extract
+from audio.fetching.archives import extract, unpack
 from audio.fetching.files import PublishedFile, full_problems
 from audio.fetching.sources import SourceError
+from config.errors import DownloadError
 from tests.support.web_site import made_tar, made_zip
 
 CONTENT = {"model.bin": bytes(range(256)) * 40, "voices/one.bin": b"style" * 99}
@@ -160,3 +161,21 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
         data[at + 8] |= 1
     with pytest.raises(SourceError, match="is damaged"):
         extract(archive(tmp_path, "zip", bytes(data)), MEMBERS, tmp_path / "new")
+
+
+def test_packages_are_unpacked_and_checked(tmp_path: Path) -> None:
+    """A file may be spread over them; it is whole only when all are extracted."""
+    half = {"a.bin": published("model.bin", CONTENT["model.bin"])}
+    data = CONTENT["model.bin"]
+    first, second = tmp_path / "one.zip", tmp_path / "two.tgz"
+    first.write_bytes(made_zip({"a.bin": data[:99]}))
+    second.write_bytes(made_tar({"a.bin": data[99:], "../b.bin": b"not in the manifest"}))
+    unpack("Tiny", {first: half, second: half}, tmp_path / "new")
+    assert everything(tmp_path) == {"one.zip", "two.tgz", "new/model.bin"}
+    with pytest.raises(DownloadError, match=r"^Tiny could not be unpacked: model.bin is cut short"):
+        unpack("Tiny", {first: half}, tmp_path / "half")
+    other = {"a.bin": published("model.bin", data[:98] + b"?")}
+    with pytest.raises(DownloadError, match=r"unpacked: model\.bin is not as published\.$"):
+        unpack("Tiny", {first: other}, tmp_path / "other")
+    with pytest.raises(DownloadError, match=r"^Tiny could not be unpacked: one\.zip is damaged \("):
+        unpack("Tiny", {first: {"c.bin": half["a.bin"]}}, tmp_path / "missing")

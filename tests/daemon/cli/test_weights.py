@@ -1,8 +1,12 @@
 """`afterword weights` lists, fetches, verifies and chooses; tests/system has the daemon's part."""
 
+import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +77,100 @@ def test_previous_goes_back_to_what_was_used_before(site: Site) -> None:
     assert [line[0] for line in marked(weights())] == ["*", " ", " "]
 
 
+def publish_own(training: str, day: int) -> str:
+    """The user's own weights, as a training makes them on that day of May; returns their name."""
+    path = own_weights("en")
+    publish_weights(path, replace(small_weights(seed=day), training=training))
+    made = time.mktime((2026, 5, day, 12, 0, 0, 0, 0, -1))
+    os.utime(path, (made, made))
+    return describe(path).name
+
+
+def is_in_place(*names: str) -> bool:
+    """Whether `weights use --previous` puts these in place."""
+    done = weights("use", "--previous")
+    expected = f"{' and '.join(names)} {'are' if names[1:] else 'is'} in place."
+    return done.exit_code == 0 and done.stdout.startswith(expected)
+
+
+def test_previous_takes_off_an_adapter_and_puts_it_back(site: Site) -> None:
+    """From the shipped weights to tiny, and to an adapter of it: one step back at a time."""
+    weights("fetch", "tiny")
+    tiny_file = folder_of("tiny") / "en.safetensors"
+    weights("use", "tiny")
+    name = put_adapter()
+    assert is_in_place("tiny without an adapter")
+    assert (find_weights("en", None), adapter_store.in_place(tiny_file)) == (tiny_file, None)
+    assert is_in_place(name)
+    assert adapter_store.in_place(tiny_file) == adapter_store.find_adapter("en", name)
+    weights("use", "tiny")  # takes it off
+    assert is_in_place(name)
+    weights("use", "auto")
+    assert is_in_place("tiny")
+    assert adapter_store.in_place(tiny_file) == adapter_store.find_adapter("en", name)
+
+
+def test_previous_goes_back_by_all_that_a_change_has_changed(site: Site, tmp_path: Path) -> None:
+    weights("fetch", "tiny")
+    name = put_adapter()
+    weights("use", "shipped")
+    elsewhere = tmp_path / "a.safetensors"
+    elsewhere.write_bytes(
+        (adapter_store.adapters_folder("en") / f"{name}.safetensors").read_bytes()
+    )
+    weights("remove", name)
+    weights("use", str(elsewhere))
+    assert is_in_place("small", "tiny without an adapter")
+    assert find_weights("en", None) == shipped_weights("en")
+
+
+def test_previous_goes_back_from_the_first_training_to_the_shipped_weights(site: Site) -> None:
+    first = publish_own("first", 1)
+    publish_own("first", 2)  # the next best ones of the same training
+    assert is_in_place("shipped")
+    assert find_weights("en", None) == shipped_weights("en")
+    assert is_in_place("en-20260502-120000")
+    assert first == "en-20260501-120000"
+    third = publish_own("second", 3)
+    assert is_in_place("en-20260502-120000")
+    assert is_in_place(third)
+
+
+def test_a_change_that_changes_nothing_is_not_gone_back_to(site: Site) -> None:
+    weights("fetch", "tiny")
+    weights("use", "tiny")
+    weights("use", "tiny")
+    assert "choose one of" in str(weights("use", "nothing").exception)
+    assert is_in_place("auto")
+
+
+def test_previous_names_what_was_removed_and_changes_nothing(site: Site) -> None:
+    weights("fetch", "tiny")
+    weights("use", "tiny")
+    name = put_adapter()
+    weights("use", "small")
+    weights("remove", name)
+    done = weights("use", "--previous")
+    assert isinstance(done.exception, WeightsError)
+    assert f"were in use before had {name}, which was removed; " in str(done.exception)
+    assert find_weights("en", None) == shipped_weights("en")
+    shutil.rmtree(folder_of("tiny"))
+    put_on = (fetched.weights_folder() / "en.previous").read_text().replace(name, "")
+    (fetched.weights_folder() / "en.previous").write_text(put_on.replace('"tiny": ""', ""))
+    assert "run `afterword weights fetch tiny`" in str(weights("use", "--previous").exception)
+
+
+@pytest.mark.parametrize("content", ["", "[", "[" * 100_000, "[]", '{"small": 1}', '{"a": "b"}'])
+def test_without_a_record_the_newest_that_are_kept_are_the_previous(
+    content: str, site: Site
+) -> None:
+    """A record of an earlier version is missing; one may be damaged."""
+    publish_own("first", 1)
+    publish_own("second", 2)
+    (fetched.weights_folder() / "en.previous").write_text(content)
+    assert is_in_place("en-20260501-120000")
+
+
 def test_each_seed_chooses_between_small_and_large_until_one_is_chosen(site: Site) -> None:
     large = folder_of("large") / "en.safetensors"
     large.parent.mkdir(parents=True)
@@ -131,7 +229,7 @@ def test_an_adapter_is_listed_used_and_removed(site: Site) -> None:
     weights("use", "tiny")
     assert [line[0] for line in marked(weights())] == ["*", " ", " "]
     weights("use", name)
-    assert "only adapters are removed" in str(weights("remove", "tiny").exception)
+    assert f"({name}); only these are removed" in str(weights("remove", "tiny").exception)
     done = weights("remove", name)
     assert done.stdout == f"{name} is removed.\n"
     assert (marked(weights()), find_weights("en", None)) == (["* tiny", "  shipped"], path)

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import resource
 import signal
@@ -347,8 +348,58 @@ def test_a_changed_source_is_converted_anew(llama: Path) -> None:
     (llama / "model.safetensors").write_bytes(b"newer")
     path = weights.take(llama, "mine", "en", print, of_folder)
     assert path.read_bytes() == b"newer"[::-1]
-    path = weights.take(llama / "model.safetensors", "mine", "zh", print, backwards)
-    assert sorted(content(path.parent)) == ["zh.safetensors"]
+
+
+def test_weights_of_another_source_are_not_replaced(llama: Path, tmp_path: Path) -> None:
+    path = weights.take(llama, "mine", "en", print, of_folder)
+    other = tmp_path / "mine.gguf"
+    other.write_bytes(b"another model")
+    with pytest.raises(OutputError) as caught:
+        weights.take(other, "mine", "en", print, backwards)
+    assert str(caught.value) == (
+        f"The weights mine in {path.parent} were converted from {llama}, in the language en; give "
+        "--name another one, or delete that folder."
+    )
+    with pytest.raises(OutputError, match="in the language en; give --name another one"):
+        weights.take(llama, "mine", "zh", print, of_folder)
+    assert content(path.parent) == {"en.safetensors": SOURCE[::-1], "LICENSE.txt": LICENCE}
+    weights.take(other, "other", "en", print, backwards)
+
+
+def test_a_source_that_was_moved_is_the_same(llama: Path, tmp_path: Path) -> None:
+    weights.take(llama, "mine", "en", print, of_folder)
+    lines: list[str] = []
+    weights.take(llama.rename(tmp_path / "moved"), "mine", "en", lines.append, of_folder)
+    assert lines == ["The weights mine are there already."]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "{}",
+        "no JSON",
+        "[" * 100_000,
+        '{"files": [1]}',
+        '{"files": {"en.safetensors": {"size": "1", "sha256": ""}}}',
+    ],
+)
+def test_weights_with_a_damaged_record_are_made_anew(record: str, llama: Path) -> None:
+    """`verify` asks for it, and nothing tells what they were made of."""
+    path = weights.take(llama, "mine", "en", print, of_folder)
+    (path.parent / weights.RECORD).write_text(record)
+    assert weights.problems(path.parent) == [f"{weights.RECORD} is missing or damaged"]
+    weights.take(llama, "mine", "en", print, of_folder)
+    assert weights.problems(path.parent) == []
+
+
+def test_a_record_without_a_source_is_of_another(llama: Path) -> None:
+    path = weights.take(llama, "mine", "en", print, of_folder)
+    record = json.loads((path.parent / weights.RECORD).read_text())
+    del record["source"]
+    (path.parent / weights.RECORD).write_text(json.dumps(record))
+    (llama / "model.safetensors").write_bytes(b"newer")
+    with pytest.raises(OutputError, match="were converted from another source; give --name"):
+        weights.take(llama, "mine", "en", print, of_folder)
 
 
 def test_a_conversion_that_is_refused_keeps_the_earlier_one(llama: Path) -> None:

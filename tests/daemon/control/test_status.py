@@ -65,6 +65,20 @@ def test_durations(seconds: float, text: str) -> None:
     assert f"  running     {text}, process 42" in lines(uptime_seconds=seconds)
 
 
+def test_each_adapter_is_told_with_its_weights() -> None:
+    models = {"hearing": "/vosk", "weights": "/en.safetensors", "large": "/large.safetensors"}
+    told = lines(models=models, adapters={"large": "large-7"})
+    assert told[6:10] == [
+        "  weights     /en.safetensors",
+        "              (shipped, 0.5 bits/byte on its held-out texts)",
+        "  large       /large.safetensors",
+        "              (with the adapter large-7)",
+    ]
+    weights = {"name": "large", "made_at": 1, "bits_per_byte": None}
+    told = lines(weights=weights, adapters={"weights": "large-7"})
+    assert "              (large with the adapter large-7)" in told
+
+
 def test_weights_without_a_known_loss() -> None:
     weights = {"name": "mine", "made_at": 1, "bits_per_byte": None}
     assert "              (mine)" in lines(weights=weights)

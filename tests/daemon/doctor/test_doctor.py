@@ -19,8 +19,14 @@ from daemon.doctor import environment, models, report, sound, voice
 from daemon.doctor.finding import Finding, fault
 from daemon.doctor.voice import Measurement
 from daemon.loop.main_loop import MainLoop
+from model.checkpoints import adapter_store
+from model.checkpoints.adapters import save_adapter
+from model.checkpoints.fetched import folder_of
+from model.checkpoints.weights_file import load_weights, save_weights
 from tests.daemon.control.test_control import serving
 from tests.daemon.fakes import Generator, Recognition, Source, SpeechOutput
+from tests.model.checkpoints.test_adapters import made_adapter
+from tests.model.convert.foreign import foreign_weights
 from tests.support.program import ROOT, afterword
 from tests.support.sound_server import SoundServer
 
@@ -141,6 +147,19 @@ def test_a_missing_vosk_model_tells_how_to_fetch_it(settings: Settings) -> None:
     finding = models.vosk(settings)
     assert finding.level == "fault"
     assert "afterword models fetch en" in finding.remedy
+
+
+def test_the_adapter_of_the_weights_is_told(home: Path) -> None:
+    path = folder_of("tiny") / "en.safetensors"
+    save_weights(path, foreign_weights())
+    adapter = adapter_store.new_adapter("en", "tiny")
+    save_adapter(adapter, made_adapter(load_weights(path)))
+    adapter_store.put_in_place("en", "tiny", adapter.stem)
+    finding = models.weights(load(None, ["model.weights=tiny"]).settings)
+    assert finding.detail.startswith(f"tiny with the adapter {adapter.stem} ({path}), 0.1 million")
+    adapter.write_bytes(b"damaged")
+    finding = models.weights(load(None, ["model.weights=tiny"]).settings)
+    assert (finding.level, str(adapter) in finding.detail) == ("fault", True)
 
 
 def test_weights_that_are_none(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from model.checkpoints.adapter_store import (
 )
 from model.checkpoints.adapters import Adapter, apply, load_adapted, load_adapter, save_adapter
 from model.checkpoints.blocks import Adapted, dense
+from model.checkpoints.checksum import checksum
 from model.checkpoints.fetched import folder_of
-from model.checkpoints.store import shipped_weights
+from model.checkpoints.store import describe, shipped_weights
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, load_generator
@@ -143,6 +144,33 @@ def test_a_damaged_file_is_refused(weights: Weights, tmp_path: Path):
         load_adapter(damaged)
     with pytest.raises(WeightsError, match="holds no adapter of afterword"):
         load_adapter(tmp_path / "en.safetensors")
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"rank": "[" * 100_000}, {"rank": "9" * 5000}, {"alpha": "nan"}, {"alpha": None}]
+)
+def test_damaged_metadata_is_a_sentence(
+    weights: Weights, tmp_path: Path, metadata: dict[str, str | None]
+):
+    path = tmp_path / "a.safetensors"
+    save_adapter(path, made_adapter(weights))
+    with safe_open(path, framework="pt") as file:
+        changed = {**file.metadata(), **metadata}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    found = {key: value for key, value in changed.items() if value is not None}
+    del found["sha256"]
+    save_file(tensors, path, found | {"sha256": checksum([found, tensors])})
+    with pytest.raises(WeightsError, match="is damaged: its metadata cannot be read"):
+        load_adapter(path)
+
+
+@pytest.mark.parametrize("header", [b"[" * 100_000, b'{"__metadata__":' + b'{"a":' * 100_000])
+def test_a_deeply_nested_header_is_a_sentence(tmp_path: Path, header: bytes):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(WeightsError, match="is no complete weights file"):
+        load_adapter(path)
+    assert describe(path).language == ""  # as the list of weights reads it
 
 
 def test_a_newer_format_is_refused(weights: Weights, tmp_path: Path):
