@@ -23,7 +23,7 @@ def describe_answer(settings: Settings, file: Path, seed: str) -> tuple[str, str
         return None
     images = plan.images(plan.poem)
     beginning = "".join(f"{couplet}\n" for couplet in plan.poem) + "".join(images[:1])
-    leads_in = f" led in by “{plan.lead}”" if plan.lead else ""
+    leads_in = f" led in by {plan.lead}" if plan.lead else ""
     words = f"with “{images[0]}”" if images else "with words of its own"
     note = (
         f"The seed “{seed}” is prose, which these weights of verse cannot continue. The reply is a "

@@ -21,8 +21,8 @@ from model.text.verse.rhymes import Rhymes
 from model.text.verse.subjects import Subjects
 
 _COUPLETS = 2  # of a poem, and of what "go on" adds
-_FEWEST_TOKENS = 72  # that two couplets may need
-_DRAWS = 16  # of each couplet: 0.2 s on one core
+_FEWEST_TOKENS = 72  # that two couplets may need; with fewer, prose is continued
+_DRAWS = 16  # of each couplet: 0.2 s on one core, and two of three poems rhyme
 _ROUNDS = 3  # of draws, where none of the first may be spoken; the last has no set beginning
 # What is as good as a mean of so many bits less for each character; the draws differ by one or two.
 _RHYME_BITS = 1.5
@@ -36,10 +36,18 @@ class ProseAnswers:
     Prose stays prose when it goes on: a text that ends with such a poem gets further couplets.
     """
 
-    def __init__(self, generator: TextGenerator, rule: ProseRule = SHIPPED_RULE) -> None:
-        """`generator` continues verse; the rule tells which seeds are prose."""
-        self._generator = generator
+    def __init__(
+        self, generator: TextGenerator, rule: ProseRule = SHIPPED_RULE, draws: int = _DRAWS
+    ) -> None:
+        """Continue verse and answer prose.
+
+        Args:
+            generator: continues verse.
+            rule: tells which seeds are prose.
+            draws: of each couplet, of which the best is kept.
+        """
         self._rule = rule
+        self._draws = draws
         self._subjects = Subjects()
         self._modern = ModernWords(self._subjects)
         self._rhymes = Rhymes()
@@ -133,7 +141,7 @@ class ProseAnswers:
         images = plan.images(poem)
         for attempt in range(_ROUNDS):
             chosen = self._choose(images) if attempt < _ROUNDS - 1 else ""
-            drawn = self._writer.draw(poem, [chosen] * _DRAWS, self._random, cancelled)
+            drawn = self._writer.draw(poem, [chosen] * self._draws, self._random, cancelled)
             ranked = sorted(drawn, key=lambda couplet: self._cost(couplet, poem))
             if cancelled():
                 return None
