@@ -269,7 +269,7 @@ class TextGenerator:
         return sum(bits) / len(bits) if bits else math.inf
 
     def bits_per_character(self, seed: str) -> float:
-        """The same bits, divided by the number of characters that those tokens spell.
+        """The mean bits of the characters that the seed's first tokens spell; infinite for none.
 
         Raises:
             DeviceError, GenerationError: as `continue_text`.

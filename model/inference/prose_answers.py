@@ -1,7 +1,7 @@
 """Answers prose with a poem about its subject, where the weights write Chinese verse alone.
 
 The shipped Chinese weights continue the beginning of a verse. Prose has no continuation in verse:
-"今天天气很好" is answered by "以“天气”为题：" and four lines of a poem that begins anew.
+"今天天气很好" is answered by "题“天气”一首：" and four lines of a poem that begins anew.
 """
 
 import copy

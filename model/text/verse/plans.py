@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from model.text.verse.couplets import last_couplets
 from model.text.verse.subjects import Subject, Subjects
 
+LEAD = re.compile(r"(?:题“([^”]{1,12})”|无题)一首：")
+"""The words that lead in a poem, and the subject that they name."""
 UNTITLED = "无题一首："
 """Leads in a poem without a subject, as poets have called theirs since the Tang."""
 
-_LEAD = re.compile(r"(?:以“([^”]{1,12})”为题|无题一首)：")
 _MOST_PIECES = 12  # of unlisted words that are scored
 _MOST_PIECE_BITS = 8.0  # mean of the characters, up to which verse knows a word
 
@@ -43,7 +44,7 @@ class Plan:
 
 def lead(word: str) -> str:
     """The words that name the subject of a poem."""
-    return f"以“{word}”为题："
+    return f"题“{word}”一首："
 
 
 class Planner:
@@ -64,7 +65,7 @@ class Planner:
 
     def go_on(self, text: str) -> Plan | None:
         """The poem goes on that a text ends with; None if there is no lead in the text."""
-        leads = list(_LEAD.finditer(text))
+        leads = list(LEAD.finditer(text))
         if not leads:
             return None
         word, said = leads[-1][1], text[leads[-1].end() :]

@@ -72,7 +72,7 @@ def test_prose_is_answered_by_a_poem_of_equal_lines(answers: ProseAnswers):
     seeds = [seed for kind, answer, seed in ROWS if (kind, answer) == ("fit", "prose")][:8]
     for seed in seeds:
         lead, *poem = reply(answers, seed)
-        assert lead == "无题一首：" or lead.removeprefix("以“").removesuffix("”为题：") in seed
+        assert lead == "无题一首：" or lead.removeprefix("题“").removesuffix("”一首：") in seed
         assert len(poem) == 2, seed
         assert line_length(poem[0]) == line_length(poem[1]) > 0
 
@@ -80,15 +80,13 @@ def test_prose_is_answered_by_a_poem_of_equal_lines(answers: ProseAnswers):
 @pytest.mark.parametrize(
     ("seed", "lead", "beginning"),
     [
-        ("今天 天气 很 好", "以“天气”为题：", "天气"),
-        ("我想妈妈了", "以“妈妈”为题：", "慈母"),
-        ("今天天气很好。", "以“天气”为题：", "天气"),
+        ("今天 天气 很 好", "题“天气”一首：", "天气"),
+        ("我想妈妈了", "题“妈妈”一首：", "慈母"),
+        ("今天天气很好。", "题“天气”一首：", "天气"),
         ("你叫什么名字", "无题一首：", ""),
     ],
 )
-def test_the_poem_is_about_the_subject(
-    seed: str, lead: str, beginning: str, answers: ProseAnswers
-):
+def test_the_poem_is_about_the_subject(seed: str, lead: str, beginning: str, answers: ProseAnswers):
     said = reply(answers, seed)
     assert said[0] == lead
     assert said[1].startswith(beginning)
@@ -117,8 +115,8 @@ def test_a_verse_goes_on_as_verse(answers: ProseAnswers):
 
 def test_a_subject_that_may_not_be_spoken_is_not_named(answers: ProseAnswers):
     seed = "妈妈做了一个蛋糕"
-    assert reply(answers, seed, refusing("妈妈"))[0] == "以“蛋糕”为题："
-    lead, *poem = reply(answers, seed, refusing("为题"))
+    assert reply(answers, seed, refusing("妈妈"))[0] == "题“蛋糕”一首："
+    lead, *poem = reply(answers, seed, refusing("题“"))
     assert lead == "无题一首："
     assert len(poem) == 2
 
@@ -129,18 +127,18 @@ def test_a_refused_couplet_is_not_spoken(answers: ProseAnswers):
     _, other, _ = reply(answers, seed, refusing(first))
     assert other != first
     lead, free, _ = reply(answers, "我想妈妈了", refusing("慈母"))
-    assert lead == "以“妈妈”为题："  # whose set beginning is refused, but not the poem
+    assert lead == "题“妈妈”一首："  # whose set beginning is refused, but not the poem
     assert not free.startswith("慈母")
 
 
 def test_where_no_couplet_may_be_spoken_the_reply_ends(answers: ProseAnswers):
-    assert reply(answers, "今天天气很好", refusing("，")) == ["以“天气”为题："]
+    assert reply(answers, "今天天气很好", refusing("，")) == ["题“天气”一首："]
 
 
 def test_the_settings_limit_the_poem(answers: ProseAnswers):
     assert len(reply(answers, "今天天气很好", max_sentences=1)) == 2
     cut = reply(answers, "今天天气很好", max_new_tokens=20)
-    assert "为题" not in "".join(cut)  # too few tokens for a poem: continued as verse
+    assert "一首：" not in "".join(cut)  # too few tokens for a poem: continued as verse
 
 
 def test_a_cancelled_reply_draws_no_more(answers: ProseAnswers):
@@ -152,7 +150,7 @@ def test_a_cancelled_reply_draws_no_more(answers: ProseAnswers):
         return calls > 10
 
     said = answers.continue_text("今天天气很好", counting)
-    assert list(said) == ["以“天气”为题："]
+    assert list(said) == ["题“天气”一首："]
     assert calls < 20
 
 

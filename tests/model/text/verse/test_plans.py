@@ -19,7 +19,7 @@ def yes(_lead: str) -> bool:
 
 def test_the_first_subject_is_named_and_the_others_have_their_turn():
     plan = PLANNER.begin("妈妈做了一个蛋糕", yes)
-    assert (plan.lead, plan.poem) == ("以“妈妈”为题：", ())
+    assert (plan.lead, plan.poem) == ("题“妈妈”一首：", ())
     assert [subject.word for subject in plan.subjects] == ["妈妈", "蛋糕"]
     assert plan.images(()) == ("慈母",)
     assert set(plan.images([FIRST])) == set(plan.subjects[1].images)
@@ -41,14 +41,14 @@ def test_of_unlisted_words_the_one_that_verse_knows_is_taken():
 
 @pytest.mark.parametrize("before", ["我想妈妈", "妈妈", ""])
 def test_a_poem_goes_on_behind_its_lead(before: str):
-    plan = PLANNER.go_on(f"{before}以“妈妈”为题：{FIRST}{SECOND}")
+    plan = PLANNER.go_on(f"{before}题“妈妈”一首：{FIRST}{SECOND}")
     assert plan is not None
     assert (plan.lead, plan.poem) == ("", (FIRST, SECOND))
     assert [subject.word for subject in plan.subjects] == ["妈妈"]
 
 
 def test_the_newest_of_several_leads_counts():
-    plan = PLANNER.go_on(f"以“妈妈”为题：{FIRST}无题一首：{SECOND}")
+    plan = PLANNER.go_on(f"题“妈妈”一首：{FIRST}无题一首：{SECOND}")
     assert plan == Plan("", (), (SECOND,))
 
 

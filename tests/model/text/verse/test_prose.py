@@ -13,7 +13,16 @@ MODERN = ModernWords(SUBJECTS)
 
 @pytest.mark.parametrize(
     "seed",
-    ["今天天气很好", "我们去爬山", "她睡了", "你好吗", "弟弟骑自行车", "飞机", "有3只鸟", "明月app"],
+    [
+        "今天天气很好",
+        "我们去爬山",
+        "她睡了",
+        "你好吗",
+        "弟弟骑自行车",
+        "飞机",
+        "有3只鸟",
+        "明月app",
+    ],
 )
 def test_modern_words_are_found(seed: str):
     assert MODERN.are_in(seed)
