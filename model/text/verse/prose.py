@@ -33,8 +33,8 @@ class ProseRule:
 
 
 SHIPPED_RULE = ProseRule(limit_bits=16.0, modern_bits=8.5)
-"""For the shipped weights. Lines of verse have 9 bits in the middle; rare characters give 14 or more
-to one in a hundred. Texts of verse that have a modern word by chance have fewer than 7.5 mostly."""
+"""For the shipped weights. Lines of verse have 9 bits in the middle; rare characters give 14 or
+more to one in a hundred. Verse that has a modern word by chance mostly has fewer than 7.5."""
 
 
 class ModernWords:
