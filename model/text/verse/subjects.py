@@ -1,7 +1,7 @@
 """Finds what a seed of modern Chinese is about, and what classical verse says of it.
 
-The lists in images-zh.txt have both: 妈妈 is 慈母 in verse, 手机 comes nearest to 音书, tidings. There
-is no segmentation: the longest listed words are taken, from left to right.
+The lists in images-zh.txt have both: 妈妈 is 慈母 in verse, 手机 comes nearest to 音书 (tidings).
+Nothing is segmented: the longest listed words are taken, from left to right.
 """
 
 import re
