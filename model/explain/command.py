@@ -86,12 +86,17 @@ def explain(
     from model.checkpoints.adapters import load_adapted
     from model.checkpoints.store import find_weights
     from model.device import choose_device
+    from model.explain.prose import describe_answer
     from model.explain.text import as_json, render
     from model.explain.trace import make_trace
     from model.inference.loading import sampling_options
 
     settings = load(None, [*flags, *([f"language={language}"] if language else [])]).settings
-    loaded = load_adapted(find_weights(settings.language, weights or settings.model.weights))
+    file = find_weights(settings.language, weights or settings.model.weights)
+    if answer := describe_answer(settings, file, seed):
+        note, seed = answer
+        click.echo(note, err=as_one_object)
+    loaded = load_adapted(file)
     loaded.model.to(choose_device(settings.model.device))
     sampling = sampling_options(settings.model)
     trace = make_trace(loaded, seed, sampling, random_seed, tokens, top)

@@ -124,6 +124,21 @@ class TextGenerator:
         """The device that computes, as torch names it: "cpu", "cuda"."""
         return str(self._engine.device)
 
+    @property
+    def engine(self) -> InferenceEngine:
+        """Runs the model."""
+        return self._engine
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary of the model's ids."""
+        return self._vocabulary
+
+    @property
+    def options(self) -> GeneratorOptions:
+        """How tokens are chosen, and when to stop."""
+        return self._options
+
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
         """Yield each sentence as soon as it is complete; `cancelled` is polled at every token.
 
@@ -255,6 +270,21 @@ class TextGenerator:
         Raises:
             DeviceError, GenerationError: as `continue_text`.
         """
+        bits = self._score(seed)
+        return sum(bits) / len(bits) if bits else math.inf
+
+    def bits_per_character(self, seed: str) -> float:
+        """The mean bits of the characters that the seed's first tokens spell; infinite for none.
+
+        Raises:
+            DeviceError, GenerationError: as `continue_text`.
+        """
+        bits = self._score(seed)
+        text = self._vocabulary.decode(self._scored_ids)
+        return sum(bits) / len(text) if text else math.inf
+
+    def _score(self, seed: str) -> list[float]:
+        """The bits of each of the seed's first tokens."""
         ids = self._input(seed)[: SCORED_TOKENS + 1]
         pairs = enumerate(zip(self._scored_ids, ids, strict=False))
         known = next((i for i, (a, b) in pairs if a != b), min(len(self._scored_ids), len(ids)))
@@ -266,7 +296,7 @@ class TextGenerator:
                 bits.append(-float(logits.log_softmax(0)[token]) / math.log(2))
                 logits = self._engine.step(token).cpu()  # (V,)
         self._scored_ids, self._scored_bits = ids, bits
-        return sum(bits) / len(bits) if bits else math.inf
+        return bits
 
     def _prepare(self, seed: str) -> str:
         return prepare_seed(seed, self._manner, self._names)

@@ -126,14 +126,22 @@ def _load_or_replace(
 def join(
     settings: Settings, loaded: Sequence[tuple["TextGenerator", WeightsInfo]]
 ) -> tuple["Generator", tuple[WeightsInfo, ...]]:
-    """The generator of one weights file, or of the small and the large, and which these are."""
+    """The generator of one weights file, or of the small and the large, and which these are.
+
+    The shipped Chinese weights write verse alone, so prose is answered; the user's own continue it.
+    """
     weights = tuple(info for _, info in loaded)
-    if len(loaded) == 1:
-        return loaded[0][0], weights
+    (small, info), *others = loaded
+    is_shipped = info.path == shipped_weights(settings.language)
+    if not others:
+        if settings.language != "zh" or not is_shipped:
+            return small, weights
+        from model.inference.prose_answers import ProseAnswers
+
+        return ProseAnswers(small), weights
     from model.inference.routing import OWN_TEXTS, STORIES, RoutedGenerator
 
-    (small, info), (large, _) = loaded
-    is_shipped = info.path == shipped_weights(settings.language)
+    ((large, _),) = others
     return RoutedGenerator(small, large, STORIES if is_shipped else OWN_TEXTS), weights
 
 

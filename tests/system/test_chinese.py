@@ -31,7 +31,9 @@ def test_a_real_reader_is_recognised_and_answered_with_a_poem(
     )
     assert done.code == 0, done.err
     assert done.seeds == ["房地产中介协会分析"]
-    (poem,) = done.replies
+    (reply,) = done.replies
+    lead, poem = reply.split("：", 1)
+    assert lead == "题“房地产”一首"  # the seed is prose
     assert POEM.fullmatch(poem), poem
     assert poem[-1] in "。！？；"
     sound, rate = soundfile.read(out)

@@ -54,6 +54,18 @@ def test_a_chinese_seed_on_the_real_model(tmp_path: Path):
         assert height > 300
 
 
+def test_of_chinese_prose_the_poem_that_answers_it_is_shown():
+    result = explain("今天天气很好", "--language", "zh", "--tokens", 1)
+    assert result.exit_code == 0, result.output
+    assert "is prose" in result.stdout
+    assert "题“天气”一首：" in result.stdout
+    assert "The seed “天气” as tokens" in result.stdout
+    result = explain("今天天气很好", "--language", "zh", "--tokens", 1, "--json")
+    trace = json.loads(result.stdout)
+    assert (trace["seed"], trace["steps"][0]["text"][:2]) == ("天气", "天气")
+    assert "is prose" in result.stderr
+
+
 def test_the_text_shows_tables_and_the_growing_text():
     result = explain("the old sailor", "--tokens", 2)
     assert result.exit_code == 0, result.output
