@@ -147,9 +147,11 @@ def join(
 
 def parts_of(generator: "Generator") -> tuple["TextGenerator", ...]:
     """The generators that `join` has joined, in their order."""
+    from model.inference.prose_answers import ProseAnswers
     from model.inference.routing import RoutedGenerator
 
-    return generator.parts if isinstance(generator, RoutedGenerator) else (generator,)
+    joined = isinstance(generator, RoutedGenerator | ProseAnswers)
+    return generator.parts if joined else (generator,)
 
 
 def load_file(

@@ -63,6 +63,11 @@ class ProseAnswers:
         self._random.seed()
 
     @property
+    def parts(self) -> tuple[TextGenerator]:
+        """The generator of verse."""
+        return (self._generator,)
+
+    @property
     def name(self) -> str:
         """The name of the weights."""
         return self._generator.name
