@@ -191,8 +191,8 @@ def use_weights(
     The weights in use until now are kept: --previous goes back to them, with the adapter that they
     had; a second one undoes the first. auto lets each seed choose between the small ones, yours or
     the shipped, and large; small uses the former alone. An adapter that you have trained is put on
-    its weights; the name of these takes it off. Of an adapter's file elsewhere, its path, a copy is
-    kept.
+    its weights; the name of these takes it off again. Of an adapter's file elsewhere, its path, a
+    copy is kept.
     """
     if bool(name) == previous:
         raise click.UsageError("Give a NAME from `afterword weights`, or --previous.")
@@ -237,10 +237,7 @@ def remove_weights(
     language = load_settings(config_file, flags, language).settings.language
     adapter, was_used = adapter_store.find_adapter(language, name), fetched.chosen(language) == name
     if adapter and adapter_store.is_shipped(adapter):
-        raise WeightsError(
-            f"{name} comes with Afterword; `afterword weights use "
-            f"{adapter_store.base_name(adapter)}` does without it."
-        )
+        raise WeightsError(f"{name} comes with Afterword and stays; `weights use` takes another.")
     try:
         if adapter:
             was_used = adapter_store.in_place(adapter_store.base_file(adapter)) == adapter

@@ -6,8 +6,8 @@ weights and DATE tells when it was made. One comes with Afterword for some weigh
 `model/weights/BASE-spoken.safetensors`: it has taught them to continue what is spoken.
 
 The file `BASE.chosen` holds the name of the one that is in place: wherever these weights answer,
-they have it. Their own name there means that they have none; without that file, they have the one
-that comes with Afterword. Nothing heavy is imported here.
+they have it. Without that file, they have the one that comes with Afterword, if it fits them.
+Nothing heavy is imported here.
 """
 
 import time
@@ -100,13 +100,12 @@ def _shipped_folder() -> Path:
 
 
 def put_in_place(language: str, base: str, name: str | None) -> None:
-    """Put an adapter in place for the weights `base`; None takes off the one that is.
+    """Put an adapter in place for the weights `base`; None: that of Afterword, or none.
 
     Raises:
         OSError: the choice cannot be written.
     """
-    if name or in_place(fetched.folder_of(base) / f"{language}{SUFFIX}"):
-        fetched.write_name(_choice_file(language, base), name or base)
+    fetched.write_name(_choice_file(language, base), name)
 
 
 def new_adapter(language: str, base: str) -> Path:
@@ -122,7 +121,7 @@ def remove(adapter: Path) -> None:
         OSError: it cannot be removed.
     """
     if in_place(base_file(adapter)) == adapter:
-        fetched.write_name(_choice_file(adapter.parent.name, base_name(adapter)), None)
+        put_in_place(adapter.parent.name, base_name(adapter), None)
     adapter.unlink()
 
 

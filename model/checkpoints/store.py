@@ -215,8 +215,8 @@ def restore(language: str, name: str) -> Path:
     """Use these weights alone from now on; returns their path.
 
     Fetched weights are chosen and stay where they are, as do the user's own. An adapter is put in
-    place for its weights, which are chosen; their own name takes it off. Archived ones take the
-    place of the user's own, which are archived.
+    place for its weights, which are chosen; their own name takes it off again. Archived ones take
+    the place of the user's own, which are archived.
 
     Args:
         language: its code, such as "en".

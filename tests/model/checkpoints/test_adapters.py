@@ -254,14 +254,13 @@ def test_the_adapter_that_comes_with_afterword_is_in_place_until_another_is(spok
     assert in_place(base) == spoken
     assert (base_name(spoken), base_file(spoken)) == ("tiny", base)
     assert load_adapted(base).adapter == "tiny-spoken"
-    put_in_place("en", "tiny", None)
-    assert in_place(base) is None
-    put_in_place("en", "tiny", "tiny-spoken")
-    assert in_place(base) == spoken
     own = new_adapter("en", "tiny")
     save_adapter(own, load_adapter(spoken))
     put_in_place("en", "tiny", own.stem)
     assert in_place(base) == own
+    put_in_place("en", "tiny", "tiny-spoken")
+    assert in_place(base) == spoken
+    put_in_place("en", "tiny", own.stem)
     remove(own)
     assert in_place(base) == spoken
 
