@@ -191,8 +191,8 @@ def use_weights(
     The weights in use until now are kept: --previous goes back to them, with the adapter that they
     had; a second one undoes the first. auto lets each seed choose between the small ones, yours or
     the shipped, and large; small uses the former alone. An adapter that you have trained is put on
-    its weights; the name of these takes it off. Of an adapter's file elsewhere, its path, a copy is
-    kept.
+    its weights; the name of these takes it off again. Of an adapter's file elsewhere, its path, a
+    copy is kept.
     """
     if bool(name) == previous:
         raise click.UsageError("Give a NAME from `afterword weights`, or --previous.")
@@ -236,6 +236,8 @@ def remove_weights(
     """
     language = load_settings(config_file, flags, language).settings.language
     adapter, was_used = adapter_store.find_adapter(language, name), fetched.chosen(language) == name
+    if adapter and adapter_store.is_shipped(adapter):
+        raise WeightsError(f"{name} comes with Afterword and stays; `weights use` takes another.")
     try:
         if adapter:
             was_used = adapter_store.in_place(adapter_store.base_file(adapter)) == adapter
@@ -343,6 +345,7 @@ def _all(settings: "Settings") -> Iterator[WeightsInfo]:
         yield store.describe(own)
     yield from others
     yield from map(store.describe, adapter_store.adapters(language))
+    yield from map(store.describe, adapter_store.shipped_adapters(language))
     yield from store.previous(own)
     if shipped:
         yield store.describe(shipped)
@@ -357,7 +360,8 @@ def _shipped(language: str) -> Path | None:
 
 def _line(info: WeightsInfo, width: int, in_use: bool) -> str:
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.made_at))
-    date = "with Afterword" if info.name == SHIPPED else made
+    is_shipped = info.name == SHIPPED or adapter_store.is_shipped(info.path)
+    date = "with Afterword" if is_shipped else made
     bits = "    –" if info.bits_per_byte is None else f"{info.bits_per_byte:5.3f}"
     language = info.language or "damaged?"
     text = f"{'*' if in_use else ' '} {info.name:<{width}} {date:<16} {info.size / 1e6:6.1f} MB  "

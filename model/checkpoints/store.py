@@ -8,9 +8,7 @@ reads at the same time sees whole files only. Nothing heavy is imported here.
 """
 
 import contextlib
-import json
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -18,11 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from config.errors import AfterwordError, OutputError, WeightsError
 from model.checkpoints import adapter_store, fetched
 from model.checkpoints.fetched import AUTO, LARGE, SMALL, SUFFIX
+from model.checkpoints.header import read_metadata
 
 MAX_PREVIOUS = 5  # archived files of a language; 20 MB each
 SHIPPED = "shipped"
@@ -30,9 +28,6 @@ SHIPPED = "shipped"
 TRAIN_HINT = "train some with `afterword train --corpus FILE --out FOLDER`"
 LARGEST_CONTEXT = 8192
 """Tokens; beyond it, keys and values would take gigabytes."""
-_MAX_HEADER_BYTES = 2**20  # those of our files have 5000
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")  # a name of a foreign file may steer terminals
 
 Stamp = tuple[Path, int, int, int]
 """Path, inode, modification time (ns) and size of a weights file."""
@@ -165,7 +160,7 @@ def stamp_of_file(path: Path) -> Stamp | None:
 
 def is_of_training(path: Path, training: str) -> bool:
     """Whether a weights file, which may be missing, is of the training of this name."""
-    return bool(training) and path.is_file() and _metadata(path).get("training") == training
+    return bool(training) and path.is_file() and read_metadata(path).get("training") == training
 
 
 def archive(path: Path) -> None:
@@ -196,7 +191,7 @@ def describe(path: Path) -> WeightsInfo:
         status = path.stat()
     except OSError as error:
         raise WeightsError(f"The weights file {path} is missing; {TRAIN_HINT}.") from error
-    header = _metadata(path)
+    header = read_metadata(path)
     bits = None
     with contextlib.suppress(ValueError):
         bits = float(header.get("bits_per_byte", ""))
@@ -220,8 +215,8 @@ def restore(language: str, name: str) -> Path:
     """Use these weights alone from now on; returns their path.
 
     Fetched weights are chosen and stay where they are, as do the user's own. An adapter is put in
-    place for its weights, which are chosen; their own name takes it off. Archived ones take the
-    place of the user's own, which are archived.
+    place for its weights, which are chosen; their own name takes it off again. Archived ones take
+    the place of the user's own, which are archived.
 
     Args:
         language: its code, such as "en".
@@ -260,7 +255,8 @@ def _put_in_place(language: str, name: str) -> Path:
         return own
     known = {old.name: old.path for old in previous(own)}
     if name not in known:
-        adapters = [path.stem for path in adapter_store.adapters(language)]
+        known_adapters = adapter_store.adapters(language) + adapter_store.shipped_adapters(language)
+        adapters = [path.stem for path in known_adapters]
         names = ", ".join(
             [*known, *_fetched_names(language), *adapters, SHIPPED, SMALL, AUTO],
         )
@@ -337,21 +333,3 @@ def _link(path: Path, place: Path) -> None:
         temporary.replace(place)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    """The metadata in a safetensors file's header; empty if it cannot be read.
-
-    https://huggingface.co/docs/safetensors/index#format
-    """
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header: Any = json.loads(file.read(length)) if length <= _MAX_HEADER_BYTES else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    if not isinstance(metadata, dict):
-        return {}
-    texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
-    return {key: _CONTROL.sub(" ", value) for key, value in texts.items()}

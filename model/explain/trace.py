@@ -175,6 +175,7 @@ def make_trace(
         GenerationError: the model computed numbers that are not finite.
     """
     vocabulary = weights.vocabulary
+    sampling = sampling.cooled(Manner.from_table(weights.manner).temperature_factor)
     steps = list(islice(_steps(weights, seed, sampling, random_seed, top), count))
     instructive = sampling.temperature not in (0, 1)
     temperature = sampling.temperature if instructive else _EXAMPLE_TEMPERATURE

@@ -222,7 +222,7 @@ class TextGenerator:
         for token in kept or ():
             self._append(token, ids)
         known = len(ids)
-        sampling = self._options.sampling if kept is None else self._redraw_sampling()
+        sampling = self._sampling if kept is None else self._redraw_sampling()
         while True:
             with refuse_without_memory():
                 with device_faults(self._engine.device):
@@ -246,10 +246,13 @@ class TextGenerator:
         self._manner_mask.feed(token)
         ids.append(token)
 
+    @property
+    def _sampling(self) -> SamplingOptions:
+        return self._options.sampling.cooled(self._manner.temperature_factor)
+
     def _redraw_sampling(self) -> SamplingOptions:
-        sampling = self._options.sampling
-        temperature = max(sampling.temperature, _MIN_REDRAW_TEMPERATURE)
-        return replace(sampling, temperature=temperature)
+        temperature = max(self._sampling.temperature, _MIN_REDRAW_TEMPERATURE)
+        return replace(self._sampling, temperature=temperature)
 
     def read_ahead(self, seed: str) -> None:
         """Read what may become the beginning of a seed, while its speaker goes on.

@@ -5,7 +5,7 @@ Letters in shapes: V vocabulary, K ids that the filters leave, R recent ids.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -38,6 +38,10 @@ class SamplingOptions:
     top_p: float = 0.95
     repetition_penalty: float = 1.1
     min_p: float = 0.0
+
+    def cooled(self, factor: float) -> "SamplingOptions":
+        """The same at a temperature multiplied by this factor."""
+        return replace(self, temperature=self.temperature * factor)
 
 
 @torch.inference_mode()

@@ -40,6 +40,8 @@ class Manner:
         openings: the first that fits the seed is read before it; none fits: nothing.
         never: no piece that holds one of these texts is drawn, such as a line break.
         ends_after_sentence: the text may end after a complete sentence only.
+        temperature_factor: multiplies the temperature of the settings. Of two models, the one that
+            knows more words has more bad ones to draw.
     """
 
     capitals: bool = False
@@ -47,6 +49,7 @@ class Manner:
     openings: tuple[Opening, ...] = ()
     never: tuple[str, ...] = ()
     ends_after_sentence: bool = False
+    temperature_factor: float = 1.0
 
     def opening(self, seed: str) -> str:
         """The text that is read before this seed; empty if there is none."""
@@ -93,6 +96,7 @@ class Manner:
             openings=tuple(map(_opening, _list(content, "openings"))),
             never=tuple(_text(item, "never", least=1) for item in _list(content, "never")),
             ends_after_sentence=_flag(content, "ends_after_sentence"),
+            temperature_factor=_factor(content, "temperature_factor"),
         )
 
 
@@ -113,6 +117,13 @@ def _flag(content: Mapping[str, object], name: str) -> bool:
     if not isinstance(value, bool):
         raise _wrong(name)
     return value
+
+
+def _factor(content: Mapping[str, object], name: str) -> float:
+    value = content.get(name, 1.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 2:
+        raise _wrong(name)
+    return float(value)
 
 
 def _list(content: Mapping[str, object], name: str) -> list[object]:

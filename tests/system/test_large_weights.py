@@ -23,4 +23,5 @@ def test_they_continue_what_is_no_story(
     assert len(done.out.split()) > 5
     listed = afterword("weights", "--set", f"model.weights={setting}").out
     assert "\n* large " in f"\n{listed}"
+    assert "\n* large-spoken " in listed  # the adapter that comes with Afterword fits them
     assert afterword("weights", "verify").code == 0

@@ -11,12 +11,16 @@ from torch import Tensor
 
 from config.errors import WeightsError
 from config.load import load
+from model.checkpoints import adapter_store
 from model.checkpoints.adapter_store import (
     adapters,
+    base_file,
     base_name,
     in_place,
     new_adapter,
     put_in_place,
+    remove,
+    shipped_adapters,
 )
 from model.checkpoints.adapters import Adapter, apply, load_adapted, load_adapter, save_adapter
 from model.checkpoints.blocks import Adapted, dense
@@ -233,3 +237,39 @@ def test_the_weights_speak_without_an_adapter_that_does_not_fit(
     assert load_generator(path, options, "cpu").device == "cpu"
     assert f"{place} belongs to other weights" in caplog.text
     assert "are used without it" in caplog.text
+
+
+@pytest.fixture
+def spoken(fetched_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An adapter of `tiny` that comes with Afterword."""
+    monkeypatch.setattr(adapter_store, "_shipped_folder", lambda: tmp_path / "shipped")
+    path = tmp_path / "shipped" / "tiny-spoken.safetensors"
+    path.parent.mkdir()
+    save_adapter(path, made_adapter(fetched_weights))
+    return path
+
+
+def test_the_adapter_that_comes_with_afterword_is_in_place_until_another_is(spoken: Path):
+    base = folder_of("tiny") / "en.safetensors"
+    assert in_place(base) == spoken
+    assert (base_name(spoken), base_file(spoken)) == ("tiny", base)
+    assert load_adapted(base).adapter == "tiny-spoken"
+    own = new_adapter("en", "tiny")
+    save_adapter(own, load_adapter(spoken))
+    put_in_place("en", "tiny", own.stem)
+    assert in_place(base) == own
+    put_in_place("en", "tiny", "tiny-spoken")
+    assert in_place(base) == spoken
+    put_in_place("en", "tiny", own.stem)
+    remove(own)
+    assert in_place(base) == spoken
+
+
+def test_an_adapter_of_other_weights_or_another_language_is_left_out(spoken: Path):
+    base = folder_of("tiny") / "en.safetensors"
+    fitting = load_adapter(spoken)
+    for other in (replace(fitting, base="0" * 64), replace(fitting, language="zh")):
+        save_adapter(spoken, other)
+        assert in_place(base) is None
+        assert shipped_adapters("en") == []
+        assert load_adapted(base).adapter == ""

@@ -12,6 +12,7 @@ WRITTEN = Manner(
     openings=(Opening("dear", "A letter.\n\n"), Opening("", "A short story.\n\n")),
     never=("\n", "http"),
     ends_after_sentence=True,
+    temperature_factor=0.5,
 )
 
 
@@ -37,6 +38,10 @@ def test_no_manner_is_that_of_the_weights_of_this_project():
         '{"capitals": 1}',
         '{"question_mark": "yes"}',
         '{"ends_after_sentence": null}',
+        '{"temperature_factor": true}',
+        '{"temperature_factor": "0.5"}',
+        '{"temperature_factor": 0}',
+        '{"temperature_factor": NaN}',
         '{"never": "\\n"}',
         '{"never": [""]}',
         '{"never": [1]}',
