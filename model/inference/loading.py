@@ -150,8 +150,9 @@ def parts_of(generator: "Generator") -> tuple["TextGenerator", ...]:
     from model.inference.prose_answers import ProseAnswers
     from model.inference.routing import RoutedGenerator
 
-    joined = isinstance(generator, RoutedGenerator | ProseAnswers)
-    return generator.parts if joined else (generator,)
+    if isinstance(generator, RoutedGenerator | ProseAnswers):
+        return generator.parts
+    return (generator,)
 
 
 def load_file(
