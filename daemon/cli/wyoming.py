@@ -40,16 +40,18 @@ def wyoming(
     """Continue and speak texts for Home Assistant and other Wyoming clients."""
     settings = load_settings(config_file, flags, language).settings
     _check_library()
-    from daemon.wyoming import address, server, services
+    from daemon.wyoming import address, server
+    from daemon.wyoming.services.info import describe
+    from daemon.wyoming.services.shared import Shared
 
     place = address.check_uri(uri, exposed=expose)
     try_within_limit(lambda: load_weights(settings))
     generator, _ = load_weights(settings)
     with closing(components.open_engine(settings)) as engine:
-        shared = services.Shared(
+        shared = Shared(
             generator,
             engine,
-            services.describe(settings.language, engine.voice),
+            describe(settings.language, engine.voice),
             lambda: load_weights(settings, "cpu")[0],
         )
         server.serve(place, shared, lambda line: click.echo(line, err=True))

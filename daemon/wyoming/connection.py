@@ -20,7 +20,9 @@ from daemon.wyoming.events import (
     send_event,
     write_event,
 )
-from daemon.wyoming.services import Shared, continue_text, synthesize
+from daemon.wyoming.services.handling import continue_text
+from daemon.wyoming.services.shared import Shared
+from daemon.wyoming.services.speaking import synthesize
 
 _FAREWELL_SECONDS = 2.0  # for the peer to read the last error and to close its side
 _FAREWELL_BYTES = 64 * 1024  # read at a time, and thrown away
@@ -68,17 +70,17 @@ class Connection:
             self.abort()
 
     async def write(self, event: Event) -> None:
-        """Send an event, and wait until the peer takes it; as services.Peer."""
+        """Send an event, and wait until the peer takes it; as shared.Peer."""
         await write_event(event, self._writer, self._shared.limits)
         self.last_active = time.monotonic()
 
     def send(self, event: Event) -> None:
-        """Send an event without waiting for the peer; as services.Peer."""
+        """Send an event without waiting for the peer; as shared.Peer."""
         send_event(event, self._writer)
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Hold one of the places of texts, and meanwhile stay connected; as services.Peer."""
+        """Hold one of the places of texts, and stay connected meanwhile; as shared.Peer."""
         async with self._shared.places:
             self.has_place = True
             try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from daemon.systemd.notify import Notifier
 from daemon.wyoming.address import Address, listen, shown
 from daemon.wyoming.connection import Connection
-from daemon.wyoming.services import Shared
+from daemon.wyoming.services.shared import Shared
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from daemon.control.lock import single_instance_lock
 from daemon.control.server import ControlServer
 from daemon.wyoming.connection import Connection
 from daemon.wyoming.events import LINE_BYTES
-from daemon.wyoming.services import Shared
+from daemon.wyoming.services.shared import Shared
 from model.checkpoints.training_state import load_state, save_state
 from model.checkpoints.weights_file import load_weights, save_weights
 from model.text.sentences import SentenceSplitter

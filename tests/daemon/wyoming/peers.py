@@ -18,7 +18,8 @@ from wyoming.event import Event, async_read_event
 from config.errors import DeviceError, GenerationError
 from daemon.wyoming.events import Limits
 from daemon.wyoming.server import _serve
-from daemon.wyoming.services import Shared, describe
+from daemon.wyoming.services.info import describe
+from daemon.wyoming.services.shared import Shared
 
 DEFAULT_LIMITS = Limits()
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

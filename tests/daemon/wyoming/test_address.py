@@ -12,7 +12,7 @@ from wyoming.info import Describe
 from config.errors import ConfigError, RefusedError
 from daemon.wyoming.address import check_uri, listen, shown
 from daemon.wyoming.server import _serve
-from daemon.wyoming.services import Shared
+from daemon.wyoming.services.shared import Shared
 from tests.daemon.wyoming.peers import ask, served
 
 

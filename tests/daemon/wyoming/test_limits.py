@@ -23,7 +23,7 @@ from wyoming.tts import Synthesize
 from daemon.wyoming.address import listen
 from daemon.wyoming.events import Limits
 from daemon.wyoming.server import Connections, LimitedWarnings
-from daemon.wyoming.services import Shared
+from daemon.wyoming.services.shared import Shared
 from tests.daemon.wyoming.peers import answers, ask, connected, served, warnings
 
 DESCRIBE = b'{"type": "describe"}\n'

@@ -24,7 +24,8 @@ from wyoming.tts import Synthesize
 from audio.tts.neural.engines import ENGINES
 from config.errors import MissingPackageError, SpeechError, WeightsError
 from daemon.cli.wyoming import OLDEST_LIBRARY, _check_library
-from daemon.wyoming.services import ENGINE_PAGES, Shared, describe
+from daemon.wyoming.services.info import ENGINE_PAGES, describe
+from daemon.wyoming.services.shared import Shared
 from tests.daemon.wyoming.peers import SENTENCES, FakeEngine, FakeGenerator, ask, served, warnings
 from tests.support.program import ROOT, afterword
 

@@ -1,0 +1,76 @@
+"""What all connections share: the model, the speech engine, the limits and the places of texts."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from wyoming.event import Event
+from wyoming.info import Info
+
+from daemon.ports import Generator
+from daemon.wyoming.events import InvalidEventError, Limits
+
+INTERNAL_ERROR = "Afterword has failed because of an error of its own; its log has more."
+
+
+class Peer(Protocol):
+    """The peer that asked, as the services need it. `write` and `send` raise DisconnectedError."""
+
+    async def write(self, event: Event) -> None:
+        """Send an event, and wait until the peer takes it; never while a lock is held."""
+
+    def send(self, event: Event) -> None:
+        """Send an event without waiting for the peer."""
+
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """One of the places of the texts that are computed or wait for it."""
+
+
+class TtsEngine(Protocol):
+    """Text to speech, as the server needs it."""
+
+    @property
+    def rate(self) -> int:
+        """Samples per second."""
+
+    def stream(self, text: str) -> Iterator[tuple[str, npt.NDArray[np.int16]]]:
+        """Synthesise piece by piece: each piece of text, and its samples, shape (n,)."""
+
+
+@dataclass
+class Shared:
+    """Generator and engine, shared by all clients; each serves one client at a time.
+
+    Attributes:
+        load_on_cpu: loads the generator on the CPU, after the device of the model has failed.
+        limits: what a peer may take.
+        places: for texts that are computed or wait for it.
+    """
+
+    generator: Generator
+    engine: TtsEngine
+    info: Info
+    load_on_cpu: Callable[[], Generator]
+    limits: Limits = field(default_factory=Limits)
+    generating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    speaking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    places: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = asyncio.Semaphore(self.limits.requests)
+
+
+def text_of(event: Event) -> str:
+    """The field `text` of an event.
+
+    Raises:
+        InvalidEventError: it is no string.
+    """
+    text = event.data.get("text")
+    if not isinstance(text, str):
+        raise InvalidEventError("a text that is not a string", type=event.type, is_read=True)
+    return text
