@@ -40,6 +40,7 @@ def wyoming(
     """Continue and speak texts for Home Assistant and other Wyoming clients."""
     settings = load_settings(config_file, flags, language).settings
     _check_library()
+    from audio.commands import commands_in_text
     from daemon.wyoming import address, server
     from daemon.wyoming.services.info import describe
     from daemon.wyoming.services.shared import Shared
@@ -49,10 +50,11 @@ def wyoming(
     generator, _ = load_weights(settings)
     with closing(components.open_engine(settings)) as engine:
         shared = Shared(
-            generator,
+            {settings.language: generator},
             engine,
             describe(settings.language, engine.voice),
-            lambda: load_weights(settings, "cpu")[0],
+            lambda _, device: load_weights(settings, device)[0],
+            {settings.language: commands_in_text(components.commands(settings))},
         )
         server.serve(place, shared, lambda line: click.echo(line, err=True))
 

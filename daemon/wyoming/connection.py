@@ -20,6 +20,7 @@ from daemon.wyoming.events import (
     send_event,
     write_event,
 )
+from daemon.wyoming.services.conversations import Conversation
 from daemon.wyoming.services.handling import continue_text
 from daemon.wyoming.services.shared import Shared
 from daemon.wyoming.services.speaking import synthesize
@@ -37,6 +38,7 @@ class Connection:
             time.monotonic.
         has_place: True while a text of the peer is computed or waits for it.
         is_answering: True while an event of the peer is answered, also while it is slow to read.
+        conversation: that of texts that name none.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Connection:
         self.last_active = time.monotonic()
         self.has_place = False
         self.is_answering = False
+        self.conversation = Conversation()
 
     async def serve(self) -> None:
         """Answer events until the peer leaves, is silent for too long, or breaks the protocol."""

@@ -24,12 +24,11 @@ from daemon.control.lock import single_instance_lock
 from daemon.control.server import ControlServer
 from daemon.wyoming.connection import Connection
 from daemon.wyoming.events import LINE_BYTES
-from daemon.wyoming.services.shared import Shared
 from model.checkpoints.training_state import load_state, save_state
 from model.checkpoints.weights_file import load_weights, save_weights
 from model.text.sentences import SentenceSplitter
 from model.text.vocabulary import TextDecoder, Vocabulary
-from tests.daemon.wyoming.peers import FakeEngine, FakeGenerator, answers
+from tests.daemon.wyoming.peers import answers, fake_shared
 from tests.model.made import small_weights
 
 
@@ -178,7 +177,7 @@ def test_any_wyoming_peer_is_answered_or_disconnected(
 ) -> None:
     async def run() -> list[str]:
         ours, theirs = socket.socketpair()
-        shared = Shared(FakeGenerator(), FakeEngine(), Info(), FakeGenerator)
+        shared = fake_shared(Info())
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES)
         peer, to_server = await asyncio.open_unix_connection(sock=theirs)
         to_server.write(sent)

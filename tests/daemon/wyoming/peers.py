@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from wyoming.client import AsyncClient
 from wyoming.event import Event, async_read_event
+from wyoming.info import Info
 
+from audio.commands import commands_in_text
 from config.errors import DeviceError, GenerationError
 from daemon.wyoming.events import Limits
 from daemon.wyoming.server import _serve
@@ -23,6 +25,12 @@ from daemon.wyoming.services.shared import Shared
 
 DEFAULT_LIMITS = Limits()
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+COMMANDS = {
+    "stop": ["stop"],
+    "go on": ["go on", "tell me more"],
+    "again": ["again"],
+    "never mind": ["never mind"],
+}
 SENTENCES = ["was old.", "He smiled.", "The end."]
 
 
@@ -64,6 +72,14 @@ class FakeEngine:
             yield "", samples[999:]
 
 
+def fake_shared(info: Info, limits: Limits = DEFAULT_LIMITS) -> Shared:
+    """The fake generator, for English, and the fake engine."""
+    commands = {"en": commands_in_text(COMMANDS)}
+    return Shared(
+        {"en": FakeGenerator()}, FakeEngine(), info, lambda *_: FakeGenerator(), commands, limits
+    )
+
+
 def served(
     test: Callable[[Shared, str], Awaitable[None]], tmp_path: Path, limits: Limits = DEFAULT_LIMITS
 ) -> None:
@@ -72,7 +88,7 @@ def served(
 
     async def run() -> None:
         info = describe("en", "hibari")
-        shared = Shared(FakeGenerator(), FakeEngine(), info, FakeGenerator, limits)
+        shared = fake_shared(info, limits)
         ready = asyncio.Event()
         serving = asyncio.create_task(_serve(path, shared, lambda _: ready.set()))
         waiting = asyncio.create_task(ready.wait())

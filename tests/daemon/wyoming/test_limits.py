@@ -101,7 +101,7 @@ def test_the_longest_idle_connection_is_closed_for_a_new_one(tmp_path: Path) -> 
 
 def test_a_text_under_way_is_finished_however_many_connect(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        shared.generator = generator = HeldGenerator(sentences=2)
+        shared.generators["en"] = generator = HeldGenerator(sentences=2)
         asked = asyncio.create_task(ask(uri, Transcript("a fox").event(), "handled-stop"))
         assert await in_thread(generator.begun)
         async with AsyncExitStack() as silent:
@@ -136,7 +136,7 @@ def test_a_busy_server_says_so_and_keeps_the_connection(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        shared.generator = generator = HeldGenerator(sentences=1)
+        shared.generators["en"] = generator = HeldGenerator(sentences=1)
         asked = [ask(uri, Transcript("a fox").event(), "handled-stop") for _ in range(2)]
         under_way = asyncio.gather(*asked)
         while not shared.places.locked():
@@ -195,7 +195,7 @@ def test_an_event_that_comes_byte_by_byte_is_not_waited_for(
 
 def test_a_text_may_take_longer_than_an_event(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        shared.generator = generator = HeldGenerator(sentences=1)
+        shared.generators["en"] = generator = HeldGenerator(sentences=1)
         asked = asyncio.create_task(ask(uri, Transcript("a fox").event(), "handled-stop"))
         await asyncio.sleep(2)
         generator.held.set()
@@ -219,12 +219,12 @@ def test_a_peer_that_never_reads_is_disconnected(
         shared.engine.stream = lambda text: iter([(text, np.zeros(10**7, np.int16))])
         endless = HeldGenerator(sentence="It went on " * 1000)  # soon more than the peer may leave
         endless.held.set()
-        everyday, shared.generator = shared.generator, endless
+        everyday, shared.generators["en"] = shared.generators["en"], endless
         async with connected(uri) as (_, writer):
             writer.write(sent)
             while fault not in caplog.text:
                 await asyncio.sleep(0.05)
-            shared.generator = everyday
+            shared.generators["en"] = everyday
             await ask(uri, Transcript("a fox").event(), "handled-stop")
 
     served(test, tmp_path, SHORT)
@@ -250,7 +250,7 @@ def test_a_peer_that_leaves_in_mid_stream_ends_the_generation(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        shared.generator = generator = HeldGenerator()
+        shared.generators["en"] = generator = HeldGenerator()
         generator.held.set()
         async with AsyncClient.from_uri(uri) as client:
             await client.write_event(Transcript("a fox").event())
