@@ -20,10 +20,11 @@ from daemon.wyoming.events import (
     send_event,
     write_event,
 )
+from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.conversations import Conversation
 from daemon.wyoming.services.handling import continue_text
 from daemon.wyoming.services.shared import Shared
-from daemon.wyoming.services.speaking import synthesize
+from daemon.wyoming.services.speaking import refuse_speech, synthesize
 
 _FAREWELL_SECONDS = 2.0  # for the peer to read the last error and to close its side
 _FAREWELL_BYTES = 64 * 1024  # read at a time, and thrown away
@@ -58,6 +59,7 @@ class Connection:
         self.has_place = False
         self.is_answering = False
         self.conversation = Conversation()
+        self._farewell = ""  # the last message, once the connection is dismissed
 
     async def serve(self) -> None:
         """Answer events until the peer leaves, is silent for too long, or breaks the protocol."""
@@ -67,6 +69,10 @@ class Connection:
         except DisconnectedError as error:
             if str(error):
                 self._warn(f"The Wyoming client {self.address} {error}: disconnected.")
+        except asyncio.CancelledError:
+            if not self._farewell:
+                raise
+            await self._say_farewell(self._farewell)
         except Exception as error:  # a bug must not end the server
             log_fault(f"The connection of the Wyoming client {self.address} failed", error)
         finally:
@@ -92,6 +98,11 @@ class Connection:
                 self.has_place = False
                 self.last_active = time.monotonic()
 
+    def dismiss(self, farewell: str, task: asyncio.Task[None]) -> None:
+        """End `serve`, which is this task, after an `error` with this message."""
+        self._farewell = farewell
+        task.cancel()
+
     def abort(self) -> None:
         """Close the connection at once."""
         self._writer.transport.abort()
@@ -112,7 +123,7 @@ class Connection:
                 self._warn(f"The Wyoming client {self.address} sent {fault}.")
                 await self._refuse(fault.type, f"This service was sent {fault}.", "invalid")
                 if not fault.is_read:
-                    await self._say_farewell()
+                    await self._await_close()
                     return
                 idle_seconds = limits.event_seconds
             finally:
@@ -129,9 +140,15 @@ class Connection:
     async def _serve_request(self, event: Event) -> None:
         shared = self._shared
         if shared.places.locked():
-            message = f"Afterword is busy with {shared.limits.requests} texts; try again later."
-            self._warn(f"The Wyoming client {self.address} was refused. {message}")
-            await self._refuse(event.type, message, "busy")
+            self._warn(
+                f"The Wyoming client {self.address} was refused: {shared.limits.requests} texts "
+                "are in hand."
+            )
+            message = ANSWERS[shared.default_language].busy
+            if Transcript.is_type(event.type):
+                await self.write(NotHandled(message, event.data.get("context")).event())
+            else:
+                await refuse_speech(shared, message, "busy", self)
         elif Transcript.is_type(event.type):
             await continue_text(shared, event, self)
         else:
@@ -150,7 +167,12 @@ class Connection:
                 self._writer.close()
                 await self._writer.wait_closed()
 
-    async def _say_farewell(self) -> None:
+    async def _say_farewell(self, message: str) -> None:
+        with contextlib.suppress(DisconnectedError):
+            self.send(Error(message, "busy").event())
+            await self._await_close()
+
+    async def _await_close(self) -> None:
         """Close this side only, and wait for the peer's; else the last error could be lost."""
         with contextlib.suppress(OSError):
             async with asyncio.timeout(_FAREWELL_SECONDS):

@@ -34,7 +34,7 @@ class Limits:
         write_seconds: for a peer to take what is sent to it.
     """
 
-    connections: int = 64
+    connections: int = 128
     requests: int = 24
     event_seconds: float = 30.0
     idle_seconds: float = 300.0

@@ -61,6 +61,7 @@ class Connections:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._open: dict[asyncio.Task[None], Connection] = {}
+        self._dismissed: set[asyncio.Task[None]] = set()  # they take their leave
         self._warn = LimitedWarnings(_WARNINGS_PER_MINUTE)
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,15 +72,19 @@ class Connections:
         connection = Connection(self._shared, reader, writer, self._warn)
         task = asyncio.create_task(connection.serve())
         self._open[task] = connection
-        task.add_done_callback(lambda done: self._open.pop(done, None))
+        task.add_done_callback(lambda done: self._forget(done, connection))
 
     async def close(self) -> None:
         """Close all connections; texts under way are not finished."""
-        tasks = list(self._open)
+        tasks = [*self._open, *self._dismissed]
         for task in tasks:
-            self._open[task].abort()
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, task: asyncio.Task[None], connection: Connection) -> None:
+        connection.abort()  # for a task that was cancelled before it began
+        self._open.pop(task, None)
+        self._dismissed.discard(task)
 
     def _close_longest_idle(self) -> None:
         closable = [task for task, one in self._open.items() if not one.has_place]
@@ -91,8 +96,8 @@ class Connections:
             f"{len(self._open) + 1} Wyoming clients are connected; the one that has been idle for "
             f"the longest time, {connection.address}, is disconnected for a new one."
         )
-        connection.abort()  # also where the task has not begun yet
-        task.cancel()
+        self._dismissed.add(task)
+        connection.dismiss("This idle connection is closed, for too many others are open.", task)
 
 
 class LimitedWarnings:

@@ -11,7 +11,7 @@ from wyoming.handle import Handled, HandledChunk, HandledStart, HandledStop, Not
 
 from audio.events import Seed, VoiceCommand
 from config.errors import AfterwordError, DeviceError
-from config.languages import sentence_gap
+from config.languages import end_of_text, sentence_gap
 from daemon.conversation.state_machine import CONTEXT_CHARACTERS, StartReply
 from daemon.observers.isolation import log_fault
 from daemon.ports import Generator
@@ -40,7 +40,7 @@ async def continue_text(shared: Shared, event: Event, peer: Peer) -> None:
     if not any(map(str.isalnum, text)):
         await peer.write(NotHandled(ANSWERS[language].no_words, context).event())
         return
-    heard = shared.commands[language].event(text[-CONTEXT_CHARACTERS:].lstrip(), 0.0)
+    heard = shared.commands[language].event(end_of_text(text, CONTEXT_CHARACTERS), 0.0)
     name = conversation_id(context)
     conversation = shared.conversations.find(name) if name else peer.conversation
     start = conversation.begin(heard)

@@ -23,6 +23,7 @@ from wyoming.tts import Synthesize
 from daemon.wyoming.address import listen
 from daemon.wyoming.events import Limits
 from daemon.wyoming.server import Connections, LimitedWarnings
+from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.shared import Shared
 from tests.daemon.wyoming.peers import answers, ask, connected, served, warnings
 
@@ -77,7 +78,9 @@ def test_silent_connections_do_not_shut_others_out(
 
     served(test, tmp_path)
     told = warnings(caplog)
-    assert "64 Wyoming clients are connected; the one that has been idle for the longest" in told[0]
+    assert (
+        "128 Wyoming clients are connected; the one that has been idle for the longest" in told[0]
+    )
     assert len(told) <= 21  # few, however many there are
 
 
@@ -89,6 +92,10 @@ def test_the_longest_idle_connection_is_closed_for_a_new_one(tmp_path: Path) -> 
                 await client.connect()
             await client.write_event(Describe().event())
             assert await client.read_event()
+        farewell = Error.from_event(await clients[1].read_event())
+        assert farewell == Error(
+            "This idle connection is closed, for too many others are open.", "busy"
+        )
         assert await clients[1].read_event() is None
         for client in (clients[0], clients[2], clients[3]):
             await client.write_event(Describe().event())
@@ -97,6 +104,23 @@ def test_the_longest_idle_connection_is_closed_for_a_new_one(tmp_path: Path) -> 
             await client.disconnect()
 
     served(test, tmp_path, Limits(connections=3, requests=2))
+
+
+def test_eighteen_pipelines_at_once_are_all_answered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def pipeline(uri: str, number: int) -> None:
+        asked = Transcript("a fox", {"conversation_id": str(number)})
+        *_, handled, _ = await ask(uri, asked.event(), "handled-stop")
+        text = Handled.from_event(handled).text
+        assert text
+        await ask(uri, Synthesize(text).event(), "audio-stop")
+
+    async def test(shared: Shared, uri: str) -> None:
+        await asyncio.gather(*(pipeline(uri, number) for number in range(18)))
+
+    served(test, tmp_path)
+    assert warnings(caplog) == []
 
 
 def test_a_text_under_way_is_finished_however_many_connect(tmp_path: Path) -> None:
@@ -144,16 +168,18 @@ def test_a_busy_server_says_so_and_keeps_the_connection(
         async with AsyncClient.from_uri(uri) as client:
             await client.write_event(Transcript("a hen").event())
             refused = NotHandled.from_event(await client.read_event())
-            assert refused.text == "Afterword is busy with 2 texts; try again later."
+            assert refused.text == ANSWERS["en"].busy
             await client.write_event(Synthesize("A hen.").event())
             assert Error.from_event(await client.read_event()) == Error(refused.text, "busy")
+            while (await client.read_event()).type != "audio-stop":  # it comes, for who awaits it
+                pass
             generator.held.set()
             await under_way
             await client.write_event(Transcript("a hen").event())
             assert (await client.read_event()).type == "handled-start"
 
     served(test, tmp_path, Limits(requests=2))
-    assert "The Wyoming client at the socket was refused." in warnings(caplog)[0]
+    assert "The Wyoming client at the socket was refused: 2 texts are in hand." in warnings(caplog)[0]
 
 
 @pytest.mark.parametrize(

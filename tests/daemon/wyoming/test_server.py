@@ -111,10 +111,34 @@ def test_what_cannot_be_continued_is_told(seed: str, tmp_path: Path) -> None:
     served(test, tmp_path)
 
 
-def test_too_long_a_text_is_not_spoken(tmp_path: Path) -> None:
+def test_of_a_long_text_the_end_is_continued(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        (event,) = await ask(uri, Synthesize("x" * 10_001).event(), "error")
-        assert Error.from_event(event).code == "too-long"
+        await ask(uri, Transcript("Once " + "upon " * 500 + "a time").event(), "handled-stop")
+        (seed,) = shared.generators["en"].seeds
+        assert seed == ("upon " * 500 + "a time")[-1996:]  # from a whole word
+
+    served(test, tmp_path)
+
+
+def test_a_long_text_is_spoken(tmp_path: Path) -> None:
+    async def test(shared: Shared, uri: str) -> None:
+        spoken = []
+        shared.engine.stream = lambda text: iter([(spoken.append(text), np.ones(9, np.int16))])
+        text = "A fox. " * 5000
+        await ask(uri, Synthesize(text).event(), "audio-stop")
+        assert spoken == [text]
+
+    served(test, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "..."])
+def test_a_text_without_sound_is_a_moment_of_silence(text: str, tmp_path: Path) -> None:
+    async def test(shared: Shared, uri: str) -> None:
+        shared.engine.stream = lambda text: iter([(text, np.zeros(0, np.int16))] if text else [])
+        begin, *chunks, end = await ask(uri, Synthesize(text).event(), "audio-stop")
+        assert (begin.type, end.type) == ("audio-start", "audio-stop")
+        sound = b"".join(AudioChunk.from_event(event).audio for event in chunks)
+        assert sound == bytes(2 * 22050 // 5)
 
     served(test, tmp_path)
 
@@ -241,8 +265,9 @@ def test_speech_that_fails_is_told(tmp_path: Path) -> None:
 
     async def test(shared: Shared, uri: str) -> None:
         shared.engine.stream = fail
-        (event,) = await ask(uri, Synthesize("A fox.").event(), "error")
+        event, *silence = await ask(uri, Synthesize("A fox.").event(), "audio-stop")
         assert Error.from_event(event) == Error("The speech engine is gone.", "SpeechError")
+        assert len(silence) > 2
 
     served(test, tmp_path)
 
