@@ -55,6 +55,7 @@ def wyoming(
             describe(settings.language, engine.voice),
             lambda _, device: load_weights(settings, device)[0],
             {settings.language: commands_in_text(components.commands(settings))},
+            pause_seconds=settings.voice.pause_seconds,
         )
         server.serve(place, shared, lambda line: click.echo(line, err=True))
 

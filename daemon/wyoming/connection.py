@@ -10,7 +10,8 @@ from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.handle import NotHandled
 from wyoming.info import Describe
-from wyoming.tts import Synthesize
+from wyoming.ping import Ping, Pong
+from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop
 
 from daemon.observers.isolation import log_fault
 from daemon.wyoming.events import (
@@ -24,7 +25,7 @@ from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.conversations import Conversation
 from daemon.wyoming.services.handling import continue_text
 from daemon.wyoming.services.shared import Shared
-from daemon.wyoming.services.speaking import refuse_speech, synthesize
+from daemon.wyoming.services.speaking import SpeechStream, refuse_speech, synthesize
 
 _FAREWELL_SECONDS = 2.0  # for the peer to read the last error and to close its side
 _FAREWELL_BYTES = 64 * 1024  # read at a time, and thrown away
@@ -38,7 +39,8 @@ class Connection:
         last_active: when an event or a text of the peer was last dealt with, in seconds of
             time.monotonic.
         has_place: True while a text of the peer is computed or waits for it.
-        is_answering: True while an event of the peer is answered, also while it is slow to read.
+        is_answering: True while an event of the peer is answered, also while it is slow to read, or
+            more of a text is awaited.
         conversation: that of texts that name none.
     """
 
@@ -58,6 +60,7 @@ class Connection:
         self.last_active = time.monotonic()
         self.has_place = False
         self.is_answering = False
+        self._stream: SpeechStream | None = None  # a text that comes in parts
         self.conversation = Conversation()
         self._farewell = ""  # the last message, once the connection is dismissed
 
@@ -127,15 +130,28 @@ class Connection:
                     return
                 idle_seconds = limits.event_seconds
             finally:
-                self.is_answering = False
+                self.is_answering = self._stream is not None
             await asyncio.sleep(0)  # the turn of others, also when a peer floods
 
     async def _answer(self, event: Event) -> None:
         """Answer one event; those of other services are ignored."""
         if Describe.is_type(event.type):
             await self.write(self._shared.info.event())
+        elif Ping.is_type(event.type):
+            text = event.data.get("text")
+            await self.write(Pong(text if isinstance(text, str) else None).event())
+        elif Synthesize.is_type(event.type) and self._stream:
+            pass  # it repeats the whole text, for servers that take none in parts
         elif Transcript.is_type(event.type) or Synthesize.is_type(event.type):
             await self._serve_request(event)
+        elif SynthesizeStart.is_type(event.type):
+            self._stream = SpeechStream(self._shared, self)
+            await self._stream.begin()
+        elif SynthesizeChunk.is_type(event.type) and self._stream:
+            await self._stream.feed(event)
+        elif SynthesizeStop.is_type(event.type) and self._stream:
+            stream, self._stream = self._stream, None
+            await stream.finish()
 
     async def _serve_request(self, event: Event) -> None:
         shared = self._shared

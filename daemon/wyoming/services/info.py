@@ -39,5 +39,7 @@ def describe(language: str, voice: str) -> Info:
     engine = engine_of(voice)
     maker = Attribution(engine, ENGINE_PAGES.get(engine, ""))
     offered = TtsVoice(voice, maker, True, f"a voice of {engine}", None, languages)
-    speaker = TtsProgram("afterword", afterword, True, "the voice of Afterword", version, [offered])
+    speaker = TtsProgram(
+        "afterword", afterword, True, "the voice of Afterword", version, [offered], True
+    )
     return Info(handle=[program], tts=[speaker])

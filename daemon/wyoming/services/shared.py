@@ -56,6 +56,7 @@ class Shared:
         load_generator: loads that of a language, on a device where one is named; for a thread.
         commands: the commands of each language that is served; the first is the default.
         conversations: what was said in each.
+        pause_seconds: of silence between two sentences of a text that comes in parts.
         limits: what a peer may take.
         places: for texts that are computed or wait for it.
     """
@@ -66,6 +67,7 @@ class Shared:
     load_generator: Callable[[str, str | None], Generator]
     commands: Mapping[str, SeedCommands]
     limits: Limits = field(default_factory=Limits)
+    pause_seconds: float = 0.35
     conversations: Conversations = field(default_factory=Conversations)
     generating: asyncio.Lock = field(default_factory=asyncio.Lock)
     speaking: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -7,16 +7,20 @@ import numpy as np
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event
+from wyoming.tts import SynthesizeStopped
 
 from audio.pcm import Samples
 from config.errors import AfterwordError
 from daemon.observers.isolation import log_fault
 from daemon.wyoming.events import DisconnectedError
+from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.shared import INTERNAL_ERROR, Peer, Shared, text_of
+from model.text.sentences import SentenceSplitter
 
 _CHUNK_SAMPLES = 2048
 _SAMPLE_BYTES = 2
 _SILENCE_SECONDS = 0.2  # in place of a text without sound
+_UNSPOKEN_CHARACTERS = 1000  # of a text in parts without the end of a sentence, which wait for one
 
 
 async def synthesize(shared: Shared, event: Event, peer: Peer) -> None:
@@ -35,13 +39,69 @@ async def synthesize(shared: Shared, event: Event, peer: Peer) -> None:
     await speech.end()
 
 
+class SpeechStream:
+    """A text that comes in parts and is spoken sentence by sentence, each as soon as it is whole.
+
+    Its sound is one, from `audio-start` to `audio-stop`; then `synthesize-stopped` is sent.
+    """
+
+    def __init__(self, shared: Shared, peer: Peer) -> None:
+        self._shared = shared
+        self._sentences = SentenceSplitter()
+        self._speech = _Speech(peer, shared.engine.rate)
+        self._is_refused = False
+
+    async def begin(self) -> None:
+        """Answer `synthesize-start`: nothing, unless too many texts are in hand."""
+        if self._shared.places.locked():
+            self._is_refused = True  # what follows is read and answered all the same
+            message = ANSWERS[self._shared.default_language].busy
+            await self._speech.peer.write(Error(message, "busy").event())
+
+    async def feed(self, event: Event) -> None:
+        """Answer `synthesize-chunk`: speak the sentences that it completes.
+
+        Raises:
+            InvalidEventError: the text is of the wrong type.
+            DisconnectedError: the peer has left.
+        """
+        text = text_of(event)
+        if self._is_refused:
+            return
+        for sentence in self._sentences.feed(text):
+            await self._say(sentence)
+        if len(self._sentences.buffered) > _UNSPOKEN_CHARACTERS:  # not a mark in all of it
+            await self._say_rest()
+
+    async def finish(self) -> None:
+        """Answer `synthesize-stop`: speak the rest, and end the sound and the stream."""
+        await self._say_rest()
+        await self._speech.end()
+        await self._speech.peer.write(SynthesizeStopped().event())
+
+    async def _say_rest(self) -> None:
+        if rest := self._sentences.rest():
+            await self._say(rest)
+        self._sentences = SentenceSplitter()
+
+    async def _say(self, sentence: str) -> None:
+        if self._speech.is_heard:
+            await self._speech.play_silence(self._shared.pause_seconds)
+        await _speak(self._shared, sentence, self._speech)
+
+
 class _Speech:
-    """The sound of one answer, from `audio-start` to `audio-stop`; its methods raise as Peer's."""
+    """The sound of one answer, from `audio-start` to `audio-stop`; its methods raise as Peer's.
+
+    Attributes:
+        peer: who hears it.
+        is_heard: whether any samples were sent.
+    """
 
     def __init__(self, peer: Peer, rate: int) -> None:
         self.peer = peer
         self._rate = rate
-        self._is_begun = self._is_heard = False
+        self._is_begun = self.is_heard = False
 
     async def play(self, samples: Samples) -> None:
         """Send samples, in chunks."""
@@ -49,13 +109,17 @@ class _Speech:
             self._is_begun = True
             await self.peer.write(AudioStart(self._rate, _SAMPLE_BYTES, 1).event())
         for chunk in _chunks(samples):
-            self._is_heard = True
+            self.is_heard = True
             await self.peer.write(AudioChunk(self._rate, _SAMPLE_BYTES, 1, chunk).event())
+
+    async def play_silence(self, seconds: float) -> None:
+        """Send so many seconds of zeros."""
+        await self.play(np.zeros(round(seconds * self._rate), np.int16))
 
     async def end(self) -> None:
         """End the sound, after a moment of silence if there was none."""
-        if not self._is_heard:
-            await self.play(np.zeros(round(_SILENCE_SECONDS * self._rate), np.int16))
+        if not self.is_heard:
+            await self.play_silence(_SILENCE_SECONDS)
         await self.peer.write(AudioStop().event())
 
 

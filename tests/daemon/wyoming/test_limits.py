@@ -179,7 +179,9 @@ def test_a_busy_server_says_so_and_keeps_the_connection(
             assert (await client.read_event()).type == "handled-start"
 
     served(test, tmp_path, Limits(requests=2))
-    assert "The Wyoming client at the socket was refused: 2 texts are in hand." in warnings(caplog)[0]
+    assert (
+        "The Wyoming client at the socket was refused: 2 texts are in hand." in warnings(caplog)[0]
+    )
 
 
 @pytest.mark.parametrize(
