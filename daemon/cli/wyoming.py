@@ -2,18 +2,15 @@
 
 import importlib.metadata
 import re
-from contextlib import closing
 from pathlib import Path
 
 import click
 
 from config.errors import MissingPackageError
 from config.installation import add_extra_command
-from daemon import components
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, settings_options
 from daemon.memory import try_within_limit
-from model.inference.loading import load_weights
 
 # Of the package `wyoming`, as in pyproject.toml. 1.7.0 is the first with streamed answers; until
 # 1.7.2 its client fails at an event without data, and 1.7.0 excludes Python 3.14.
@@ -38,26 +35,18 @@ def wyoming(
     config_file: Path | None, flags: tuple[str, ...], language: str | None, uri: str, expose: bool
 ) -> None:
     """Continue and speak texts for Home Assistant and other Wyoming clients."""
-    settings = load_settings(config_file, flags, language).settings
+    loaded = load_settings(config_file, flags, language)
     _check_library()
-    from audio.commands import commands_in_text
     from daemon.wyoming import address, server
-    from daemon.wyoming.services.info import describe
+    from daemon.wyoming.loading import make_loader
+    from daemon.wyoming.services.engines import Engines
     from daemon.wyoming.services.shared import Shared
 
     place = address.check_uri(uri, exposed=expose)
-    try_within_limit(lambda: load_weights(settings))
-    generator, _ = load_weights(settings)
-    with closing(components.open_engine(settings)) as engine:
-        shared = Shared(
-            {settings.language: generator},
-            engine,
-            describe(settings.language, engine.voice),
-            lambda _, device: load_weights(settings, device)[0],
-            {settings.language: commands_in_text(components.commands(settings))},
-            pause_seconds=settings.voice.pause_seconds,
-        )
-        server.serve(place, shared, lambda line: click.echo(line, err=True))
+    loader = make_loader(loaded)
+    try_within_limit(lambda: loader.load_generator(loaded.settings.language, None))
+    shared = Shared(loader.offer(), loader.load_generator, Engines(loader.open_engine))
+    server.serve(place, shared, lambda line: click.echo(line, err=True))
 
 
 def _check_library() -> None:

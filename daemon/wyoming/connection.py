@@ -24,6 +24,7 @@ from daemon.wyoming.events import (
 from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.conversations import Conversation
 from daemon.wyoming.services.handling import continue_text
+from daemon.wyoming.services.info import describe
 from daemon.wyoming.services.shared import Shared
 from daemon.wyoming.services.speaking import SpeechStream, refuse_speech, synthesize
 
@@ -136,7 +137,7 @@ class Connection:
     async def _answer(self, event: Event) -> None:
         """Answer one event; those of other services are ignored."""
         if Describe.is_type(event.type):
-            await self.write(self._shared.info.event())
+            await self.write(describe(self._shared.offer).event())
         elif Ping.is_type(event.type):
             text = event.data.get("text")
             await self.write(Pong(text if isinstance(text, str) else None).event())
@@ -145,7 +146,7 @@ class Connection:
         elif Transcript.is_type(event.type) or Synthesize.is_type(event.type):
             await self._serve_request(event)
         elif SynthesizeStart.is_type(event.type):
-            self._stream = SpeechStream(self._shared, self)
+            self._stream = SpeechStream(self._shared, event, self)
             await self._stream.begin()
         elif SynthesizeChunk.is_type(event.type) and self._stream:
             await self._stream.feed(event)
@@ -164,7 +165,7 @@ class Connection:
             if Transcript.is_type(event.type):
                 await self.write(NotHandled(message, event.data.get("context")).event())
             else:
-                await refuse_speech(shared, message, "busy", self)
+                await refuse_speech(message, "busy", self)
         elif Transcript.is_type(event.type):
             await continue_text(shared, event, self)
         else:

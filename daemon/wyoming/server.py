@@ -32,12 +32,14 @@ def serve(address: Address, shared: Shared, echo: Callable[[str], object]) -> No
 
     Raises:
         RefusedError: the address cannot be listened at.
+        AfterwordError: what the default language needs cannot be loaded.
     """
     asyncio.run(_serve(address, shared, echo))
 
 
 async def _serve(address: Address, shared: Shared, echo: Callable[[str], object]) -> None:
     connections = Connections(shared)
+    await shared.prepare()
     server = await listen(address, connections.accept)
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -51,6 +53,7 @@ async def _serve(address: Address, shared: Shared, echo: Callable[[str], object]
         notifier.stopping()
         server.close()
         await connections.close()
+        shared.engines.close()
         if isinstance(address, Path):
             address.unlink(missing_ok=True)
 

@@ -14,7 +14,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
-from wyoming.info import Info
 
 from audio.input.file import WavFile
 from config.errors import AfterwordError, ConfigError, InputError, RefusedError, WeightsError
@@ -177,7 +176,7 @@ def test_any_wyoming_peer_is_answered_or_disconnected(
 ) -> None:
     async def run() -> list[str]:
         ours, theirs = socket.socketpair()
-        shared = fake_shared(Info())
+        shared = fake_shared()
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES)
         peer, to_server = await asyncio.open_unix_connection(sock=theirs)
         to_server.write(sent)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from wyoming.event import Event
@@ -14,10 +14,11 @@ from config.errors import AfterwordError, DeviceError
 from config.languages import end_of_text, sentence_gap
 from daemon.conversation.state_machine import CONTEXT_CHARACTERS, StartReply
 from daemon.observers.isolation import log_fault
-from daemon.ports import Generator
 from daemon.wyoming.events import DisconnectedError, InvalidEventError
 from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.conversations import Conversation, conversation_id
+from daemon.wyoming.services.info import LANGUAGE_NAMES
+from daemon.wyoming.services.languages import find_language, guess_language
 from daemon.wyoming.services.shared import Peer, Shared, text_of
 
 log = logging.getLogger(__name__)
@@ -36,11 +37,16 @@ async def continue_text(shared: Shared, event: Event, peer: Peer) -> None:
         DisconnectedError: the peer has left; the generation has ended.
     """
     text, context = text_of(event).strip(), _context_of(event)
-    language = shared.default_language
+    language = _language_of(event, text, shared.offer.languages)
+    if language is None:
+        names = " and ".join(LANGUAGE_NAMES[code] for code in shared.offer.languages)
+        message = f"Sorry, I speak {names} only."
+        await peer.write(NotHandled(message, context).event())
+        return
     if not any(map(str.isalnum, text)):
         await peer.write(NotHandled(ANSWERS[language].no_words, context).event())
         return
-    heard = shared.commands[language].event(end_of_text(text, CONTEXT_CHARACTERS), 0.0)
+    heard = shared.offer.commands[language].event(end_of_text(text, CONTEXT_CHARACTERS), 0.0)
     name = conversation_id(context)
     conversation = shared.conversations.find(name) if name else peer.conversation
     start = conversation.begin(heard)
@@ -70,10 +76,15 @@ class _Reply:
         self.language = self.conversation.language
         self.cancelled = self.conversation.cancelled
 
-    def sentences(self, generator: Generator) -> Iterator[str]:
-        """The sentences that are said again, or those of a continuation; for a thread."""
+    async def sentences(self, shared: Shared) -> Iterator[str]:
+        """The sentences that are said again, or those of a continuation, to be drawn in threads.
+
+        Raises:
+            AfterwordError: the weights of the language cannot be loaded.
+        """
         if self.start.sentences:
             return iter(self.start.sentences)
+        generator = await shared.generator(self.language)
         return generator.continue_text(self.start.seed, self.cancelled.is_set)
 
 
@@ -99,13 +110,13 @@ async def _reply(shared: Shared, reply: _Reply, context: Context, peer: Peer) ->
 
 async def _stream_sentences(shared: Shared, reply: _Reply, context: Context, peer: Peer) -> Event:
     """Send a chunk per sentence; the event that follows them, whatever happens."""
-    text, answers = "", ANSWERS[reply.language]
+    text, before, answers = "", "", ANSWERS[reply.language]
     try:
-        sentences = reply.sentences(shared.generators[reply.language])
+        sentences = await reply.sentences(shared)
         while sentence := await asyncio.to_thread(next, sentences, ""):
             reply.conversation.say(reply.start.turn, sentence)
-            chunk = sentence_gap(text, sentence) + sentence
-            text += chunk
+            chunk = sentence_gap(before, sentence) + sentence
+            text, before = text + chunk, sentence
             peer.send(HandledChunk(chunk).event())
         if text:
             return Handled(text, context).event()
@@ -134,6 +145,14 @@ async def _compute_on_cpu(shared: Shared, language: str, reason: DeviceError) ->
         )
     except AfterwordError as error:
         log.warning("The model could not be loaded on the CPU: %s", error)
+
+
+def _language_of(event: Event, text: str, offered: Sequence[str]) -> str | None:
+    """The language that an event names, or else that of its text; None if it is not offered."""
+    tag = event.data.get("language")
+    if isinstance(tag, str) and tag.strip():
+        return find_language(tag, offered)
+    return guess_language(text, offered)
 
 
 def _context_of(event: Event) -> Context:

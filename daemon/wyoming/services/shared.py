@@ -1,20 +1,18 @@
-"""What all connections share: the model, the speech engine, the limits and the places of texts."""
+"""What all connections share: models, speech engines, limits and the places of texts."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from wyoming.event import Event
-from wyoming.info import Info
 
-from audio.commands import SeedCommands
 from daemon.ports import Generator
 from daemon.wyoming.events import InvalidEventError, Limits
 from daemon.wyoming.services.conversations import Conversation, Conversations
+from daemon.wyoming.services.engines import Engines
+from daemon.wyoming.services.offer import Offer
 
 INTERNAL_ERROR = "Afterword has failed because of an error of its own; its log has more."
 
@@ -36,38 +34,25 @@ class Peer(Protocol):
         """One of the places of the texts that are computed or wait for it."""
 
 
-class TtsEngine(Protocol):
-    """Text to speech, as the server needs it."""
-
-    @property
-    def rate(self) -> int:
-        """Samples per second."""
-
-    def stream(self, text: str) -> Iterator[tuple[str, npt.NDArray[np.int16]]]:
-        """Synthesise piece by piece: each piece of text, and its samples, shape (n,)."""
-
-
 @dataclass
 class Shared:
-    """Generators and engine, shared by all clients; each serves one client at a time.
+    """Generators and engines, shared by all clients; one text is continued and one is spoken.
 
     Attributes:
-        generators: by language; those that are loaded.
+        offer: what is offered.
         load_generator: loads that of a language, on a device where one is named; for a thread.
-        commands: the commands of each language that is served; the first is the default.
-        conversations: what was said in each.
-        pause_seconds: of silence between two sentences of a text that comes in parts.
+        engines: speak; one at a time, too.
         limits: what a peer may take.
+        generators: by language; those that are loaded.
+        conversations: what was said in each.
         places: for texts that are computed or wait for it.
     """
 
-    generators: dict[str, Generator]
-    engine: TtsEngine
-    info: Info
+    offer: Offer
     load_generator: Callable[[str, str | None], Generator]
-    commands: Mapping[str, SeedCommands]
+    engines: Engines
     limits: Limits = field(default_factory=Limits)
-    pause_seconds: float = 0.35
+    generators: dict[str, Generator] = field(default_factory=dict)
     conversations: Conversations = field(default_factory=Conversations)
     generating: asyncio.Lock = field(default_factory=asyncio.Lock)
     speaking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -78,8 +63,29 @@ class Shared:
 
     @property
     def default_language(self) -> str:
-        """The language of a text that names none."""
-        return next(iter(self.commands))
+        """The language of the settings."""
+        return self.offer.languages[0]
+
+    async def prepare(self) -> None:
+        """Load what the default language needs; all else is loaded when first asked for.
+
+        Raises:
+            AfterwordError: it cannot be loaded.
+        """
+        async with self.generating:
+            await self.generator(self.default_language)
+        async with self.engines.use(self.offer.voices.defaults[self.default_language]):
+            pass
+
+    async def generator(self, language: str) -> Generator:
+        """The generator of a language, loaded when first asked for; with `generating` held.
+
+        Raises:
+            AfterwordError: it cannot be loaded.
+        """
+        if language not in self.generators:
+            self.generators[language] = await asyncio.to_thread(self.load_generator, language, None)
+        return self.generators[language]
 
 
 def text_of(event: Event) -> str:

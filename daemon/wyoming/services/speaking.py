@@ -1,6 +1,7 @@
 """The service tts: speaks texts."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,11 +11,13 @@ from wyoming.event import Event
 from wyoming.tts import SynthesizeStopped
 
 from audio.pcm import Samples
-from config.errors import AfterwordError
+from audio.tts.sound import RATE
+from config.errors import AfterwordError, RefusedError
 from daemon.observers.isolation import log_fault
 from daemon.wyoming.events import DisconnectedError
 from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.shared import INTERNAL_ERROR, Peer, Shared, text_of
+from daemon.wyoming.services.voices import Wish
 from model.text.sentences import SentenceSplitter
 
 _CHUNK_SAMPLES = 2048
@@ -34,9 +37,20 @@ async def synthesize(shared: Shared, event: Event, peer: Peer) -> None:
         InvalidEventError: the text is of the wrong type.
         DisconnectedError: the peer has left; the rest is not synthesised.
     """
-    speech = _Speech(peer, shared.engine.rate)
-    await _speak(shared, text_of(event), speech)
+    text, speech = text_of(event), _Speech(peer)
+    voice = await _voice_for(shared, event, text, peer)
+    if voice is not None:
+        await _speak(shared, voice, text, speech)
     await speech.end()
+
+
+async def _voice_for(shared: Shared, event: Event, text: str, peer: Peer) -> str | None:
+    """The voice for a text; None where that of the event is refused, which is told."""
+    try:
+        return shared.offer.voices.choose(Wish.of(event.data), text)
+    except RefusedError as error:
+        await peer.write(Error(str(error), "no-voice").event())
+        return None
 
 
 class SpeechStream:
@@ -45,18 +59,22 @@ class SpeechStream:
     Its sound is one, from `audio-start` to `audio-stop`; then `synthesize-stopped` is sent.
     """
 
-    def __init__(self, shared: Shared, peer: Peer) -> None:
+    def __init__(self, shared: Shared, start: Event, peer: Peer) -> None:
+        """`start` is the event `synthesize-start`."""
         self._shared = shared
+        self._start = start
+        self._peer = peer
         self._sentences = SentenceSplitter()
-        self._speech = _Speech(peer, shared.engine.rate)
-        self._is_refused = False
+        self._speech = _Speech(peer)
+        self._voice: str | None = None  # chosen for the first sentence
+        self._is_refused = False  # what follows is read and answered all the same
 
     async def begin(self) -> None:
         """Answer `synthesize-start`: nothing, unless too many texts are in hand."""
         if self._shared.places.locked():
-            self._is_refused = True  # what follows is read and answered all the same
+            self._is_refused = True
             message = ANSWERS[self._shared.default_language].busy
-            await self._speech.peer.write(Error(message, "busy").event())
+            await self._peer.write(Error(message, "busy").event())
 
     async def feed(self, event: Event) -> None:
         """Answer `synthesize-chunk`: speak the sentences that it completes.
@@ -77,7 +95,7 @@ class SpeechStream:
         """Answer `synthesize-stop`: speak the rest, and end the sound and the stream."""
         await self._say_rest()
         await self._speech.end()
-        await self._speech.peer.write(SynthesizeStopped().event())
+        await self._peer.write(SynthesizeStopped().event())
 
     async def _say_rest(self) -> None:
         if rest := self._sentences.rest():
@@ -85,9 +103,14 @@ class SpeechStream:
         self._sentences = SentenceSplitter()
 
     async def _say(self, sentence: str) -> None:
+        if self._voice is None and not self._is_refused:
+            self._voice = await _voice_for(self._shared, self._start, sentence, self._peer)
+            self._is_refused = self._voice is None
+        if self._voice is None:
+            return
         if self._speech.is_heard:
-            await self._speech.play_silence(self._shared.pause_seconds)
-        await _speak(self._shared, sentence, self._speech)
+            await self._speech.play_silence(self._shared.offer.pause_seconds)
+        await _speak(self._shared, self._voice, sentence, self._speech)
 
 
 class _Speech:
@@ -98,23 +121,22 @@ class _Speech:
         is_heard: whether any samples were sent.
     """
 
-    def __init__(self, peer: Peer, rate: int) -> None:
+    def __init__(self, peer: Peer) -> None:
         self.peer = peer
-        self._rate = rate
         self._is_begun = self.is_heard = False
 
     async def play(self, samples: Samples) -> None:
         """Send samples, in chunks."""
         if not self._is_begun:
             self._is_begun = True
-            await self.peer.write(AudioStart(self._rate, _SAMPLE_BYTES, 1).event())
+            await self.peer.write(AudioStart(RATE, _SAMPLE_BYTES, 1).event())
         for chunk in _chunks(samples):
             self.is_heard = True
-            await self.peer.write(AudioChunk(self._rate, _SAMPLE_BYTES, 1, chunk).event())
+            await self.peer.write(AudioChunk(RATE, _SAMPLE_BYTES, 1, chunk).event())
 
     async def play_silence(self, seconds: float) -> None:
         """Send so many seconds of zeros."""
-        await self.play(np.zeros(round(seconds * self._rate), np.int16))
+        await self.play(np.zeros(round(seconds * RATE), np.int16))
 
     async def end(self) -> None:
         """End the sound, after a moment of silence if there was none."""
@@ -123,23 +145,19 @@ class _Speech:
         await self.peer.write(AudioStop().event())
 
 
-async def refuse_speech(shared: Shared, message: str, code: str, peer: Peer) -> None:
+async def refuse_speech(message: str, code: str, peer: Peer) -> None:
     """Answer a text that is not spoken with `error`, and end its speech."""
     await peer.write(Error(message, code).event())
-    await _Speech(peer, shared.engine.rate).end()
+    await _Speech(peer).end()
 
 
-async def _speak(shared: Shared, text: str, speech: _Speech) -> None:
+async def _speak(shared: Shared, voice: str, text: str, speech: _Speech) -> None:
     """Speak a text; a failure is told."""
     try:
-        pieces = shared.engine.stream(text)
-        while True:
-            # For one piece, so that short texts pass long ones, and slow peers hold up nobody.
-            async with speech.peer.place(), shared.speaking:
-                _, samples = await asyncio.to_thread(next, pieces, ("", None))
-            if samples is None:
-                return
-            await speech.play(samples)
+        async with contextlib.AsyncExitStack() as held:
+            async with speech.peer.place():
+                engine = await held.enter_async_context(shared.engines.use(voice))
+            await _play_pieces(shared, engine.stream(text), speech)
     except DisconnectedError:
         raise
     except AfterwordError as error:
@@ -147,6 +165,18 @@ async def _speak(shared: Shared, text: str, speech: _Speech) -> None:
     except Exception as error:  # a bug must not leave the peer without an answer
         log_fault("A text could not be spoken", error)
         await speech.peer.write(Error(INTERNAL_ERROR, "internal").event())
+
+
+async def _play_pieces(
+    shared: Shared, pieces: Iterator[tuple[str, Samples]], speech: _Speech
+) -> None:
+    while True:
+        # For one piece, so that short texts pass long ones, and slow peers hold up nobody.
+        async with speech.peer.place(), shared.speaking:
+            _, samples = await asyncio.to_thread(next, pieces, ("", None))
+        if samples is None:
+            return
+        await speech.play(samples)
 
 
 def _chunks(samples: Samples) -> Iterator[bytes]:

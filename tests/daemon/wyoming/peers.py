@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 from wyoming.client import AsyncClient
 from wyoming.event import Event, async_read_event
-from wyoming.info import Info
 
 from audio.commands import commands_in_text
+from audio.tts.voices import Voice
 from config.errors import DeviceError, GenerationError
 from daemon.wyoming.events import Limits
 from daemon.wyoming.server import _serve
-from daemon.wyoming.services.info import describe
+from daemon.wyoming.services.engines import Engines
+from daemon.wyoming.services.offer import Offer
 from daemon.wyoming.services.shared import Shared
+from daemon.wyoming.services.voices import OfferedVoices
 
 DEFAULT_LIMITS = Limits()
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -60,7 +62,7 @@ class FakeGenerator:
 class FakeEngine:
     """Speaks in two pieces."""
 
-    rate = 22050
+    is_closed = False
 
     def synthesize(self, text: str) -> np.ndarray:
         return np.arange(len(text) * 1000, dtype=np.int16)
@@ -71,24 +73,36 @@ class FakeEngine:
             yield text, samples[:999]
             yield "", samples[999:]
 
+    def close(self) -> None:
+        self.is_closed = True
 
-def fake_shared(info: Info, limits: Limits = DEFAULT_LIMITS) -> Shared:
-    """The fake generator, for English, and the fake engine."""
-    commands = {"en": commands_in_text(COMMANDS)}
-    return Shared(
-        {"en": FakeGenerator()}, FakeEngine(), info, lambda *_: FakeGenerator(), commands, limits
-    )
+
+OFFER = Offer(
+    {"en": commands_in_text(COMMANDS)},
+    OfferedVoices({"en": "hibari"}, (Voice("hibari", "Heart", "en-us", "hibari"),)),
+)
+
+
+def fake_shared(limits: Limits = DEFAULT_LIMITS, offer: Offer = OFFER) -> Shared:
+    """A fake generator for each language; one fake engine, the attribute `engine`, for all."""
+    engine = FakeEngine()
+    shared = Shared(offer, lambda *_: FakeGenerator(), Engines(lambda _: engine), limits)
+    shared.engine = engine
+    shared.generators["en"] = FakeGenerator()
+    return shared
 
 
 def served(
-    test: Callable[[Shared, str], Awaitable[None]], tmp_path: Path, limits: Limits = DEFAULT_LIMITS
+    test: Callable[[Shared, str], Awaitable[None]],
+    tmp_path: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    offer: Offer = OFFER,
 ) -> None:
     """Run a test against a server at a socket."""
     path = tmp_path / "w.sock"
 
     async def run() -> None:
-        info = describe("en", "hibari")
-        shared = fake_shared(info, limits)
+        shared = fake_shared(limits, offer)
         ready = asyncio.Event()
         serving = asyncio.create_task(_serve(path, shared, lambda _: ready.set()))
         waiting = asyncio.create_task(ready.wait())

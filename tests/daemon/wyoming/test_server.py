@@ -21,11 +21,9 @@ from wyoming.handle import Handled, HandledChunk, HandledStart, HandledStop, Not
 from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize
 
-from audio.tts.neural.engines import ENGINES
 from config.errors import MissingPackageError, SpeechError, WeightsError
 from daemon.cli.wyoming import OLDEST_LIBRARY, _check_library
 from daemon.wyoming.services.answers import ANSWERS
-from daemon.wyoming.services.info import ENGINE_PAGES, describe
 from daemon.wyoming.services.shared import Shared
 from tests.daemon.wyoming.peers import SENTENCES, FakeEngine, FakeGenerator, ask, served, warnings
 from tests.support.program import ROOT, afterword
@@ -35,28 +33,13 @@ def test_it_tells_what_it_can_do(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
         (event,) = await ask(uri, Describe().event(), "info")
         info = Info.from_event(event)
-        assert [p.name for p in info.handle] == ["afterword"]
+        assert [p.name for p in info.handle] == ["Afterword (English)"]
         assert info.handle[0].models[0].languages == ["en"]
         assert info.handle[0].supports_handled_streaming
         assert [v.name for v in info.tts[0].voices] == ["hibari"]
         assert info.asr == []
 
     served(test, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("voice", "engine"),
-    [("hibari", "hibari"), ("kokoro:zf_xiaoxiao", "kokoro"), ("en-us+f3", "espeak-ng")],
-)
-def test_the_voice_in_force_is_told_with_its_engine(voice: str, engine: str) -> None:
-    (told,) = describe("zh", voice).tts[0].voices
-    assert (told.name, told.description) == (voice, f"a voice of {engine}")
-    assert (told.attribution.name, told.languages) == (engine, ["zh"])
-    assert told.attribution.url.startswith("https://")
-
-
-def test_every_engine_has_a_page() -> None:
-    assert set(ENGINE_PAGES) == {*ENGINES, "espeak-ng"}
 
 
 def test_a_text_is_continued_sentence_by_sentence(tmp_path: Path) -> None:
