@@ -31,21 +31,38 @@ OLDEST_LIBRARY = (1, 7, 2)
 @click.option(
     "--expose", is_flag=True, help="Accept connections from other machines; there is no password."
 )
+@click.option(
+    "--without",
+    type=click.Choice(["handle", "tts", "asr"]),
+    multiple=True,
+    help="Switch off a service: the continuation (handle), speech (tts), recognition (asr).",
+)
 def wyoming(
-    config_file: Path | None, flags: tuple[str, ...], language: str | None, uri: str, expose: bool
+    config_file: Path | None,
+    flags: tuple[str, ...],
+    language: str | None,
+    uri: str,
+    expose: bool,
+    without: tuple[str, ...],
 ) -> None:
-    """Continue and speak texts for Home Assistant and other Wyoming clients."""
+    """Continue, speak and recognise for Home Assistant and other Wyoming clients."""
     loaded = load_settings(config_file, flags, language)
     _check_library()
     from daemon.wyoming import address, server
     from daemon.wyoming.loading import make_loader
     from daemon.wyoming.services.engines import Engines
+    from daemon.wyoming.services.offer import SERVICES
     from daemon.wyoming.services.shared import Shared
 
     place = address.check_uri(uri, exposed=expose)
-    loader = make_loader(loaded)
-    try_within_limit(lambda: loader.load_generator(loaded.settings.language, None))
-    shared = Shared(loader.offer(), loader.load_generator, Engines(loader.open_engine))
+    services = [name for name in SERVICES if name not in without]
+    if not services:
+        raise click.UsageError("--without leaves no service.")
+    loader = make_loader(loaded, services)
+    offer = loader.offer()
+    try_within_limit(lambda: loader.load_all(offer))
+    engines = Engines(loader.open_engine)
+    shared = Shared(offer, loader.load_generator, engines, loader.open_transcriber)
     server.serve(place, shared, lambda line: click.echo(line, err=True))
 
 

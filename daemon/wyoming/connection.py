@@ -5,7 +5,8 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 
-from wyoming.asr import Transcript
+from wyoming.asr import Transcribe, Transcript
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.handle import NotHandled
@@ -24,12 +25,14 @@ from daemon.wyoming.events import (
 from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.conversations import Conversation
 from daemon.wyoming.services.handling import continue_text
+from daemon.wyoming.services.hearing import Sound
 from daemon.wyoming.services.info import describe
 from daemon.wyoming.services.shared import Shared
 from daemon.wyoming.services.speaking import SpeechStream, refuse_speech, synthesize
 
 _FAREWELL_SECONDS = 2.0  # for the peer to read the last error and to close its side
 _FAREWELL_BYTES = 64 * 1024  # read at a time, and thrown away
+_SOUND_EVENTS = ("audio-start", "audio-chunk", "audio-stop")
 
 
 class Connection:
@@ -41,7 +44,7 @@ class Connection:
             time.monotonic.
         has_place: True while a text of the peer is computed or waits for it.
         is_answering: True while an event of the peer is answered, also while it is slow to read, or
-            more of a text is awaited.
+            more of a text or a sound is awaited.
         conversation: that of texts that name none.
     """
 
@@ -63,6 +66,8 @@ class Connection:
         self.is_answering = False
         self._stream: SpeechStream | None = None  # a text that comes in parts
         self.conversation = Conversation()
+        self._request: Event | None = None  # `transcribe`, for the next sound
+        self._sound: Sound | None = None  # that is heard
         self._farewell = ""  # the last message, once the connection is dismissed
 
     async def serve(self) -> None:
@@ -80,6 +85,7 @@ class Connection:
         except Exception as error:  # a bug must not end the server
             log_fault(f"The connection of the Wyoming client {self.address} failed", error)
         finally:
+            self._end_sound()
             self.abort()
 
     async def write(self, event: Event) -> None:
@@ -122,7 +128,7 @@ class Connection:
                 self.last_active = time.monotonic()
                 self.is_answering = True
                 await self._answer(event)
-                idle_seconds = limits.idle_seconds
+                idle_seconds = limits.event_seconds if self._sound else limits.idle_seconds
             except InvalidEventError as fault:
                 self._warn(f"The Wyoming client {self.address} sent {fault}.")
                 await self._refuse(fault.type, f"This service was sent {fault}.", "invalid")
@@ -131,13 +137,17 @@ class Connection:
                     return
                 idle_seconds = limits.event_seconds
             finally:
-                self.is_answering = self._stream is not None
+                self.is_answering = bool(self._stream or self._sound)
             await asyncio.sleep(0)  # the turn of others, also when a peer floods
 
     async def _answer(self, event: Event) -> None:
         """Answer one event; those of other services are ignored."""
         if Describe.is_type(event.type):
             await self.write(describe(self._shared.offer).event())
+        elif Transcribe.is_type(event.type):
+            self._request = event
+        elif event.type in _SOUND_EVENTS:
+            await self._hear(event)
         elif Ping.is_type(event.type):
             text = event.data.get("text")
             await self.write(Pong(text if isinstance(text, str) else None).event())
@@ -154,9 +164,33 @@ class Connection:
             stream, self._stream = self._stream, None
             await stream.finish()
 
+    async def _hear(self, event: Event) -> None:
+        """Answer an event of a sound; those without a beginning are passed over."""
+        if AudioStart.is_type(event.type) and self._shared.offer.hearing:
+            self._end_sound()
+            self._sound = Sound(self._shared, self._request, self)
+            self._request = None
+            await self._sound.begin()
+        elif AudioChunk.is_type(event.type) and self._sound:
+            await self._sound.feed(event)
+        elif AudioStop.is_type(event.type) and self._sound:
+            sound, self._sound = self._sound, None
+            try:
+                await sound.finish()
+            finally:
+                sound.close()
+
+    def _end_sound(self) -> None:
+        if self._sound:
+            self._sound.close()
+            self._sound = None
+
     async def _serve_request(self, event: Event) -> None:
         shared = self._shared
-        if shared.places.locked():
+        service = "handle" if Transcript.is_type(event.type) else "tts"
+        if service not in shared.offer.services:
+            await self._refuse(event.type, f"The service {service} is switched off.", "off")
+        elif shared.places.locked():
             self._warn(
                 f"The Wyoming client {self.address} was refused: {shared.limits.requests} texts "
                 "are in hand."

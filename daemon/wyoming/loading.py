@@ -1,19 +1,21 @@
 """Builds what the services need from the settings: for each language, and for each voice."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from audio.commands import commands_in_text
+from audio.stt import vosk_models
+from audio.transcription import Transcriber, open_transcriber
 from audio.tts.choice import voice_in_force
 from audio.tts.engine import SpeechEngine, installed_voices
-from config.errors import SpeechError, WeightsError
+from config.errors import HearingModelError, SpeechError, WeightsError
 from config.languages import LANGUAGES
 from config.load import Loaded, for_language
 from config.settings import Settings
 from daemon import components
 from daemon.ports import Generator
-from daemon.wyoming.services.offer import Offer
+from daemon.wyoming.services.offer import SERVICES, HearingModel, Offer
 from daemon.wyoming.services.voices import OfferedVoices
 from model.inference.loading import load_weights, weights_files
 
@@ -27,10 +29,12 @@ class Loader:
     Attributes:
         settings: of each language that has weights; the configured one is the first.
         voices: who speaks.
+        services: the names of those that are switched on.
     """
 
     settings: Mapping[str, Settings]
     voices: OfferedVoices
+    services: frozenset[str] = frozenset(SERVICES)
 
     @property
     def default(self) -> Settings:
@@ -42,7 +46,31 @@ class Loader:
         commands = {
             code: commands_in_text(components.commands(one)) for code, one in self.settings.items()
         }
-        return Offer(commands, self.voices, self.default.voice.pause_seconds)
+        hearing = self._hearing_models() if "asr" in self.services else {}
+        pause_seconds = self.default.voice.pause_seconds
+        return Offer(commands, self.voices, hearing, self.services, pause_seconds)
+
+    def _hearing_models(self) -> dict[str, HearingModel]:
+        """The Vosk models that are here, by language; what is missing is logged."""
+        found = {}
+        for code, one in self.settings.items():
+            try:
+                folder = vosk_models.find(code, one.hearing.model)
+            except HearingModelError as error:
+                log.info("speech in %s is not recognised: %s", code, error)
+            else:
+                found[code] = HearingModel(folder.name, folder.name.rpartition("-")[2])
+        return found
+
+    def open_transcriber(self, language: str) -> Transcriber:
+        """The recogniser of a language.
+
+        Raises:
+            HearingModelError, ConfigError: as audio.transcription.open_transcriber.
+        """
+        settings = self.settings[language]
+        folder = vosk_models.find(language, settings.hearing.model)
+        return open_transcriber(folder, language, components.commands(settings))
 
     def load_generator(self, language: str, device: str | None) -> Generator:
         """The generator of a language; `device` overrides the setting.
@@ -51,6 +79,18 @@ class Loader:
             AfterwordError: as load_weights.
         """
         return load_weights(self.settings[language], device)[0]
+
+    def load_all(self, offer: Offer) -> None:
+        """Load what the configured language needs in memory, to try whether there is room.
+
+        Raises:
+            AfterwordError: as the other methods.
+        """
+        language = self.default.language
+        if "handle" in offer.services:
+            self.load_generator(language, None)
+        if language in offer.hearing:
+            self.open_transcriber(language)
 
     def open_engine(self, voice: str) -> SpeechEngine:
         """The running engine of a voice: espeak-ng stands by for a language's default voice only.
@@ -67,8 +107,8 @@ class Loader:
         return engine
 
 
-def make_loader(loaded: Loaded) -> Loader:
-    """Find out what can be offered; nothing is loaded yet.
+def make_loader(loaded: Loaded, services: Collection[str] = SERVICES) -> Loader:
+    """Find out what can be offered of these services; nothing is loaded yet.
 
     Raises:
         WeightsError: the configured language has no weights.
@@ -84,7 +124,7 @@ def make_loader(loaded: Loaded) -> Loader:
     defaults = {
         code: voice_in_force(one.voice.name, code).strip() for code, one in settings.items()
     }
-    return Loader(settings, _offered_voices(defaults))
+    return Loader(settings, _offered_voices(defaults), frozenset(services))
 
 
 def _has_weights(settings: Settings) -> bool:

@@ -4,7 +4,16 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from wyoming.info import Attribution, HandleModel, HandleProgram, Info, TtsProgram, TtsVoice
+from wyoming.info import (
+    AsrModel,
+    AsrProgram,
+    Attribution,
+    HandleModel,
+    HandleProgram,
+    Info,
+    TtsProgram,
+    TtsVoice,
+)
 
 from audio.tts.neural.engines import engine_of
 from audio.tts.voices import ESPEAK, Voice, find_voice
@@ -28,13 +37,18 @@ _MODEL_PAGES = {
     "en": "https://huggingface.co/datasets/roneneldan/TinyStories",
     "zh": "https://github.com/chinese-poetry/chinese-poetry",
 }
+_VOSK_PAGE = "https://alphacephei.com/vosk/models"
 _SPEECH_PAGE = "https://github.com/nateshmbhat/pyttsx3"
 
 
 def describe(offer: Offer) -> Info:
     """The services that the server offers, for the message `info`."""
     version = importlib.metadata.version("afterword")
-    return Info(handle=[_handle(offer, version)], tts=[_tts(offer, version)])
+    return Info(
+        handle=[_handle(offer, version)] if "handle" in offer.services else [],
+        tts=[_tts(offer, version)] if "tts" in offer.services else [],
+        asr=[_asr(offer)] if offer.hearing else [],
+    )
 
 
 def _names(languages: Sequence[str]) -> str:
@@ -61,6 +75,23 @@ def _handle(offer: Offer, version: str) -> HandleProgram:
         version,
         models,
         supports_handled_streaming=True,
+    )
+
+
+def _asr(offer: Offer) -> AsrProgram:
+    maker = Attribution("Vosk", _VOSK_PAGE)
+    models = [
+        AsrModel(model.name, maker, True, f"{LANGUAGE_NAMES[code]} (Vosk)", model.version, [code])
+        for code, model in offer.hearing.items()
+    ]
+    return AsrProgram(
+        f"Afterword speech-to-text ({_names([*offer.hearing])})",
+        maker,
+        True,
+        "recognises speech",
+        importlib.metadata.version("vosk"),
+        models,
+        supports_transcript_streaming=True,
     )
 
 

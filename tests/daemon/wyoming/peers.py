@@ -59,6 +59,36 @@ class FakeGenerator:
         self.at_once -= 1
 
 
+@dataclass
+class FakeTranscription:
+    """Hears the word "sound", once for each half of a second; `told` counts them."""
+
+    samples: int = 0
+    told: int = 0
+
+    def accept(self, pcm: bytes) -> str:
+        self.samples += len(pcm) // 2
+        words = self.samples // 8000 - self.told
+        text = " ".join(["sound"] * words)
+        text = f" {text}" if self.told and text else text
+        self.told += words
+        return text
+
+    def finish(self) -> tuple[str, str]:
+        return "", " ".join(["sound"] * self.told)
+
+
+@dataclass
+class FakeTranscriber:
+    """Counts the sounds."""
+
+    begun: list[FakeTranscription] = field(default_factory=list)
+
+    def begin(self) -> FakeTranscription:
+        self.begun.append(FakeTranscription())
+        return self.begun[-1]
+
+
 class FakeEngine:
     """Speaks in two pieces."""
 
@@ -86,7 +116,8 @@ OFFER = Offer(
 def fake_shared(limits: Limits = DEFAULT_LIMITS, offer: Offer = OFFER) -> Shared:
     """A fake generator for each language; one fake engine, the attribute `engine`, for all."""
     engine = FakeEngine()
-    shared = Shared(offer, lambda *_: FakeGenerator(), Engines(lambda _: engine), limits)
+    engines = Engines(lambda _: engine)
+    shared = Shared(offer, lambda *_: FakeGenerator(), engines, lambda _: FakeTranscriber(), limits)
     shared.engine = engine
     shared.generators["en"] = FakeGenerator()
     return shared
@@ -97,6 +128,7 @@ def served(
     tmp_path: Path,
     limits: Limits = DEFAULT_LIMITS,
     offer: Offer = OFFER,
+    seconds: float = 60,
 ) -> None:
     """Run a test against a server at a socket."""
     path = tmp_path / "w.sock"
@@ -112,7 +144,7 @@ def served(
             serving.result()
             return
         try:
-            await asyncio.wait_for(test(shared, f"unix://{path}"), 60)
+            await asyncio.wait_for(test(shared, f"unix://{path}"), seconds)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.wait_for(serving, 10)
