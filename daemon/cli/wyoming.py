@@ -21,12 +21,12 @@ OLDEST_LIBRARY = (1, 7, 2)
     epilog=examples(
         "afterword wyoming                                       for this machine alone",
         "afterword wyoming --uri unix:///run/user/1000/afterword/wyoming.sock",
-        "afterword wyoming --uri tcp://0.0.0.0:10300 --expose    for everyone in your network",
+        "afterword wyoming --uri tcp://0.0.0.0:10750 --expose    for everyone in your network",
     )
 )
 @settings_options
 @click.option(
-    "--uri", default="tcp://127.0.0.1:10300", show_default=True, help="Listen on this address."
+    "--uri", default="tcp://127.0.0.1:10750", show_default=True, help="Listen on this address."
 )
 @click.option(
     "--expose", is_flag=True, help="Accept connections from other machines; there is no password."

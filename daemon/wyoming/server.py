@@ -39,15 +39,16 @@ def serve(address: Address, shared: Shared, echo: Callable[[str], object]) -> No
 
 async def _serve(address: Address, shared: Shared, echo: Callable[[str], object]) -> None:
     connections = Connections(shared)
-    await shared.prepare()
-    server = await listen(address, connections.accept)
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     notifier = Notifier()
-    echo(f"Wyoming peers are served at {shown(address)}.")
-    notifier.ready()
+    # First of all, so that an address in use is told before anything is loaded.
+    server = await listen(address, connections.accept)
     try:
+        await shared.prepare()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        echo(f"Wyoming peers are served at {shown(address)}.")
+        notifier.ready()
         await stopping.wait()
     finally:
         notifier.stopping()

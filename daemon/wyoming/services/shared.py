@@ -102,7 +102,8 @@ class Shared:
         """
         services, language = self.offer.services, self.default_language
         if "handle" in services:
-            await self.generator(language)
+            async with self.generating:  # clients may ask already
+                await self.generator(language)
         if "tts" in services:
             async with self.engines.use(self.offer.voices.defaults[language]):
                 pass

@@ -187,7 +187,7 @@ def test_a_conversation_with_the_real_program() -> None:
 
 
 def test_an_open_door_is_refused_by_the_program() -> None:
-    done = afterword("wyoming", "--uri", "tcp://0.0.0.0:10300")
+    done = afterword("wyoming", "--uri", "tcp://0.0.0.0:10750")
     assert (done.code, done.out) == (77, "")
     assert "--expose" in done.err
 
