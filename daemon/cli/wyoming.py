@@ -9,8 +9,9 @@ import click
 from config.errors import MissingPackageError
 from config.installation import add_extra_command
 from daemon.cli.help import examples
-from daemon.cli.options import load_settings, settings_options
+from daemon.cli.options import load_settings, read_settings, settings_options
 from daemon.memory import try_within_limit
+from daemon.systemd import journal
 
 # Of the package `wyoming`, as in pyproject.toml. 1.7.0 is the first with streamed answers; until
 # 1.7.2 its client fails at an event without data, and 1.7.0 excludes Python 3.14.
@@ -49,7 +50,8 @@ def wyoming(
     loaded = load_settings(config_file, flags, language)
     _check_library()
     from daemon.wyoming import address, server
-    from daemon.wyoming.loading import make_loader
+    from daemon.wyoming.loading import Loader, make_loader
+    from daemon.wyoming.reloading import Reloader
     from daemon.wyoming.services.engines import Engines
     from daemon.wyoming.services.offer import SERVICES
     from daemon.wyoming.services.shared import Shared
@@ -58,12 +60,19 @@ def wyoming(
     services = [name for name in SERVICES if name not in without]
     if not services:
         raise click.UsageError("--without leaves no service.")
+
+    def read() -> Loader:
+        again = read_settings(config_file, flags, language)
+        journal.set_level(again.settings.log.level)
+        return make_loader(again, services)
+
     loader = make_loader(loaded, services)
     offer = loader.offer()
     try_within_limit(lambda: loader.load_all(offer))
     engines = Engines(loader.open_engine)
     shared = Shared(offer, loader.load_generator, engines, loader.open_transcriber)
-    server.serve(place, shared, lambda line: click.echo(line, err=True))
+    reloader = Reloader(shared, loader, read)
+    server.serve(place, shared, lambda line: click.echo(line, err=True), reloader)
 
 
 def _check_library() -> None:

@@ -17,7 +17,8 @@ from daemon import components
 from daemon.ports import Generator
 from daemon.wyoming.services.offer import SERVICES, HearingModel, Offer
 from daemon.wyoming.services.voices import OfferedVoices
-from model.inference.loading import load_weights, weights_files
+from model.checkpoints.store import Stamp
+from model.inference.loading import load_weights, stamps_of, weights_files
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,10 @@ class Loader:
             AfterwordError: as load_weights.
         """
         return load_weights(self.settings[language], device)[0]
+
+    def stamps(self, language: str) -> tuple[Stamp | None, ...]:
+        """The stamps of the weights files of a language; they differ when the files do."""
+        return stamps_of(self.settings[language])
 
     def load_all(self, offer: Offer) -> None:
         """Load what the configured language needs in memory, to try whether there is room.

@@ -8,8 +8,10 @@ others out: each is bounded (`Limits`), and a new connection replaces the longes
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from pathlib import Path
 from daemon.systemd.notify import Notifier
 from daemon.wyoming.address import Address, listen, shown
 from daemon.wyoming.connection import Connection
+from daemon.wyoming.reloading import Reloader
 from daemon.wyoming.services.shared import Shared
 
 log = logging.getLogger(__name__)
@@ -27,22 +30,33 @@ _KEEPALIVE_PROBES = 4
 _WARNINGS_PER_MINUTE = 20
 
 
-def serve(address: Address, shared: Shared, echo: Callable[[str], object]) -> None:
-    """Serve clients until SIGINT or SIGTERM.
+def serve(
+    address: Address,
+    shared: Shared,
+    echo: Callable[[str], object],
+    reloader: Reloader | None = None,
+) -> None:
+    """Serve clients until SIGINT or SIGTERM; SIGHUP reloads, if there is a reloader.
 
     Raises:
         RefusedError: the address cannot be listened at.
         AfterwordError: what the default language needs cannot be loaded.
     """
-    asyncio.run(_serve(address, shared, echo))
+    asyncio.run(_serve(address, shared, echo, reloader))
 
 
-async def _serve(address: Address, shared: Shared, echo: Callable[[str], object]) -> None:
+async def _serve(
+    address: Address,
+    shared: Shared,
+    echo: Callable[[str], object],
+    reloader: Reloader | None = None,
+) -> None:
     connections = Connections(shared)
     stopping = asyncio.Event()
     notifier = Notifier()
     # First of all, so that an address in use is told before anything is loaded.
     server = await listen(address, connections.accept)
+    reloading = _begin_reloading(reloader, stopping) if reloader else None
     try:
         await shared.prepare()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -53,10 +67,26 @@ async def _serve(address: Address, shared: Shared, echo: Callable[[str], object]
     finally:
         notifier.stopping()
         server.close()
+        if reloading:
+            reloading.cancel()
         await connections.close()
         shared.engines.close()
         if isinstance(address, Path):
             address.unlink(missing_ok=True)
+
+
+def _begin_reloading(reloader: Reloader, stopping: asyncio.Event) -> asyncio.Task[None]:
+    """Reload on SIGHUP; in a terminal that has been closed it ends the program."""
+    in_terminal = sys.stderr.isatty()
+
+    def handle() -> None:
+        if in_terminal and not os.isatty(2):
+            stopping.set()
+        else:
+            reloader.request()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, handle)
+    return asyncio.create_task(reloader.run())
 
 
 class Connections:

@@ -41,6 +41,7 @@ class Engines:
         self._most = most
         self._running: OrderedDict[str, _Running] = OrderedDict()  # the latest used is last
         self._freed = asyncio.Event()
+        self._is_retired = False
 
     @contextlib.asynccontextmanager
     async def use(self, voice: str) -> AsyncIterator[TtsEngine]:
@@ -63,6 +64,8 @@ class Engines:
         finally:
             running.users -= 1
             self._freed.set()
+            if self._is_retired and not running.users:
+                self._end(voice)
 
     async def _opened(self, voice: str, running: _Running) -> TtsEngine:
         try:
@@ -83,6 +86,16 @@ class Engines:
             return False
         _close(self._running.pop(voice).opening)
         return True
+
+    def retire(self) -> None:
+        """Close each engine as soon as nobody uses it; others take their place."""
+        self._is_retired = True
+        for voice in [voice for voice, one in self._running.items() if not one.users]:
+            self._end(voice)
+
+    def _end(self, voice: str) -> None:
+        if running := self._running.pop(voice, None):
+            _close(running.opening)
 
     def close(self) -> None:
         """Close all engines; none may be in use."""
