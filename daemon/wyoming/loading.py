@@ -15,6 +15,7 @@ from config.load import Loaded, for_language
 from config.settings import Settings
 from daemon import components
 from daemon.ports import Generator
+from daemon.wyoming.services.info import LANGUAGE_NAMES
 from daemon.wyoming.services.offer import SERVICES, HearingModel, Offer
 from daemon.wyoming.services.voices import OfferedVoices
 from model.checkpoints.store import Stamp
@@ -58,7 +59,7 @@ class Loader:
             try:
                 folder = vosk_models.find(code, one.hearing.model)
             except HearingModelError as error:
-                log.info("speech in %s is not recognised: %s", code, error)
+                log.info("%s speech is not recognised: %s", LANGUAGE_NAMES[code], error)
             else:
                 found[code] = HearingModel(folder.name, folder.name.rpartition("-")[2])
         return found

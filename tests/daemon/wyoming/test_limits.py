@@ -427,7 +427,7 @@ def test_an_odd_event_is_answered_and_logged_in_one_line(
         {"text": "fox", "context": {"id": "\ud800"}},
         {"text": "fox\0\a\x1b[31m"},
         {"text": "fox", "language": 5},
-        {"text": "fox", "language": "\udfff", "voice": None},
+        {"text": "fox", "language": " ", "voice": None},
         {"text": "fox", "voice": "en", "text_format": []},
         {"text": "fox", "voice": [{}], "context": None},
         {"text": "fox", "context": {"id": 10**1000}},

@@ -177,13 +177,19 @@ def test_a_conversation_with_the_real_program() -> None:
         assert len(samples) > 22050  # over a second
         assert np.abs(samples).max() > 3000
 
-    with program("--uri", f"tcp://127.0.0.1:{port}") as process:
+    with program("--uri", f"tcp://127.0.0.1:{port}", "--without", "asr") as process:
         assert process.stderr is not None
         assert f"tcp://127.0.0.1:{port}" in process.stderr.readline()
         asyncio.run(talk())
         process.terminate()
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
+
+
+def test_a_server_without_a_service_is_refused() -> None:
+    done = afterword("wyoming", "--without", "asr", "--without", "tts", "--without", "handle")
+    assert (done.code, done.out) == (2, "")
+    assert "--without leaves no service." in done.err
 
 
 def test_an_open_door_is_refused_by_the_program() -> None:
