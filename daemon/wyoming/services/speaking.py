@@ -23,6 +23,7 @@ from model.text.sentences import SentenceSplitter
 _CHUNK_SAMPLES = 2048
 _SAMPLE_BYTES = 2
 _SILENCE_SECONDS = 0.2  # in place of a text without sound
+_QUOTATION_MARKS = ("'", '"', "”", "’", ")")
 _UNSPOKEN_CHARACTERS = 1000  # of a text in parts without the end of a sentence, which wait for one
 
 
@@ -88,7 +89,9 @@ class SpeechStream:
             return
         for sentence in self._sentences.feed(text):
             await self._say(sentence)
-        if len(self._sentences.buffered) > _UNSPOKEN_CHARACTERS:  # not a mark in all of it
+        buffered = self._sentences.buffered
+        # Of a long one there is not a mark in all of it.
+        if _is_whole(buffered) or len(buffered) > _UNSPOKEN_CHARACTERS:
             await self._say_rest()
 
     async def finish(self) -> None:
@@ -111,6 +114,16 @@ class SpeechStream:
         if self._speech.is_heard:
             await self._speech.play_silence(self._shared.offer.pause_seconds)
         await _speak(self._shared, self._voice, sentence, self._speech)
+
+
+def _is_whole(text: str) -> bool:
+    """True for a sentence with a blank behind it, whatever follows; false behind "Mr." and quotes.
+
+    A quotation may go on: "Why?" asked the fox.
+    """
+    if not text[-1:].isspace() or text.rstrip()[-1:] in _QUOTATION_MARKS:
+        return False
+    return all(SentenceSplitter().feed(text + following) for following in "A1")
 
 
 class _Speech:

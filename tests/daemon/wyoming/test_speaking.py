@@ -88,6 +88,23 @@ def test_a_sentence_is_spoken_before_the_text_has_ended(tmp_path: Path) -> None:
     served(test, tmp_path)
 
 
+def test_a_sentence_with_a_blank_behind_it_waits_for_no_other(tmp_path: Path) -> None:
+    async def test(shared: Shared, uri: str) -> None:
+        spoken = speak(shared)
+        async with AsyncClient.from_uri(uri) as client:
+            await client.write_event(SynthesizeStart().event())
+            await send(client, "A fox ran. ")
+            assert sound(await events_until(client, "audio-chunk")) == said("A fox ran.")
+            await send(client, "So did Mr. ", "Hen in No. ", "5. ")
+            await events_until(client, "audio-chunk")
+            await send(client, "“Why?” ", "asked the fox. ")
+            await client.write_event(SynthesizeStop().event())
+            await events_until(client, "synthesize-stopped")
+        assert spoken == ["A fox ran.", "So did Mr. Hen in No. 5.", "“Why?” asked the fox."]
+
+    served(test, tmp_path)
+
+
 @pytest.mark.parametrize("texts", [[], [""], ["...", " …"]])
 def test_parts_without_sound_are_a_moment_of_silence(texts: list[str], tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
