@@ -7,10 +7,10 @@ a reply, "go on" and "again" soon after one. After a trigger, CommandRescorer co
 that the open vocabulary has misheard, and SeedCommands tells commands from seeds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from audio.events import TriggerSuspected, VoiceCommand
+from audio.events import Seed, TriggerSuspected, VoiceCommand
 from audio.pcm import SAMPLE_RATE
 from audio.phrases import COMMON_WORDS, Phrase, bare, sub_phrases
 from audio.stt.vosk_engine import UNKNOWN, VoskEngine
@@ -118,3 +118,21 @@ class SeedCommands:
             if command.kind == NEVER_MIND and words.endswith(f" {phrase}")
         )
         return next(endings, None)
+
+    def event(self, seed: str, at_seconds: float) -> Seed | VoiceCommand:
+        """The event of a whole capture: the command that it is, or the seed."""
+        command = self.find(seed)
+        if command is None:
+            return Seed(seed, at_seconds)
+        return VoiceCommand(command.kind, command.phrase.text, True, at_seconds)
+
+
+def commands_in_text(phrases: Mapping[str, Sequence[str]]) -> SeedCommands:
+    """The commands by their phrases, by kind, for texts that no recogniser has written."""
+    return SeedCommands(
+        [
+            SpokenCommand(kind, Phrase(text, tuple(bare(text).split())))
+            for kind, texts in phrases.items()
+            for text in texts
+        ]
+    )

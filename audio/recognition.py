@@ -302,17 +302,12 @@ class AudioRecognition:
                     if self._seed_commands.find(text) is None:  # no reply is prepared to a command
                         yield Paused(text)
                 case Seed(text=text, end_seconds=end):
-                    yield self._seed_or_command(self._rescored(text), self._capture_start + end)
+                    at = self._offset + self._capture_start + end
+                    yield self._seed_commands.event(self._rescored(text), at)
                 case VoiceCommand(at_seconds=at):
                     yield replace(event, at_seconds=self._offset + at)
                 case _:
                     yield event
-
-    def _seed_or_command(self, text: str, end: float) -> Seed | VoiceCommand:
-        at, command = self._offset + end, self._seed_commands.find(text)
-        if command is None:
-            return Seed(text, at)
-        return VoiceCommand(command.kind, command.phrase.text, True, at)
 
     def _rescored(self, seed: str) -> str:
         """The seed after rescoring, mostly computed in the pause before, so without a delay."""

@@ -24,6 +24,8 @@ _AMBIGUOUS = "“”‘’\"'…—–"  # marks of both scripts: the character 
 _LEADS_ON = re.compile(r"""\w[-‐‑]$|[(\[{“‘]$|(?:^|\s)["']$""")
 """The end of a text that leads into the next word: a hyphen, an opening mark."""
 
+_WORD_CHARACTERS = 64  # a longer stretch without a blank is no word, but Chinese
+
 
 @dataclass(frozen=True)
 class Language:
@@ -173,6 +175,15 @@ def join_sentences(sentences: Iterable[str]) -> str:
     for sentence in sentences:
         text += sentence_gap(text, sentence) + sentence
     return text
+
+
+def end_of_text(text: str, characters: int) -> str:
+    """The end of a text, of at most so many characters, from the beginning of a word."""
+    if len(text) <= characters:
+        return text
+    end = text[-characters - 1 :]  # with one more, which tells whether a word is cut
+    blank = re.search(r"\s", end[:_WORD_CHARACTERS])
+    return end[blank.end() :] if blank else end[1:]
 
 
 def _is_wide(character: str) -> bool:

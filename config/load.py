@@ -29,6 +29,7 @@ RENAMED_KEYS = {  # old: new; the old ones are accepted in every layer, with a n
     "conversation.again_phrases": "commands.again",
     "conversation.never_mind_phrases": "commands.never_mind",
 }
+_ONE_LANGUAGE_KEYS = ("hearing.model", "model.weights")  # beside those of the packaged layers
 _YAML_WORDS = {True: "true", False: "false", None: "null"}
 # Types that no setting has: a date, `=` and `<<` stay text.
 _TEXT_TAGS = [f"tag:yaml.org,2002:{name}" for name in ("timestamp", "value", "merge")]
@@ -114,6 +115,25 @@ def load(
         entries |= _packaged_layer(known.settings_file)
     entries |= upper
     return Loaded(_validate(entries), entries, tuple(notices))
+
+
+def for_language(loaded: Loaded, language: str) -> Settings:
+    """The settings for one of the languages, beside the configured one.
+
+    What depends on the language, such as phrases, voice and weights, is set for the configured one;
+    another has its own defaults instead. All else is as it is set.
+
+    Raises:
+        ConfigError: the two together are not valid.
+    """
+    if language == loaded.settings.language:
+        return loaded.settings
+    files = {code: known.settings_file for code, known in LANGUAGES.items()}
+    layers = {code: _packaged_layer(file) if file else {} for code, file in files.items()}
+    dependent = {*_ONE_LANGUAGE_KEYS, *(key for layer in layers.values() for key in layer)}
+    entries = _packaged_layer("default.yaml") | layers[language]
+    entries |= {key: entry for key, entry in loaded.entries.items() if key not in dependent}
+    return _validate(entries | {"language": Entry(language, "the text's language")})
 
 
 def changed_keys(old: Loaded, new: Loaded) -> list[str]:

@@ -35,6 +35,7 @@ class Voice:
         language: the tag of the language it speaks, such as "en-us".
         engine: the engine that speaks with it.
         licence: of engine and voice, SPDX names.
+        version: of the engine or its model; empty where it tells none.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Voice:
     language: str
     engine: str = ESPEAK
     licence: str = "GPL-3.0-or-later"
+    version: str = ""
 
     @property
     def short(self) -> str:

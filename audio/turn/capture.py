@@ -1,5 +1,6 @@
 """Capture: recognises one seed, from the end of a trigger phrase to the end of the turn."""
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from statistics import median
 
@@ -104,7 +105,7 @@ class Capture:
         self._words += self._recognizer.finish()
         self._partial = ""
         texts = [word.text for word in self._words]
-        if not _is_speech(texts) or not self._is_voiced():
+        if not is_speech(texts) or not self._is_voiced():
             return NoSpeech("noise" if texts else empty)
         return Seed(self._text(), self._words[-1].end)
 
@@ -130,7 +131,7 @@ class Capture:
         return self.seconds - last >= delay + NO_WORDS_SECONDS
 
     def _is_begun(self) -> bool:
-        return _is_speech(self._all_words()) and self._is_voiced()
+        return is_speech(self._all_words()) and self._is_voiced()
 
     def _is_voiced(self) -> bool:
         """True if there was a voice at all: the recogniser makes words of any noise."""
@@ -156,13 +157,15 @@ class Capture:
 
     def _seed_words(self) -> list[str]:
         """All words without hesitations at either end."""
-        words = self._all_words()
-        while words and words[0] in _HESITATIONS:
-            words = words[1:]
-        while words and words[-1] in _HESITATIONS:
-            words = words[:-1]
-        return words
+        return without_hesitations(self._all_words())
 
 
-def _is_speech(words: list[str]) -> bool:
+def without_hesitations(words: Sequence[str]) -> list[str]:
+    """The words without hesitations ("um") at either end."""
+    kept = [at for at, word in enumerate(words) if word not in _HESITATIONS]
+    return list(words[kept[0] : kept[-1] + 1]) if kept else []
+
+
+def is_speech(words: Iterable[str]) -> bool:
+    """True if there is a word that the recogniser does not also make of breath and noise."""
     return bool(set(words) - _NOISE_WORDS)

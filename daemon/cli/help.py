@@ -16,7 +16,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Talk": {
         "run": "Listen, and carry on what is said, until stopped or until the recording ends",
         "say": "Continue SEED: print the continuation as it comes, and speak it",
-        "wyoming": "Continue and speak texts for Home Assistant and other Wyoming clients",
+        "wyoming": "Continue, speak and recognise for Home Assistant and other Wyoming clients",
     },
     "Set up": {
         "doctor": "Check everything that Afterword needs, and say how to mend what is wrong",

@@ -1,7 +1,6 @@
 """`afterword say`: continues a typed seed, in print and aloud."""
 
 import codecs
-import re
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from config.errors import GenerationError, InputError
-from config.languages import sentence_gap
+from config.languages import end_of_text, sentence_gap
 from config.standard_streams import STREAM
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, out_option, settings_options, text
@@ -25,7 +24,6 @@ if TYPE_CHECKING:  # it imports pydantic, which `say --daemon` does without
 INPUT_BYTES = 64 * 2**20  # of standard input; so that an endless one ends
 INPUT_CHARACTERS = 2**16  # kept of its end; more than any model sees
 _BLOCK_BYTES = 2**16
-_WORD_CHARACTERS = 64  # a longer stretch without a blank is no word, but Chinese
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -96,7 +94,7 @@ def read_seed(characters: int = INPUT_CHARACTERS) -> str:
         is_cut = is_cut or len(text) > characters
         text = text[-characters - 1 :]  # with one more, which tells whether a word is cut
     text += _decoded(decoder, b"", size)
-    text = _from_whole_word(text) if is_cut else text.removeprefix("\ufeff")
+    text = end_of_text(text, characters) if is_cut else text.removeprefix("\ufeff")
     return "\n".join(text.splitlines()).strip()
 
 
@@ -114,12 +112,6 @@ def _decoded(decoder: codecs.IncrementalDecoder, block: bytes, position: int) ->
             f"Standard input is not UTF-8 at byte {position - held_back + error.start}; "
             "convert it, for instance by iconv."
         ) from error
-
-
-def _from_whole_word(text: str) -> str:
-    """The end of a text, from the first character that begins a word."""
-    blank = re.search(r"\s", text[:_WORD_CHARACTERS])
-    return text[blank.end() :] if blank else text[1:]
 
 
 def continue_seed(

@@ -2,18 +2,16 @@
 
 import importlib.metadata
 import re
-from contextlib import closing
 from pathlib import Path
 
 import click
 
 from config.errors import MissingPackageError
 from config.installation import add_extra_command
-from daemon import components
 from daemon.cli.help import examples
-from daemon.cli.options import load_settings, settings_options
+from daemon.cli.options import load_settings, read_settings, settings_options
 from daemon.memory import try_within_limit
-from model.inference.loading import load_weights
+from daemon.systemd import journal
 
 # Of the package `wyoming`, as in pyproject.toml. 1.7.0 is the first with streamed answers; until
 # 1.7.2 its client fails at an event without data, and 1.7.0 excludes Python 3.14.
@@ -24,35 +22,57 @@ OLDEST_LIBRARY = (1, 7, 2)
     epilog=examples(
         "afterword wyoming                                       for this machine alone",
         "afterword wyoming --uri unix:///run/user/1000/afterword/wyoming.sock",
-        "afterword wyoming --uri tcp://0.0.0.0:10300 --expose    for everyone in your network",
+        "afterword wyoming --uri tcp://0.0.0.0:10750 --expose    for everyone in your network",
     )
 )
 @settings_options
 @click.option(
-    "--uri", default="tcp://127.0.0.1:10300", show_default=True, help="Listen on this address."
+    "--uri", default="tcp://127.0.0.1:10750", show_default=True, help="Listen on this address."
 )
 @click.option(
     "--expose", is_flag=True, help="Accept connections from other machines; there is no password."
 )
+@click.option(
+    "--without",
+    type=click.Choice(["handle", "tts", "asr"]),
+    multiple=True,
+    help="Switch off a service: the continuation (handle), speech (tts), recognition (asr).",
+)
 def wyoming(
-    config_file: Path | None, flags: tuple[str, ...], language: str | None, uri: str, expose: bool
+    config_file: Path | None,
+    flags: tuple[str, ...],
+    language: str | None,
+    uri: str,
+    expose: bool,
+    without: tuple[str, ...],
 ) -> None:
-    """Continue and speak texts for Home Assistant and other Wyoming clients."""
-    settings = load_settings(config_file, flags, language).settings
+    """Continue, speak and recognise for Home Assistant and other Wyoming clients."""
+    loaded = load_settings(config_file, flags, language)
     _check_library()
-    from daemon.wyoming import address, server, services
+    from daemon.wyoming import address, server
+    from daemon.wyoming.loading import Loader, make_loader
+    from daemon.wyoming.reloading import Reloader
+    from daemon.wyoming.services.engines import Engines
+    from daemon.wyoming.services.offer import SERVICES
+    from daemon.wyoming.services.shared import Shared
 
     place = address.check_uri(uri, exposed=expose)
-    try_within_limit(lambda: load_weights(settings))
-    generator, _ = load_weights(settings)
-    with closing(components.open_engine(settings)) as engine:
-        shared = services.Shared(
-            generator,
-            engine,
-            services.describe(settings.language, engine.voice),
-            lambda: load_weights(settings, "cpu")[0],
-        )
-        server.serve(place, shared, lambda line: click.echo(line, err=True))
+    services = [name for name in SERVICES if name not in without]
+    if not services:
+        raise click.UsageError("--without leaves no service.")
+
+    def read() -> Loader:
+        again = read_settings(config_file, flags, language)
+        journal.set_level(again.settings.log.level)
+        return make_loader(again, services)
+
+    loader = make_loader(loaded, services)
+    offer = loader.offer()
+    try_within_limit(lambda: loader.load_all(offer))
+    engines = Engines(loader.open_engine)
+    shared = Shared(offer, loader.load_generator, engines, loader.open_transcriber)
+    reloader = Reloader(shared, loader, read)
+    server.serve(place, shared, lambda line: click.echo(line, err=True), reloader)
 
 
 def _check_library() -> None:

@@ -21,7 +21,7 @@ from enum import Enum
 from audio.events import Event as RecognitionEvent
 from audio.events import NoSpeech, Paused, Resumed, Seed, Triggered, TriggerSuspected, VoiceCommand
 from audio.phrases import says
-from config.languages import join_sentences
+from config.languages import end_of_text, join_sentences
 from daemon.timings import TurnTimings
 
 CONTEXT_CHARACTERS = 2000  # of a text that goes on; the model reads less
@@ -221,7 +221,7 @@ def _execute_command(state: State, kind: str) -> Next:
     """Carry out a voice command."""
     turn = state.turn + 1
     if kind == "go on" and state.seed:
-        context = join_sentences([state.seed, *state.spoken])[-CONTEXT_CHARACTERS:]
+        context = end_of_text(join_sentences([state.seed, *state.spoken]), CONTEXT_CHARACTERS)
         return State(Phase.THINKING, turn, context), (StartReply(turn, context),)
     if kind == "again" and state.spoken:
         start = StartReply(turn, state.seed, sentences=state.spoken)

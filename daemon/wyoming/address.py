@@ -15,7 +15,8 @@ from config.errors import ConfigError, RefusedError
 from config.private_file import private_umask
 from daemon.wyoming.events import LINE_BYTES
 
-DEFAULT_PORT = 10300
+DEFAULT_PORT = 10750  # none of the known Wyoming services; 10300 is that of Whisper and Vosk
+_LAST_PORT = 65_535
 
 Address = tuple[str, int] | Path  # host and port, or a Unix socket
 Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
@@ -40,8 +41,8 @@ def check_uri(uri: str, *, exposed: bool) -> Address:
         raise ConfigError(f"--uri {uri} should be tcp://HOST:PORT or unix:///PATH.")
     if not exposed and not _is_loopback(host):
         raise RefusedError(
-            f"At {host} other machines could use Afterword, without a password; add --expose if "
-            "they may, else listen at tcp://127.0.0.1."
+            f"At {_shown_host(host)} other machines could use Afterword, without a password; add "
+            "--expose if they may, else listen at tcp://127.0.0.1."
         )
     return host, port
 
@@ -51,7 +52,11 @@ def shown(address: Address) -> str:
     if isinstance(address, Path):
         return f"unix://{address}"
     host, port = address
-    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+    return f"tcp://{_shown_host(host)}:{port}"
+
+
+def _shown_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 async def listen(address: Address, accept: Accept) -> asyncio.Server:
@@ -68,8 +73,8 @@ async def listen(address: Address, accept: Accept) -> asyncio.Server:
             return await asyncio.start_unix_server(accept, address, limit=LINE_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a host or path of impossible characters
         raise RefusedError(
-            f"Afterword cannot listen at {shown(address)}: {_reason(error)}; name another address "
-            "with --uri."
+            f"Afterword cannot listen at {shown(address)}: {_reason(error)}; "
+            f"{_remedy(address, error)}."
         ) from error
 
 
@@ -90,6 +95,14 @@ def _check_free(path: Path) -> None:
             with contextlib.suppress(BlockingIOError):
                 probe.connect(str(path))
             raise RefusedError(f"Another program serves at {path}; name another one with --uri.")
+
+
+def _remedy(address: Address, error: OSError | ValueError) -> str:
+    advice = "name another address with --uri"
+    if isinstance(address, Path) or getattr(error, "errno", None) != errno.EADDRINUSE:
+        return advice
+    host, port = address[:2]
+    return f"{advice}, such as {shown((host, port + 1 if port < _LAST_PORT else port - 1))}"
 
 
 def _reason(error: OSError | ValueError) -> str:

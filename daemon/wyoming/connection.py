@@ -5,12 +5,14 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 
-from wyoming.asr import Transcript
+from wyoming.asr import Transcribe, Transcript
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.handle import NotHandled
 from wyoming.info import Describe
-from wyoming.tts import Synthesize
+from wyoming.ping import Ping, Pong
+from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop
 
 from daemon.observers.isolation import log_fault
 from daemon.wyoming.events import (
@@ -20,10 +22,17 @@ from daemon.wyoming.events import (
     send_event,
     write_event,
 )
-from daemon.wyoming.services import Shared, continue_text, synthesize
+from daemon.wyoming.services.answers import ANSWERS
+from daemon.wyoming.services.conversations import Conversation
+from daemon.wyoming.services.handling import continue_text
+from daemon.wyoming.services.hearing import Sound
+from daemon.wyoming.services.info import describe
+from daemon.wyoming.services.shared import Shared
+from daemon.wyoming.services.speaking import SpeechStream, refuse_speech, synthesize
 
 _FAREWELL_SECONDS = 2.0  # for the peer to read the last error and to close its side
 _FAREWELL_BYTES = 64 * 1024  # read at a time, and thrown away
+_SOUND_EVENTS = ("audio-start", "audio-chunk", "audio-stop")
 
 
 class Connection:
@@ -34,7 +43,9 @@ class Connection:
         last_active: when an event or a text of the peer was last dealt with, in seconds of
             time.monotonic.
         has_place: True while a text of the peer is computed or waits for it.
-        is_answering: True while an event of the peer is answered, also while it is slow to read.
+        is_answering: True while an event of the peer is answered, also while it is slow to read, or
+            more of a text or a sound is awaited.
+        conversation: that of texts that name none.
     """
 
     def __init__(
@@ -53,6 +64,11 @@ class Connection:
         self.last_active = time.monotonic()
         self.has_place = False
         self.is_answering = False
+        self._stream: SpeechStream | None = None  # a text that comes in parts
+        self.conversation = Conversation()
+        self._request: Event | None = None  # `transcribe`, for the next sound
+        self._sound: Sound | None = None  # that is heard
+        self._farewell = ""  # the last message, once the connection is dismissed
 
     async def serve(self) -> None:
         """Answer events until the peer leaves, is silent for too long, or breaks the protocol."""
@@ -62,23 +78,28 @@ class Connection:
         except DisconnectedError as error:
             if str(error):
                 self._warn(f"The Wyoming client {self.address} {error}: disconnected.")
+        except asyncio.CancelledError:
+            if not self._farewell:
+                raise
+            await self._say_farewell(self._farewell)
         except Exception as error:  # a bug must not end the server
             log_fault(f"The connection of the Wyoming client {self.address} failed", error)
         finally:
+            self._end_sound()
             self.abort()
 
     async def write(self, event: Event) -> None:
-        """Send an event, and wait until the peer takes it; as services.Peer."""
+        """Send an event, and wait until the peer takes it; as shared.Peer."""
         await write_event(event, self._writer, self._shared.limits)
         self.last_active = time.monotonic()
 
     def send(self, event: Event) -> None:
-        """Send an event without waiting for the peer; as services.Peer."""
+        """Send an event without waiting for the peer; as shared.Peer."""
         send_event(event, self._writer)
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Hold one of the places of texts, and meanwhile stay connected; as services.Peer."""
+        """Hold one of the places of texts, and stay connected meanwhile; as shared.Peer."""
         async with self._shared.places:
             self.has_place = True
             try:
@@ -86,6 +107,11 @@ class Connection:
             finally:
                 self.has_place = False
                 self.last_active = time.monotonic()
+
+    def dismiss(self, farewell: str, task: asyncio.Task[None]) -> None:
+        """End `serve`, which is this task, after an `error` with this message."""
+        self._farewell = farewell
+        task.cancel()
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -102,31 +128,78 @@ class Connection:
                 self.last_active = time.monotonic()
                 self.is_answering = True
                 await self._answer(event)
-                idle_seconds = limits.idle_seconds
+                idle_seconds = limits.event_seconds if self._sound else limits.idle_seconds
             except InvalidEventError as fault:
                 self._warn(f"The Wyoming client {self.address} sent {fault}.")
                 await self._refuse(fault.type, f"This service was sent {fault}.", "invalid")
                 if not fault.is_read:
-                    await self._say_farewell()
+                    await self._await_close()
                     return
                 idle_seconds = limits.event_seconds
             finally:
-                self.is_answering = False
+                self.is_answering = bool(self._stream or self._sound)
             await asyncio.sleep(0)  # the turn of others, also when a peer floods
 
     async def _answer(self, event: Event) -> None:
         """Answer one event; those of other services are ignored."""
         if Describe.is_type(event.type):
-            await self.write(self._shared.info.event())
+            await self.write(describe(self._shared.offer).event())
+        elif Transcribe.is_type(event.type):
+            self._request = event
+        elif event.type in _SOUND_EVENTS:
+            await self._hear(event)
+        elif Ping.is_type(event.type):
+            text = event.data.get("text")
+            await self.write(Pong(text if isinstance(text, str) else None).event())
+        elif Synthesize.is_type(event.type) and self._stream:
+            pass  # it repeats the whole text, for servers that take none in parts
         elif Transcript.is_type(event.type) or Synthesize.is_type(event.type):
             await self._serve_request(event)
+        elif SynthesizeStart.is_type(event.type):
+            self._stream = SpeechStream(self._shared, event, self)
+            await self._stream.begin()
+        elif SynthesizeChunk.is_type(event.type) and self._stream:
+            await self._stream.feed(event)
+        elif SynthesizeStop.is_type(event.type) and self._stream:
+            stream, self._stream = self._stream, None
+            await stream.finish()
+
+    async def _hear(self, event: Event) -> None:
+        """Answer an event of a sound; those without a beginning are passed over."""
+        if AudioStart.is_type(event.type) and self._shared.offer.hearing:
+            self._end_sound()
+            self._sound = Sound(self._shared, self._request, self)
+            self._request = None
+            await self._sound.begin()
+        elif AudioChunk.is_type(event.type) and self._sound:
+            await self._sound.feed(event)
+        elif AudioStop.is_type(event.type) and self._sound:
+            sound, self._sound = self._sound, None
+            try:
+                await sound.finish()
+            finally:
+                sound.close()
+
+    def _end_sound(self) -> None:
+        if self._sound:
+            self._sound.close()
+            self._sound = None
 
     async def _serve_request(self, event: Event) -> None:
         shared = self._shared
-        if shared.places.locked():
-            message = f"Afterword is busy with {shared.limits.requests} texts; try again later."
-            self._warn(f"The Wyoming client {self.address} was refused. {message}")
-            await self._refuse(event.type, message, "busy")
+        service = "handle" if Transcript.is_type(event.type) else "tts"
+        if service not in shared.offer.services:
+            await self._refuse(event.type, f"The service {service} is switched off.", "off")
+        elif shared.places.locked():
+            self._warn(
+                f"The Wyoming client {self.address} was refused: {shared.limits.requests} texts "
+                "are in hand."
+            )
+            message = ANSWERS[shared.default_language].busy
+            if Transcript.is_type(event.type):
+                await self.write(NotHandled(message, event.data.get("context")).event())
+            else:
+                await refuse_speech(message, "busy", self)
         elif Transcript.is_type(event.type):
             await continue_text(shared, event, self)
         else:
@@ -145,7 +218,12 @@ class Connection:
                 self._writer.close()
                 await self._writer.wait_closed()
 
-    async def _say_farewell(self) -> None:
+    async def _say_farewell(self, message: str) -> None:
+        with contextlib.suppress(DisconnectedError):
+            self.send(Error(message, "busy").event())
+            await self._await_close()
+
+    async def _await_close(self) -> None:
         """Close this side only, and wait for the peer's; else the last error could be lost."""
         with contextlib.suppress(OSError):
             async with asyncio.timeout(_FAREWELL_SECONDS):

@@ -1,4 +1,4 @@
-"""The Wyoming server: continues texts (handle) and speaks them (tts), e.g. for Home Assistant.
+"""The Wyoming server for Home Assistant and other peers: handle, tts and asr.
 
 The protocol, https://github.com/OHF-Voice/wyoming, has no passwords: every peer that can connect
 is served. One text is continued and one is spoken at a time; other requests wait. No peer can shut
@@ -8,8 +8,10 @@ others out: each is bounded (`Limits`), and a new connection replaces the longes
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,8 @@ from pathlib import Path
 from daemon.systemd.notify import Notifier
 from daemon.wyoming.address import Address, listen, shown
 from daemon.wyoming.connection import Connection
-from daemon.wyoming.services import Shared
+from daemon.wyoming.reloading import Reloader
+from daemon.wyoming.services.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -27,32 +30,63 @@ _KEEPALIVE_PROBES = 4
 _WARNINGS_PER_MINUTE = 20
 
 
-def serve(address: Address, shared: Shared, echo: Callable[[str], object]) -> None:
-    """Serve clients until SIGINT or SIGTERM.
+def serve(
+    address: Address,
+    shared: Shared,
+    echo: Callable[[str], object],
+    reloader: Reloader | None = None,
+) -> None:
+    """Serve clients until SIGINT or SIGTERM; SIGHUP reloads, if there is a reloader.
 
     Raises:
         RefusedError: the address cannot be listened at.
+        AfterwordError: what the default language needs cannot be loaded.
     """
-    asyncio.run(_serve(address, shared, echo))
+    asyncio.run(_serve(address, shared, echo, reloader))
 
 
-async def _serve(address: Address, shared: Shared, echo: Callable[[str], object]) -> None:
+async def _serve(
+    address: Address,
+    shared: Shared,
+    echo: Callable[[str], object],
+    reloader: Reloader | None = None,
+) -> None:
     connections = Connections(shared)
-    server = await listen(address, connections.accept)
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     notifier = Notifier()
-    echo(f"Wyoming peers are served at {shown(address)}.")
-    notifier.ready()
+    # First of all, so that an address in use is told before anything is loaded.
+    server = await listen(address, connections.accept)
+    reloading = _begin_reloading(reloader, stopping) if reloader else None
     try:
+        await shared.prepare()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        echo(f"Wyoming peers are served at {shown(address)}.")
+        notifier.ready()
         await stopping.wait()
     finally:
         notifier.stopping()
         server.close()
+        if reloading:
+            reloading.cancel()
         await connections.close()
+        shared.engines.close()
         if isinstance(address, Path):
             address.unlink(missing_ok=True)
+
+
+def _begin_reloading(reloader: Reloader, stopping: asyncio.Event) -> asyncio.Task[None]:
+    """Reload on SIGHUP; in a terminal that has been closed it ends the program."""
+    in_terminal = sys.stderr.isatty()
+
+    def handle() -> None:
+        if in_terminal and not os.isatty(2):
+            stopping.set()
+        else:
+            reloader.request()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, handle)
+    return asyncio.create_task(reloader.run())
 
 
 class Connections:
@@ -61,6 +95,7 @@ class Connections:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._open: dict[asyncio.Task[None], Connection] = {}
+        self._dismissed: set[asyncio.Task[None]] = set()  # they take their leave
         self._warn = LimitedWarnings(_WARNINGS_PER_MINUTE)
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,15 +106,19 @@ class Connections:
         connection = Connection(self._shared, reader, writer, self._warn)
         task = asyncio.create_task(connection.serve())
         self._open[task] = connection
-        task.add_done_callback(lambda done: self._open.pop(done, None))
+        task.add_done_callback(lambda done: self._forget(done, connection))
 
     async def close(self) -> None:
         """Close all connections; texts under way are not finished."""
-        tasks = list(self._open)
+        tasks = [*self._open, *self._dismissed]
         for task in tasks:
-            self._open[task].abort()
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, task: asyncio.Task[None], connection: Connection) -> None:
+        connection.abort()  # for a task that was cancelled before it began
+        self._open.pop(task, None)
+        self._dismissed.discard(task)
 
     def _close_longest_idle(self) -> None:
         closable = [task for task, one in self._open.items() if not one.has_place]
@@ -91,8 +130,8 @@ class Connections:
             f"{len(self._open) + 1} Wyoming clients are connected; the one that has been idle for "
             f"the longest time, {connection.address}, is disconnected for a new one."
         )
-        connection.abort()  # also where the task has not begun yet
-        task.cancel()
+        self._dismissed.add(task)
+        connection.dismiss("This idle connection is closed, for too many others are open.", task)
 
 
 class LimitedWarnings:

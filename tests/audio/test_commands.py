@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 import soxr
 
-from audio.commands import CommandDetector, CommandRescorer, SeedCommands, SpokenCommand
+from audio.commands import (
+    CommandDetector,
+    CommandRescorer,
+    SeedCommands,
+    SpokenCommand,
+    commands_in_text,
+)
 from audio.events import Event, Paused, Seed, TriggerSuspected, VoiceCommand
 from audio.input.file import WavFile
 from audio.pcm import SAMPLE_RATE, AudioChunk
-from audio.phrases import Phrase, bare, parse_phrases
+from audio.phrases import bare, parse_phrases
 from audio.recognition import AudioRecognition, open_recognition
 from audio.stt.vosk_engine import VoskEngine
 from audio.tts.engine import SpeechEngine
@@ -107,14 +113,8 @@ def test_longer_seeds_and_commands_are_not_heard_again(engine: VoskEngine) -> No
 # Seeds that are commands, as text
 
 
-def seed_commands(texts: Mapping[str, Sequence[str]]) -> SeedCommands:
-    return SeedCommands(
-        [SpokenCommand(kind, Phrase(text, ())) for kind in texts for text in texts[kind]]
-    )
-
-
-ENGLISH = seed_commands({"go on": ["go on"], "again": ["Again!"], "never mind": ["never mind"]})
-CHINESE = seed_commands({"go on": ["继续"], "never mind": ["算了"]})
+ENGLISH = commands_in_text({"go on": ["go on"], "again": ["Again!"], "never mind": ["never mind"]})
+CHINESE = commands_in_text({"go on": ["继续"], "never mind": ["算了"]})
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,11 @@ def test_the_command_names_the_phrase_of_the_settings() -> None:
     command = ENGLISH.find("again")
     assert command is not None
     assert command.phrase.text == "Again!"
+
+
+def test_a_capture_is_a_seed_or_a_command() -> None:
+    assert ENGLISH.event("They go on.", 2.5) == Seed("They go on.", 2.5)
+    assert ENGLISH.event("Go on!", 2.5) == VoiceCommand("go on", "go on", True, 2.5)
 
 
 def test_words_as_a_recogniser_writes_them() -> None:

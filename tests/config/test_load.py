@@ -8,7 +8,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.languages import LANGUAGES
-from config.load import expected, known_keys, load
+from config.load import expected, for_language, known_keys, load
 
 
 def write(folder: Path, content: str | bytes) -> Path:
@@ -65,6 +65,24 @@ def test_a_language_brings_its_own_defaults_which_the_user_overrides(tmp_path: P
     loaded = load(path)
     assert loaded.settings.voice.name == "cmn+f2"
     assert loaded.entries["trigger.phrases"].origin == "default (zh.yaml)"
+
+
+def test_another_language_has_its_own_defaults_and_the_users_other_settings() -> None:
+    flags = [
+        "voice.name=hibari:emma",
+        "model.weights=large",
+        "hearing.model=mine",
+        "voice.volume=0.4",
+    ]
+    loaded = load(flags=[*flags, "commands.stop=[halt]", "model.max_sentences=7"], environment={})
+    english, chinese = (for_language(loaded, code) for code in ("en", "zh"))
+    assert english is loaded.settings
+    assert (chinese.language, chinese.voice.name) == ("zh", LANGUAGES["zh"].default_voice)
+    assert (chinese.model.weights, chinese.hearing.model) == (None, None)
+    assert "停下" in chinese.commands.stop
+    assert (chinese.voice.volume, chinese.model.max_sentences) == (0.4, 7)
+    back = for_language(load(flags=["language=zh", "voice.rate_wpm=99"], environment={}), "en")
+    assert (back.language, back.voice.name, back.voice.rate_wpm) == ("en", "hibari", 150)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -14,7 +14,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
-from wyoming.info import Info
 
 from audio.input.file import WavFile
 from config.errors import AfterwordError, ConfigError, InputError, RefusedError, WeightsError
@@ -24,12 +23,12 @@ from daemon.control.lock import single_instance_lock
 from daemon.control.server import ControlServer
 from daemon.wyoming.connection import Connection
 from daemon.wyoming.events import LINE_BYTES
-from daemon.wyoming.services import Shared
 from model.checkpoints.training_state import load_state, save_state
 from model.checkpoints.weights_file import load_weights, save_weights
 from model.text.sentences import SentenceSplitter
 from model.text.vocabulary import TextDecoder, Vocabulary
-from tests.daemon.wyoming.peers import FakeEngine, FakeGenerator, answers
+from tests.daemon.wyoming.peers import answers, fake_shared
+from tests.daemon.wyoming.test_hearing import HEARING
 from tests.model.made import small_weights
 
 
@@ -151,7 +150,12 @@ def test_any_request_through_the_socket_is_answered() -> None:
 
 # --- wyoming --------------------------------------------------------------------------------------
 
-_TYPES = st.sampled_from(["describe", "transcript", "transcript", "synthesize", "audio-chunk"])
+_TYPES = st.sampled_from(
+    [
+        *("describe", "ping", "transcript", "transcript", "synthesize", "synthesize-chunk"),
+        *("transcribe", "audio-start", "audio-chunk", "audio-stop"),
+    ]
+)
 _LENGTHS = st.integers(-1, 60) | st.integers() | _JSON
 _GOOD_EVENT = b"""{"type": "transcript", "data_length": 32, "payload_length": 3}
 {"text": "a fox", "context": {}}abc"""
@@ -178,7 +182,7 @@ def test_any_wyoming_peer_is_answered_or_disconnected(
 ) -> None:
     async def run() -> list[str]:
         ours, theirs = socket.socketpair()
-        shared = Shared(FakeGenerator(), FakeEngine(), Info(), FakeGenerator)
+        shared = fake_shared(offer=HEARING)
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES)
         peer, to_server = await asyncio.open_unix_connection(sock=theirs)
         to_server.write(sent)
@@ -189,6 +193,7 @@ def test_any_wyoming_peer_is_answered_or_disconnected(
         await serving
         assert not shared.generating.locked()
         assert not shared.speaking.locked()
+        assert shared.listeners._value == shared.limits.sounds
         return types
 
     types = asyncio.run(run())

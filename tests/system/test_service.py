@@ -346,7 +346,7 @@ from wyoming.client import AsyncClient
 from wyoming.tts import Synthesize
 
 async def main():
-    async with AsyncClient.from_uri("tcp://127.0.0.1:10300") as client:
+    async with AsyncClient.from_uri("tcp://127.0.0.1:10750") as client:
         asked = {"handled-stop": Transcript("the fox"), "audio-stop": Synthesize("Hi.")}
         for last, event in asked.items():
             await client.write_event(event.event())

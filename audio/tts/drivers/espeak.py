@@ -176,8 +176,10 @@ def voice_listing(*, bundled: bool = False) -> dict[str, Any]:
     load_library(bundled)
     engine, espeak = _start_pyttsx3()  # the reference keeps the driver alive
     voices = list_voices(espeak)
+    version = _version(espeak)
     details = [
         {
+            "version": version,
             "id": voice.identifier.decode(),
             "name": voice.name.decode(),
             "language": voice.languages[1:].decode(),  # a byte of priority goes before it
@@ -194,6 +196,13 @@ def _start_pyttsx3() -> tuple[Any, Any]:
     from pyttsx3.drivers import _espeak
 
     return pyttsx3.init("espeak"), _espeak
+
+
+def _version(espeak: Any) -> str:
+    """The library's version, such as "1.51"."""
+    tell = espeak.dll.espeak_Info
+    tell.restype = ctypes.c_char_p
+    return str(tell(None).decode().partition(" ")[0])
 
 
 def _language_of(espeak: Any, voice: str) -> str:

@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 import unicodedata
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def voices() -> list[Voice]:
         return []
     from hibari.voices import VOICES
 
+    found = version("hibari-tts")
     return [
-        Voice(_id(name), name.capitalize(), entry["language"].lower(), "hibari", LICENCE)
+        Voice(_id(name), name.capitalize(), entry["language"].lower(), "hibari", LICENCE, found)
         for name, entry in VOICES.items()
         if _is_installed(name)
     ]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from audio.tts.neural.hibari_reading import Reading
 
 LICENCE = "Apache-2.0 and MIT"
+VERSION = "1.0"  # of the model
 DEFAULT_VOICE = "zf_xiaoxiao"
 LANGUAGES = MappingProxyType({"z": "zh", "a": "en-us", "b": "en-gb"})
 REMEDY = "run `afterword voices fetch zh`"
@@ -89,7 +90,9 @@ def voices() -> list[Voice]:
         return []
     names = sorted(_names(), key=lambda name: (name != DEFAULT_VOICE, name[0] != "z", name))
     return [
-        Voice(f"kokoro:{name}", name[3:].capitalize(), LANGUAGES[name[0]], "kokoro", LICENCE)
+        Voice(
+            f"kokoro:{name}", name[3:].capitalize(), LANGUAGES[name[0]], "kokoro", LICENCE, VERSION
+        )
         for name in names
     ]
 

@@ -7,6 +7,7 @@ import sys
 import unicodedata
 import wave
 from dataclasses import replace
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -77,7 +78,10 @@ def voices() -> list[Voice]:
         except (ConfigError, LookupError, TypeError):
             continue
         found.append(Voice(f"piper:{model.stem}", model.stem, language, "piper", LICENCE))
-    return found if find_spec("piper") else []
+    if not found or not find_spec("piper"):
+        return []
+    engine = version("piper-tts")
+    return [replace(voice, version=engine) for voice in found]
 
 
 def open_voice(name: str) -> "PiperSynthesizer":

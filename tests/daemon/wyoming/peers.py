@@ -15,13 +15,24 @@ import pytest
 from wyoming.client import AsyncClient
 from wyoming.event import Event, async_read_event
 
+from audio.commands import commands_in_text
+from audio.tts.voices import Voice
 from config.errors import DeviceError, GenerationError
 from daemon.wyoming.events import Limits
 from daemon.wyoming.server import _serve
-from daemon.wyoming.services import Shared, describe
+from daemon.wyoming.services.engines import Engines
+from daemon.wyoming.services.offer import Offer
+from daemon.wyoming.services.shared import Shared
+from daemon.wyoming.services.voices import OfferedVoices
 
 DEFAULT_LIMITS = Limits()
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+COMMANDS = {
+    "stop": ["stop"],
+    "go on": ["go on", "tell me more"],
+    "again": ["again"],
+    "never mind": ["never mind"],
+}
 SENTENCES = ["was old.", "He smiled.", "The end."]
 
 
@@ -48,10 +59,40 @@ class FakeGenerator:
         self.at_once -= 1
 
 
+@dataclass
+class FakeTranscription:
+    """Hears the word "sound", once for each half of a second; `told` counts them."""
+
+    samples: int = 0
+    told: int = 0
+
+    def accept(self, pcm: bytes) -> str:
+        self.samples += len(pcm) // 2
+        words = self.samples // 8000 - self.told
+        text = " ".join(["sound"] * words)
+        text = f" {text}" if self.told and text else text
+        self.told += words
+        return text
+
+    def finish(self) -> tuple[str, str]:
+        return "", " ".join(["sound"] * self.told)
+
+
+@dataclass
+class FakeTranscriber:
+    """Counts the sounds."""
+
+    begun: list[FakeTranscription] = field(default_factory=list)
+
+    def begin(self) -> FakeTranscription:
+        self.begun.append(FakeTranscription())
+        return self.begun[-1]
+
+
 class FakeEngine:
     """Speaks in two pieces."""
 
-    rate = 22050
+    is_closed = False
 
     def synthesize(self, text: str) -> np.ndarray:
         return np.arange(len(text) * 1000, dtype=np.int16)
@@ -62,16 +103,38 @@ class FakeEngine:
             yield text, samples[:999]
             yield "", samples[999:]
 
+    def close(self) -> None:
+        self.is_closed = True
+
+
+OFFER = Offer(
+    {"en": commands_in_text(COMMANDS)},
+    OfferedVoices({"en": "hibari"}, (Voice("hibari", "Heart", "en-us", "hibari"),)),
+)
+
+
+def fake_shared(limits: Limits = DEFAULT_LIMITS, offer: Offer = OFFER) -> Shared:
+    """A fake generator for each language; one fake engine, the attribute `engine`, for all."""
+    engine = FakeEngine()
+    engines = Engines(lambda _: engine)
+    shared = Shared(offer, lambda *_: FakeGenerator(), engines, lambda _: FakeTranscriber(), limits)
+    shared.engine = engine
+    shared.generators["en"] = FakeGenerator()
+    return shared
+
 
 def served(
-    test: Callable[[Shared, str], Awaitable[None]], tmp_path: Path, limits: Limits = DEFAULT_LIMITS
+    test: Callable[[Shared, str], Awaitable[None]],
+    tmp_path: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    offer: Offer = OFFER,
+    seconds: float = 60,
 ) -> None:
     """Run a test against a server at a socket."""
     path = tmp_path / "w.sock"
 
     async def run() -> None:
-        info = describe("en", "hibari")
-        shared = Shared(FakeGenerator(), FakeEngine(), info, FakeGenerator, limits)
+        shared = fake_shared(limits, offer)
         ready = asyncio.Event()
         serving = asyncio.create_task(_serve(path, shared, lambda _: ready.set()))
         waiting = asyncio.create_task(ready.wait())
@@ -81,7 +144,7 @@ def served(
             serving.result()
             return
         try:
-            await asyncio.wait_for(test(shared, f"unix://{path}"), 60)
+            await asyncio.wait_for(test(shared, f"unix://{path}"), seconds)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.wait_for(serving, 10)

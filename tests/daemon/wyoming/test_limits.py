@@ -23,7 +23,8 @@ from wyoming.tts import Synthesize
 from daemon.wyoming.address import listen
 from daemon.wyoming.events import Limits
 from daemon.wyoming.server import Connections, LimitedWarnings
-from daemon.wyoming.services import Shared
+from daemon.wyoming.services.answers import ANSWERS
+from daemon.wyoming.services.shared import Shared
 from tests.daemon.wyoming.peers import answers, ask, connected, served, warnings
 
 DESCRIBE = b'{"type": "describe"}\n'
@@ -77,7 +78,9 @@ def test_silent_connections_do_not_shut_others_out(
 
     served(test, tmp_path)
     told = warnings(caplog)
-    assert "64 Wyoming clients are connected; the one that has been idle for the longest" in told[0]
+    assert (
+        "128 Wyoming clients are connected; the one that has been idle for the longest" in told[0]
+    )
     assert len(told) <= 21  # few, however many there are
 
 
@@ -89,6 +92,10 @@ def test_the_longest_idle_connection_is_closed_for_a_new_one(tmp_path: Path) -> 
                 await client.connect()
             await client.write_event(Describe().event())
             assert await client.read_event()
+        farewell = Error.from_event(await clients[1].read_event())
+        assert farewell == Error(
+            "This idle connection is closed, for too many others are open.", "busy"
+        )
         assert await clients[1].read_event() is None
         for client in (clients[0], clients[2], clients[3]):
             await client.write_event(Describe().event())
@@ -99,9 +106,26 @@ def test_the_longest_idle_connection_is_closed_for_a_new_one(tmp_path: Path) -> 
     served(test, tmp_path, Limits(connections=3, requests=2))
 
 
+def test_eighteen_pipelines_at_once_are_all_answered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def pipeline(uri: str, number: int) -> None:
+        asked = Transcript("a fox", {"conversation_id": str(number)})
+        *_, handled, _ = await ask(uri, asked.event(), "handled-stop")
+        text = Handled.from_event(handled).text
+        assert text
+        await ask(uri, Synthesize(text).event(), "audio-stop")
+
+    async def test(shared: Shared, uri: str) -> None:
+        await asyncio.gather(*(pipeline(uri, number) for number in range(18)))
+
+    served(test, tmp_path)
+    assert warnings(caplog) == []
+
+
 def test_a_text_under_way_is_finished_however_many_connect(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        shared.generator = generator = HeldGenerator(sentences=2)
+        shared.generators["en"] = generator = HeldGenerator(sentences=2)
         asked = asyncio.create_task(ask(uri, Transcript("a fox").event(), "handled-stop"))
         assert await in_thread(generator.begun)
         async with AsyncExitStack() as silent:
@@ -136,7 +160,7 @@ def test_a_busy_server_says_so_and_keeps_the_connection(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        shared.generator = generator = HeldGenerator(sentences=1)
+        shared.generators["en"] = generator = HeldGenerator(sentences=1)
         asked = [ask(uri, Transcript("a fox").event(), "handled-stop") for _ in range(2)]
         under_way = asyncio.gather(*asked)
         while not shared.places.locked():
@@ -144,16 +168,20 @@ def test_a_busy_server_says_so_and_keeps_the_connection(
         async with AsyncClient.from_uri(uri) as client:
             await client.write_event(Transcript("a hen").event())
             refused = NotHandled.from_event(await client.read_event())
-            assert refused.text == "Afterword is busy with 2 texts; try again later."
+            assert refused.text == ANSWERS["en"].busy
             await client.write_event(Synthesize("A hen.").event())
             assert Error.from_event(await client.read_event()) == Error(refused.text, "busy")
+            while (await client.read_event()).type != "audio-stop":  # it comes, for who awaits it
+                pass
             generator.held.set()
             await under_way
             await client.write_event(Transcript("a hen").event())
             assert (await client.read_event()).type == "handled-start"
 
     served(test, tmp_path, Limits(requests=2))
-    assert "The Wyoming client at the socket was refused." in warnings(caplog)[0]
+    assert (
+        "The Wyoming client at the socket was refused: 2 texts are in hand." in warnings(caplog)[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -195,7 +223,7 @@ def test_an_event_that_comes_byte_by_byte_is_not_waited_for(
 
 def test_a_text_may_take_longer_than_an_event(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        shared.generator = generator = HeldGenerator(sentences=1)
+        shared.generators["en"] = generator = HeldGenerator(sentences=1)
         asked = asyncio.create_task(ask(uri, Transcript("a fox").event(), "handled-stop"))
         await asyncio.sleep(2)
         generator.held.set()
@@ -219,12 +247,12 @@ def test_a_peer_that_never_reads_is_disconnected(
         shared.engine.stream = lambda text: iter([(text, np.zeros(10**7, np.int16))])
         endless = HeldGenerator(sentence="It went on " * 1000)  # soon more than the peer may leave
         endless.held.set()
-        everyday, shared.generator = shared.generator, endless
+        everyday, shared.generators["en"] = shared.generators["en"], endless
         async with connected(uri) as (_, writer):
             writer.write(sent)
             while fault not in caplog.text:
                 await asyncio.sleep(0.05)
-            shared.generator = everyday
+            shared.generators["en"] = everyday
             await ask(uri, Transcript("a fox").event(), "handled-stop")
 
     served(test, tmp_path, SHORT)
@@ -250,7 +278,7 @@ def test_a_peer_that_leaves_in_mid_stream_ends_the_generation(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        shared.generator = generator = HeldGenerator()
+        shared.generators["en"] = generator = HeldGenerator()
         generator.held.set()
         async with AsyncClient.from_uri(uri) as client:
             await client.write_event(Transcript("a fox").event())
@@ -399,7 +427,7 @@ def test_an_odd_event_is_answered_and_logged_in_one_line(
         {"text": "fox", "context": {"id": "\ud800"}},
         {"text": "fox\0\a\x1b[31m"},
         {"text": "fox", "language": 5},
-        {"text": "fox", "language": "\udfff", "voice": None},
+        {"text": "fox", "language": " ", "voice": None},
         {"text": "fox", "voice": "en", "text_format": []},
         {"text": "fox", "voice": [{}], "context": None},
         {"text": "fox", "context": {"id": 10**1000}},

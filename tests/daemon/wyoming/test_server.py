@@ -21,10 +21,10 @@ from wyoming.handle import Handled, HandledChunk, HandledStart, HandledStop, Not
 from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize
 
-from audio.tts.neural.engines import ENGINES
 from config.errors import MissingPackageError, SpeechError, WeightsError
 from daemon.cli.wyoming import OLDEST_LIBRARY, _check_library
-from daemon.wyoming.services import ENGINE_PAGES, Shared, describe
+from daemon.wyoming.services.answers import ANSWERS
+from daemon.wyoming.services.shared import Shared
 from tests.daemon.wyoming.peers import SENTENCES, FakeEngine, FakeGenerator, ask, served, warnings
 from tests.support.program import ROOT, afterword
 
@@ -33,28 +33,13 @@ def test_it_tells_what_it_can_do(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
         (event,) = await ask(uri, Describe().event(), "info")
         info = Info.from_event(event)
-        assert [p.name for p in info.handle] == ["afterword"]
+        assert [p.name for p in info.handle] == ["Afterword (English)"]
         assert info.handle[0].models[0].languages == ["en"]
         assert info.handle[0].supports_handled_streaming
         assert [v.name for v in info.tts[0].voices] == ["hibari"]
         assert info.asr == []
 
     served(test, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("voice", "engine"),
-    [("hibari", "hibari"), ("kokoro:zf_xiaoxiao", "kokoro"), ("en-us+f3", "espeak-ng")],
-)
-def test_the_voice_in_force_is_told_with_its_engine(voice: str, engine: str) -> None:
-    (told,) = describe("zh", voice).tts[0].voices
-    assert (told.name, told.description) == (voice, f"a voice of {engine}")
-    assert (told.attribution.name, told.languages) == (engine, ["zh"])
-    assert told.attribution.url.startswith("https://")
-
-
-def test_every_engine_has_a_page() -> None:
-    assert set(ENGINE_PAGES) == {*ENGINES, "espeak-ng"}
 
 
 def test_a_text_is_continued_sentence_by_sentence(tmp_path: Path) -> None:
@@ -67,8 +52,8 @@ def test_a_text_is_continued_sentence_by_sentence(tmp_path: Path) -> None:
         handled = Handled.from_event(events[-2])
         assert handled == Handled("was old. He smiled. The end.", {"id": 7})
         assert HandledStop.is_type(events[-1].type)
-        assert isinstance(shared.generator, FakeGenerator)
-        assert shared.generator.seeds == ["the old sailor"]
+        assert isinstance(shared.generators["en"], FakeGenerator)
+        assert shared.generators["en"].seeds == ["the old sailor"]
 
     served(test, tmp_path)
 
@@ -91,28 +76,52 @@ def test_clients_are_served_one_after_another(tmp_path: Path) -> None:
         spoken = [ask(uri, Synthesize("A fox.").event(), "audio-stop") for _ in range(4)]
         answers = await asyncio.gather(*asked, *spoken)
         assert all(Handled.from_event(a[-2]).text for a in answers[:8])
-        assert isinstance(shared.generator, FakeGenerator)
-        assert shared.generator.most_at_once == 1
-        assert sorted(shared.generator.seeds) == [f"fox {n}" for n in range(8)]
+        assert isinstance(shared.generators["en"], FakeGenerator)
+        assert shared.generators["en"].most_at_once == 1
+        assert sorted(shared.generators["en"].seeds) == [f"fox {n}" for n in range(8)]
 
     served(test, tmp_path)
 
 
-@pytest.mark.parametrize("seed", ["", " … ", "x" * 2001, "fail"])
+@pytest.mark.parametrize("seed", ["", " … ", "fail"])
 def test_what_cannot_be_continued_is_told(seed: str, tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
         events = await ask(uri, Transcript(seed).event(), "not-handled")
         told = NotHandled.from_event(events[-1]).text
-        assert told in ("A seed has a word, and at most 2000 characters.", "Its weights are bad.")
+        assert told in (ANSWERS["en"].no_words, ANSWERS["en"].failed)
         await ask(uri, Transcript("a fox").event(), "handled-stop")  # others are still served
 
     served(test, tmp_path)
 
 
-def test_too_long_a_text_is_not_spoken(tmp_path: Path) -> None:
+def test_of_a_long_text_the_end_is_continued(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        (event,) = await ask(uri, Synthesize("x" * 10_001).event(), "error")
-        assert Error.from_event(event).code == "too-long"
+        await ask(uri, Transcript("Once " + "upon " * 500 + "a time").event(), "handled-stop")
+        (seed,) = shared.generators["en"].seeds
+        assert seed == ("upon " * 500 + "a time")[-1996:]  # from a whole word
+
+    served(test, tmp_path)
+
+
+def test_a_long_text_is_spoken(tmp_path: Path) -> None:
+    async def test(shared: Shared, uri: str) -> None:
+        spoken = []
+        shared.engine.stream = lambda text: iter([(spoken.append(text), np.ones(9, np.int16))])
+        text = "A fox. " * 5000
+        await ask(uri, Synthesize(text).event(), "audio-stop")
+        assert spoken == [text]
+
+    served(test, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "..."])
+def test_a_text_without_sound_is_a_moment_of_silence(text: str, tmp_path: Path) -> None:
+    async def test(shared: Shared, uri: str) -> None:
+        shared.engine.stream = lambda text: iter([(text, np.zeros(0, np.int16))] if text else [])
+        begin, *chunks, end = await ask(uri, Synthesize(text).event(), "audio-stop")
+        assert (begin.type, end.type) == ("audio-start", "audio-stop")
+        sound = b"".join(AudioChunk.from_event(event).audio for event in chunks)
+        assert sound == bytes(2 * 22050 // 5)
 
     served(test, tmp_path)
 
@@ -168,7 +177,7 @@ def test_a_conversation_with_the_real_program() -> None:
         assert len(samples) > 22050  # over a second
         assert np.abs(samples).max() > 3000
 
-    with program("--uri", f"tcp://127.0.0.1:{port}") as process:
+    with program("--uri", f"tcp://127.0.0.1:{port}", "--without", "asr") as process:
         assert process.stderr is not None
         assert f"tcp://127.0.0.1:{port}" in process.stderr.readline()
         asyncio.run(talk())
@@ -177,18 +186,24 @@ def test_a_conversation_with_the_real_program() -> None:
         assert process.stderr.read() == ""
 
 
+def test_a_server_without_a_service_is_refused() -> None:
+    done = afterword("wyoming", "--without", "asr", "--without", "tts", "--without", "handle")
+    assert (done.code, done.out) == (2, "")
+    assert "--without leaves no service." in done.err
+
+
 def test_an_open_door_is_refused_by_the_program() -> None:
-    done = afterword("wyoming", "--uri", "tcp://0.0.0.0:10300")
+    done = afterword("wyoming", "--uri", "tcp://0.0.0.0:10750")
     assert (done.code, done.out) == (77, "")
     assert "--expose" in done.err
 
 
 def test_after_a_device_error_the_next_text_is_continued_on_the_cpu(tmp_path: Path) -> None:
     async def test(shared: Shared, uri: str) -> None:
-        on_gpu = shared.generator
+        on_gpu = shared.generators["en"]
         *_, answer, _ = await ask(uri, Transcript("gpu").event(), "handled-stop")
-        assert (answer.type, answer.data["text"]) == ("not-handled", "The GPU failed.")
-        assert shared.generator is not on_gpu
+        assert (answer.type, answer.data["text"]) == ("not-handled", ANSWERS["en"].failed)
+        assert shared.generators["en"] is not on_gpu
         *_, answer, _ = await ask(uri, Transcript("the fox").event(), "handled-stop")
         assert answer.data["text"] == " ".join(SENTENCES)
 
@@ -198,13 +213,13 @@ def test_after_a_device_error_the_next_text_is_continued_on_the_cpu(tmp_path: Pa
 def test_a_model_that_cannot_be_loaded_on_the_cpu_either_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail() -> FakeGenerator:
+    def fail(*_: object) -> FakeGenerator:
         raise WeightsError("The weights are gone.")
 
     async def test(shared: Shared, uri: str) -> None:
-        shared.load_on_cpu = fail
+        shared.load_generator = fail
         *_, answer, _ = await ask(uri, Transcript("gpu").event(), "handled-stop")
-        assert (answer.type, answer.data["text"]) == ("not-handled", "The GPU failed.")
+        assert (answer.type, answer.data["text"]) == ("not-handled", ANSWERS["en"].failed)
 
     served(test, tmp_path)
     assert "The weights are gone." in warnings(caplog)[-1]
@@ -217,7 +232,7 @@ def test_an_error_of_our_own_leaves_no_peer_without_an_answer(
         raise RuntimeError("a bug with a fox")
 
     async def test(shared: Shared, uri: str) -> None:
-        shared.generator.continue_text = fail
+        shared.generators["en"].continue_text = fail
         shared.engine.stream = fail
         events = await ask(uri, Transcript("a fox").event(), "handled-stop")
         assert [event.type for event in events] == ["handled-start", "not-handled", "handled-stop"]
@@ -239,8 +254,9 @@ def test_speech_that_fails_is_told(tmp_path: Path) -> None:
 
     async def test(shared: Shared, uri: str) -> None:
         shared.engine.stream = fail
-        (event,) = await ask(uri, Synthesize("A fox.").event(), "error")
+        event, *silence = await ask(uri, Synthesize("A fox.").event(), "audio-stop")
         assert Error.from_event(event) == Error("The speech engine is gone.", "SpeechError")
+        assert len(silence) > 2
 
     served(test, tmp_path)
 

@@ -1,0 +1,145 @@
+"""What all connections share: models, speech engines, limits and the places of texts."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from wyoming.event import Event
+
+from daemon.ports import Generator
+from daemon.wyoming.events import InvalidEventError, Limits
+from daemon.wyoming.services.conversations import Conversation, Conversations
+from daemon.wyoming.services.engines import Engines
+from daemon.wyoming.services.offer import Offer
+
+_HEARD_AT_ONCE = 2  # the recogniser releases the interpreter's lock
+INTERNAL_ERROR = "Afterword has failed because of an error of its own; its log has more."
+
+
+class Peer(Protocol):
+    """The peer that asked, as the services need it. `write` and `send` raise DisconnectedError."""
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation of texts that name none."""
+
+    async def write(self, event: Event) -> None:
+        """Send an event, and wait until the peer takes it; never while a lock is held."""
+
+    def send(self, event: Event) -> None:
+        """Send an event without waiting for the peer."""
+
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """One of the places of the texts that are computed or wait for it."""
+
+
+class Transcription(Protocol):
+    """The words of one sound; for one thread at a time."""
+
+    def accept(self, pcm: bytes) -> str:
+        """Hear 16-bit samples at 16 kHz; the next words that are sure, often none."""
+
+    def finish(self) -> tuple[str, str]:
+        """The sound has ended: the last words, and the whole text."""
+
+
+class Transcriber(Protocol):
+    """Speech to text in one language, as the server needs it."""
+
+    def begin(self) -> Transcription:
+        """Begin a sound."""
+
+
+@dataclass
+class Shared:
+    """Generators and engines, shared by all clients; one text is continued and one is spoken.
+
+    Attributes:
+        offer: what is offered.
+        load_generator: loads that of a language, on a device where one is named; for a thread.
+        engines: speak; one at a time, too.
+        open_transcriber: loads that of a language; for a thread.
+        limits: what a peer may take.
+        generators: by language; those that are loaded.
+        transcribers: likewise.
+        conversations: what was said in each.
+        places: for texts that are computed or wait for it.
+        listeners: for sounds that are heard, from their beginning to their end.
+        hearing: for pieces of sound that are heard at the same time.
+    """
+
+    offer: Offer
+    load_generator: Callable[[str, str | None], Generator]
+    engines: Engines
+    open_transcriber: Callable[[str], Transcriber]
+    limits: Limits = field(default_factory=Limits)
+    generators: dict[str, Generator] = field(default_factory=dict)
+    transcribers: dict[str, Transcriber] = field(default_factory=dict)
+    conversations: Conversations = field(default_factory=Conversations)
+    generating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    speaking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    hearing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HEARD_AT_ONCE))
+    _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    places: asyncio.Semaphore = field(init=False)
+    listeners: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = asyncio.Semaphore(self.limits.requests)
+        self.listeners = asyncio.Semaphore(self.limits.sounds)
+
+    @property
+    def default_language(self) -> str:
+        """The language of the settings."""
+        return self.offer.languages[0]
+
+    async def prepare(self) -> None:
+        """Load what the default language needs; all else is loaded when first asked for.
+
+        Raises:
+            AfterwordError: it cannot be loaded.
+        """
+        services, language = self.offer.services, self.default_language
+        if "handle" in services:
+            async with self.generating:  # clients may ask already
+                await self.generator(language)
+        if "tts" in services:
+            async with self.engines.use(self.offer.voices.defaults[language]):
+                pass
+        if language in self.offer.hearing:
+            await self.transcriber(language)
+
+    async def generator(self, language: str) -> Generator:
+        """The generator of a language, loaded when first asked for; with `generating` held.
+
+        Raises:
+            AfterwordError: it cannot be loaded.
+        """
+        if language not in self.generators:
+            self.generators[language] = await asyncio.to_thread(self.load_generator, language, None)
+        return self.generators[language]
+
+    async def transcriber(self, language: str) -> Transcriber:
+        """The transcriber of a language, loaded when first asked for.
+
+        Raises:
+            AfterwordError: it cannot be loaded.
+        """
+        async with self._loading:
+            if language not in self.transcribers:
+                opened = await asyncio.to_thread(self.open_transcriber, language)
+                self.transcribers[language] = opened
+        return self.transcribers[language]
+
+
+def text_of(event: Event) -> str:
+    """The field `text` of an event.
+
+    Raises:
+        InvalidEventError: it is no string.
+    """
+    text = event.data.get("text")
+    if not isinstance(text, str):
+        raise InvalidEventError("a text that is not a string", type=event.type, is_read=True)
+    return text
