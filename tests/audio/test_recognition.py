@@ -288,7 +288,8 @@ def test_another_rate_is_refused(vosk_en: Path) -> None:
 
 
 def loud(seconds: float) -> AudioChunk:
-    return AudioChunk(b"\0\x40" * round(seconds * RATE), RATE, seconds)
+    wave = np.tile(np.array([16384, -16384], "<i2"), round(seconds * RATE / 2))
+    return AudioChunk(wave.tobytes(), RATE, seconds)
 
 
 def learn_echo(hearing: AudioRecognition, reply: AudioChunk) -> None:
@@ -597,6 +598,16 @@ def test_noise_after_a_trigger_is_no_seed(name: str, vosk_en: Path) -> None:
         Triggered,
         NoSpeech,
     ]
+
+
+@pytest.mark.parametrize("added", ["offset", "hum"])
+def test_a_phrase_below_an_offset_or_a_hum_is_heard(added: str, vosk_en: Path) -> None:
+    phrase = samples("pause.wav")[: round(1.7 * RATE)] * 0.1  # as from across the room
+    sound = np.concatenate([room(9.0), phrase, room(1.5)]).astype(np.float64)
+    rms = float(np.sqrt(np.mean(phrase**2)))
+    wave = np.sqrt(2) * np.sin(2 * np.pi * 50 * np.arange(len(sound)) / RATE)
+    sound += 983.0 if added == "offset" else 2 * rms * wave
+    assert len(of(Triggered, hear(make(vosk_en), sound))) == 1
 
 
 def test_a_phrase_that_must_begin_what_is_said_counts_after_a_pause_only(vosk_en: Path) -> None:
