@@ -115,7 +115,9 @@ def _power_spectrum(samples: "Floats") -> "Floats":
 
     window = np.hanning(len(samples))
     spectrum = np.fft.rfft(samples * window)
-    return 2 * (spectrum.real**2 + spectrum.imag**2) / (len(samples) * (window**2).sum())
+    power: Floats = spectrum.real**2 + spectrum.imag**2
+    power *= 2 / (len(samples) * (window**2).sum())
+    return power
 
 
 def _power(spectrum: "Floats", low_hz: float, high_hz: float) -> float:

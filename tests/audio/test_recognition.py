@@ -512,6 +512,7 @@ def said(text: str, start: float = 0.0) -> list[tuple[str, list[Word] | None]]:
 def test_noise_words_alone_are_no_seed() -> None:
     assert captured(*said("huh"))[0] == NoSpeech("noise")
     assert captured(*said("the"))[0] == NoSpeech("noise")
+    assert captured(*said("ha ha ha"))[0] == NoSpeech("noise")
     assert captured()[0] == NoSpeech("silence")
 
 
@@ -521,6 +522,27 @@ def test_words_without_a_voice_are_no_seed() -> None:
     assert seconds == pytest.approx(6.0, abs=0.15)
     heard, _ = captured(("", words("but yeah", 0.0)), *said("once upon a time", 0.1))
     assert heard == Seed("once upon a time", 0.5)
+
+
+def unsure(text: str, start: float = 0.0) -> list[tuple[str, list[Word] | None]]:
+    """As `said`, but each word with the confidence of a laugh."""
+    *partials, (_, final) = said(text, start)
+    return [*partials, ("", [replace(word, confidence=0.55) for word in final or []])]
+
+
+def test_words_of_which_none_is_sure_are_no_seed() -> None:
+    heard, seconds = captured(*unsure("have her"))
+    assert heard == NoSpeech("noise")
+    assert seconds == pytest.approx(6.0, abs=0.15)  # the user may still speak
+
+
+def test_one_sure_word_makes_unsure_ones_a_seed() -> None:
+    steps = [*unsure("once upon"), *said("a time", 0.5)]
+    assert captured(*steps)[0] == Seed("once upon a time", 0.7)
+
+
+def test_a_sure_noise_word_makes_none() -> None:
+    assert captured(*unsure("have her"), *said("the", 0.6))[0] == NoSpeech("noise")
 
 
 def test_hesitations_are_dropped_at_the_ends_only() -> None:
