@@ -97,21 +97,24 @@ class AudioRingBuffer:
 
 
 class DigitalSilence:
-    """Detects digital silence: a muted or dead microphone gives zeros, a quiet room never does."""
+    """Detects digital silence: a muted or dead microphone gives one value, a quiet room never does.
 
-    SECONDS = 5.0  # of zeros; a noise gate gives some, too, but seldom for long
+    The value is 0, or the offset of the microphone's input.
+    """
+
+    SECONDS = 5.0  # of one value; a noise gate gives some, too, but seldom for long
 
     def __init__(self) -> None:
         self._seconds = 0.0
 
     def feed(self, chunk: AudioChunk) -> None:
         """Examine one more chunk; an empty one changes nothing."""
-        if chunk.pcm.count(0) < len(chunk.pcm):
+        if chunk.pcm != chunk.pcm[:2] * (len(chunk.pcm) // 2):
             self._seconds = 0.0
         else:
             self._seconds += len(chunk.pcm) / 2 / chunk.rate
 
     @property
     def lasts(self) -> bool:
-        """True after SECONDS of zeros alone."""
+        """True after SECONDS of one value alone."""
         return self._seconds >= self.SECONDS

@@ -4,6 +4,7 @@
       │                             └─ resumption detector: the capture may go on after its end
       └────→ command detector, while commands need no trigger ─→ VoiceCommand
 
+All of them hear the sound after a high-pass filter, for an offset or a hum would cover the speech.
 The trigger detector listens always and decides on final results. By then the user may be half
 through the seed, so the last seconds of sound are kept, and a fresh open-vocabulary recogniser
 hears them again from the phrase's end, catches up, and goes on live.
@@ -31,6 +32,7 @@ from audio.events import (
     TriggerSuspected,
     VoiceCommand,
 )
+from audio.high_pass import HighPass
 from audio.pcm import SAMPLE_RATE, AudioChunk, AudioRingBuffer
 from audio.phrases import Phrase, parse_phrases, phrase_weakness
 from audio.stt.vosk_engine import VoskEngine
@@ -48,6 +50,7 @@ log = logging.getLogger(__name__)
 Commands = Mapping[str, Sequence[str]]
 """Command phrases by their kind."""
 
+_HIGH_PASS_HZ = 100.0  # mains hum is below, the words of the deepest voice are above
 _BUFFER_SECONDS = 30  # an utterance, and with it the verdict on a phrase in it, may last 20
 _UTTERANCE_END_SECONDS = 0.2  # of silence (rule 2 of the engine); the model's 0.5 is only later
 _REPLAY_BYTES = 2 * SAMPLE_RATE // 10  # 0.1 s
@@ -129,6 +132,7 @@ class AudioRecognition:
         self._detector = detector
         self._settings = seed
         self._language = language
+        self._high_pass = HighPass(_HIGH_PASS_HZ)
         self._sound = AudioRingBuffer(_BUFFER_SECONDS)
         self._offset = 0.0  # seconds from the buffer's time to the source's
         self._voice = VoiceDetector()  # shared by all captures, for it takes a while to load
@@ -187,16 +191,17 @@ class AudioRecognition:
         self._playing = playing
         if not chunk.pcm:
             return []
-        self._sound.add(chunk.pcm)
+        pcm = self._high_pass.filter(chunk.pcm)
+        self._sound.add(pcm)
         self._offset = chunk.end_seconds - self._sound.seconds
-        self._echo.observe(chunk.pcm, playing=playing)
-        suspected, detection = self._detector.process(chunk.pcm)
+        self._echo.observe(pcm, playing=playing)
+        suspected, detection = self._detector.process(pcm)
         if detection is not None:
             return self._begin_capture(detection)
         events: list[Event] = [] if suspected is None else [TriggerSuspected(suspected.text)]
-        if self._command_detector and (command := self._command_detector.process(chunk.pcm)):
+        if self._command_detector and (command := self._command_detector.process(pcm)):
             events += self._with_source_time([command])
-        return events + self._capture_more(chunk.pcm)
+        return events + self._capture_more(pcm)
 
     def _skip_gap(self, chunk: AudioChunk) -> None:
         """Begin anew where the microphone was closed before this chunk.
@@ -206,6 +211,7 @@ class AudioRecognition:
         """
         gap = chunk.begin_seconds - self._offset - self._sound.seconds
         if self._sound.seconds and gap > _GAP_SECONDS:
+            self._high_pass.reset()
             self._sound.skip(gap)
             self._detector.skip(gap)
             self._command_detector = None

@@ -30,11 +30,15 @@ _FREQUENT_WORDS = 3000  # number of
 
 @dataclass(frozen=True)
 class Word:
-    """A recognised word; times in seconds since its recogniser was made."""
+    """A recognised word; times in seconds since its recogniser was made.
+
+    `confidence` is the posterior probability of the word, from 0 to 1.
+    """
 
     text: str
     start: float
     end: float
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ class BackgroundRecognizer:
 
 
 def _words(result: str) -> list[Word]:
-    return [Word(w["word"], w["start"], w["end"]) for w in json.loads(result).get("result", [])]
+    words = json.loads(result).get("result", [])
+    return [Word(w["word"], w["start"], w["end"], w["conf"]) for w in words]
 
 
 class VoskEngine:

@@ -18,13 +18,15 @@ from audio.vad import VoiceDetector
 from config.languages import Language
 from config.settings import SeedSettings
 
-# Words that the recogniser makes of breath and noise. Hesitations are dropped at either end of a
-# seed; the noise words are no seed by themselves.
+# Words that the recogniser makes of breath, laughs and noise. Hesitations are dropped at either end
+# of a seed; the noise words are no seed by themselves.
 _HESITATIONS = frozenset(
     ["huh", "hmm", "hm", "uh", "um", "mm", "mhm", "er", "ah", "eh", "嗯", "啊", "呃", "哦", "唔"]
 )
-_NOISE_WORDS = _HESITATIONS | {"a", "the", "的", "了"}
+_LAUGHS = frozenset(["ha", "hah", "haha", "heh", "hee", "哈", "哈哈", "呵", "呵呵", "嘿嘿"])
+_NOISE_WORDS = _HESITATIONS | _LAUGHS | {"a", "the", "的", "了"}
 
+_MIN_CONFIDENCE = 0.6  # of one word of a seed; words made of laughs and barks have less
 _MIN_VOICE_SECONDS = 0.15  # in a seed; a slammed door or music has less
 RESUMED_VOICE_SECONDS = 0.16  # after a seed, from which on the user resumes; a breath has less
 
@@ -105,7 +107,7 @@ class Capture:
         self._words += self._recognizer.finish()
         self._partial = ""
         texts = [word.text for word in self._words]
-        if not is_speech(texts) or not self._is_voiced():
+        if not self._is_spoken() or not self._is_voiced():
             return NoSpeech("noise" if texts else empty)
         return Seed(self._text(), self._words[-1].end)
 
@@ -131,7 +133,15 @@ class Capture:
         return self.seconds - last >= delay + NO_WORDS_SECONDS
 
     def _is_begun(self) -> bool:
-        return is_speech(self._all_words()) and self._is_voiced()
+        # Nothing is known yet of the words in a partial result.
+        return (self._is_spoken() or is_speech(self._partial.split())) and self._is_voiced()
+
+    def _is_spoken(self) -> bool:
+        """True if a word of the ended utterances is surely one: laughs and barks become words, too.
+
+        One is enough, for also in a whole sentence said softly most words may be unsure.
+        """
+        return is_speech([w.text for w in self._words if w.confidence >= _MIN_CONFIDENCE])
 
     def _is_voiced(self) -> bool:
         """True if there was a voice at all: the recogniser makes words of any noise."""

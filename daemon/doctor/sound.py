@@ -7,6 +7,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from audio.input.microphone_faults import find_faults
 from config.errors import AfterwordError
 from config.settings import Settings
 from daemon.doctor.finding import Finding, fault
@@ -15,9 +16,6 @@ RECORD_SECONDS = 2.0
 RECORD_TIMEOUT_SECONDS = 6.0  # for a microphone that starts slowly
 TONE_SECONDS, TONE_HERTZ, TONE_LOUDNESS = 0.5, 440, 0.2
 FADE_SECONDS = 0.02  # so that the tone does not click
-QUIET_DB = -50.0  # a peak below this is no speech at arm's length
-CLIPPED_SHARE = 0.001  # of the samples at full scale; above it, the sound is distorted
-RAISE = "raise its level in your sound settings, or choose another one with audio.input"
 
 
 def portaudio(_: Settings) -> Finding:
@@ -53,18 +51,15 @@ def judge_level(pcm: bytes) -> Finding:
     """Judge a microphone by its 16-bit samples; levels in dB of full scale."""
     name = "microphone"
     samples = np.frombuffer(pcm, "<i2").astype("float64") / 32768
-    peak = float(np.abs(samples).max())
-    if peak == 0:
-        remedy = "unmute it: a switch on it, or your sound settings"
-        return Finding(name, "fault", "it gives perfect silence: it is muted", remedy)
-    peak_db = 20 * math.log10(peak)
+    faults = find_faults(pcm)
+    remedy = "; ".join(fault.remedy for fault in faults)
+    if any(fault.kind == "muted" for fault in faults):
+        return Finding(name, "fault", f"it {faults[0].seen}", remedy)
+    peak_db = 20 * math.log10(float(np.abs(samples).max()))
     mean_db = 10 * math.log10(float((samples**2).mean()))
     seen = f"level {mean_db:.0f} dB, peak {peak_db:.0f} dB {bar(mean_db)}"
-    if float((np.abs(samples) > 0.999).mean()) > CLIPPED_SHARE:
-        return Finding(name, "warning", f"{seen}, distorted", "lower its level, or speak farther")
-    if peak_db < QUIET_DB:
-        return Finding(name, "warning", f"{seen}, which is no speech", f"speak up, or {RAISE}")
-    return Finding(name, "ok", seen)
+    detail = ", ".join([seen, *(f"it {fault.seen}" for fault in faults)])
+    return Finding(name, "warning" if faults else "ok", detail, remedy)
 
 
 def bar(level_db: float, width: int = 10) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from audio.events import Event as RecognitionEvent
+from audio.input.microphone_faults import MicrophoneMonitor
 from audio.pcm import AudioChunk, DigitalSilence
 from config.errors import AudioDeviceError, ConfigError, DeviceError
 from daemon.conversation.audio_clock import AudioClock
@@ -151,7 +152,7 @@ class MainLoop:
         return None
 
     def _feed_all(self, chunks: Iterator[AudioChunk]) -> None:
-        source, silence = self._input.source, DigitalSilence()
+        source, silence, monitor = self._input.source, DigitalSilence(), MicrophoneMonitor()
         try:
             for chunk in chunks:
                 if self._stopping.is_set():
@@ -159,6 +160,8 @@ class MainLoop:
                 if chunk.pcm:
                     self._input.attempts = 0
                     silence.feed(chunk)
+                    if source.live:
+                        monitor.feed(chunk)
                     self._on_recognised(self._conversation.feed(chunk))
                     self._publisher.on_audio(chunk)
                 is_open = SILENT if silence.lasts else OPEN

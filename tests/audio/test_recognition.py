@@ -288,7 +288,8 @@ def test_another_rate_is_refused(vosk_en: Path) -> None:
 
 
 def loud(seconds: float) -> AudioChunk:
-    return AudioChunk(b"\0\x40" * round(seconds * RATE), RATE, seconds)
+    wave = np.tile(np.array([16384, -16384], "<i2"), round(seconds * RATE / 2))
+    return AudioChunk(wave.tobytes(), RATE, seconds)
 
 
 def learn_echo(hearing: AudioRecognition, reply: AudioChunk) -> None:
@@ -511,6 +512,7 @@ def said(text: str, start: float = 0.0) -> list[tuple[str, list[Word] | None]]:
 def test_noise_words_alone_are_no_seed() -> None:
     assert captured(*said("huh"))[0] == NoSpeech("noise")
     assert captured(*said("the"))[0] == NoSpeech("noise")
+    assert captured(*said("ha ha ha"))[0] == NoSpeech("noise")
     assert captured()[0] == NoSpeech("silence")
 
 
@@ -520,6 +522,27 @@ def test_words_without_a_voice_are_no_seed() -> None:
     assert seconds == pytest.approx(6.0, abs=0.15)
     heard, _ = captured(("", words("but yeah", 0.0)), *said("once upon a time", 0.1))
     assert heard == Seed("once upon a time", 0.5)
+
+
+def unsure(text: str, start: float = 0.0) -> list[tuple[str, list[Word] | None]]:
+    """As `said`, but each word with the confidence of a laugh."""
+    *partials, (_, final) = said(text, start)
+    return [*partials, ("", [replace(word, confidence=0.55) for word in final or []])]
+
+
+def test_words_of_which_none_is_sure_are_no_seed() -> None:
+    heard, seconds = captured(*unsure("have her"))
+    assert heard == NoSpeech("noise")
+    assert seconds == pytest.approx(6.0, abs=0.15)  # the user may still speak
+
+
+def test_one_sure_word_makes_unsure_ones_a_seed() -> None:
+    steps = [*unsure("once upon"), *said("a time", 0.5)]
+    assert captured(*steps)[0] == Seed("once upon a time", 0.7)
+
+
+def test_a_sure_noise_word_makes_none() -> None:
+    assert captured(*unsure("have her"), *said("the", 0.6))[0] == NoSpeech("noise")
 
 
 def test_hesitations_are_dropped_at_the_ends_only() -> None:
@@ -597,6 +620,16 @@ def test_noise_after_a_trigger_is_no_seed(name: str, vosk_en: Path) -> None:
         Triggered,
         NoSpeech,
     ]
+
+
+@pytest.mark.parametrize("added", ["offset", "hum"])
+def test_a_phrase_below_an_offset_or_a_hum_is_heard(added: str, vosk_en: Path) -> None:
+    phrase = samples("pause.wav")[: round(1.7 * RATE)] * 0.1  # as from across the room
+    sound = np.concatenate([room(9.0), phrase, room(1.5)]).astype(np.float64)
+    rms = float(np.sqrt(np.mean(phrase**2)))
+    wave = np.sqrt(2) * np.sin(2 * np.pi * 50 * np.arange(len(sound)) / RATE)
+    sound += 983.0 if added == "offset" else 2 * rms * wave
+    assert len(of(Triggered, hear(make(vosk_en), sound))) == 1
 
 
 def test_a_phrase_that_must_begin_what_is_said_counts_after_a_pause_only(vosk_en: Path) -> None:

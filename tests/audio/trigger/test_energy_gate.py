@@ -44,6 +44,31 @@ def test_it_opens_at_once_for_what_is_louder_and_stays_open_for_a_while() -> Non
     assert not heard[-1]
 
 
+def hum(seconds: float, rms: float) -> np.ndarray:
+    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return rms * np.sqrt(2) * np.sin(2 * np.pi * 50 * times)
+
+
+@pytest.mark.parametrize("added", [983.0, hum(20, 1000)], ids=["offset", "hum"])
+def test_an_offset_or_a_hum_above_a_voice_does_not_hide_it(added: float | np.ndarray) -> None:
+    sound = noise(20, 10)
+    sound[15 * SAMPLE_RATE : 16 * SAMPLE_RATE] *= 30
+    heard = opened(sound + added)
+    assert not any(heard[10 * SAMPLE_RATE // CHUNK : 15 * SAMPLE_RATE // CHUNK])
+    assert all(heard[15 * SAMPLE_RATE // CHUNK + 1 : 17 * SAMPLE_RATE // CHUNK])
+
+
+def test_a_noise_that_begins_opens_it_until_it_is_known_and_a_voice_above_it_at_once() -> None:
+    sound = noise(40, 10)
+    sound[20 * SAMPLE_RATE :] *= 20  # a fan is switched on
+    sound[35 * SAMPLE_RATE : 36 * SAMPLE_RATE] *= 2.5
+    heard = opened(sound)
+    assert not any(heard[18 * SAMPLE_RATE // CHUNK : 20 * SAMPLE_RATE // CHUNK])
+    assert all(heard[20 * SAMPLE_RATE // CHUNK : 25 * SAMPLE_RATE // CHUNK - 1])
+    assert not any(heard[27 * SAMPLE_RATE // CHUNK : 35 * SAMPLE_RATE // CHUNK])
+    assert all(heard[35 * SAMPLE_RATE // CHUNK + 1 : 37 * SAMPLE_RATE // CHUNK])
+
+
 @pytest.mark.parametrize("level", [0, 16, 200])
 def test_a_phrase_after_a_long_silence_is_heard_where_it_was_said(
     vosk_en: Path, level: float

@@ -147,11 +147,22 @@ def test_words_are_logged_at_debug_level_only(caplog: pytest.LogCaptureFixture) 
 def test_digital_silence_is_logged_once_and_a_quiet_room_never(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for pcm, times in ((bytes(2560), 1), (b"\1\0" * 1280, 0)):
+    muted, with_offset, quiet = bytes(2560), b"\1\0" * 1280, b"\1\0\0\0" * 640
+    for pcm, times in ((muted, 1), (with_offset, 1), (quiet, 0)):
         caplog.clear()
         source = Source(200, live=True, pcm=pcm)  # 16 s
         MainLoop(source, Recognition({}), Generator(), SpeechOutput()).run()
         assert caplog.text.count("digital silence") == times
+
+
+@pytest.mark.parametrize(("live", "times"), [(True, 1), (False, 0)])
+def test_a_fault_of_a_microphone_is_logged_and_none_of_a_recording(
+    live: bool, times: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    overdriven = b"\xff\x7f\0\x80" * 640
+    source = Source(200, live=live, pcm=overdriven)  # 16 s
+    MainLoop(source, Recognition({}), Generator(), SpeechOutput()).run()
+    assert caplog.text.count("The microphone is distorted") == times
 
 
 @pytest.mark.parametrize(
