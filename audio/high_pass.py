@@ -4,6 +4,8 @@ import math
 
 from audio.pcm import SAMPLE_RATE
 
+BELOW_SPEECH_HZ = 100.0
+"""Cutoff for recognition: mains hum is below, the words of the deepest voice are above."""
 _BLOCK_SAMPLES = 128  # computed at once; the cost of a matrix of this size is least
 
 

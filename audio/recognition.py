@@ -32,7 +32,7 @@ from audio.events import (
     TriggerSuspected,
     VoiceCommand,
 )
-from audio.high_pass import HighPass
+from audio.high_pass import BELOW_SPEECH_HZ, HighPass
 from audio.pcm import SAMPLE_RATE, AudioChunk, AudioRingBuffer
 from audio.phrases import Phrase, parse_phrases, phrase_weakness
 from audio.stt.vosk_engine import VoskEngine
@@ -50,7 +50,6 @@ log = logging.getLogger(__name__)
 Commands = Mapping[str, Sequence[str]]
 """Command phrases by their kind."""
 
-_HIGH_PASS_HZ = 100.0  # mains hum is below, the words of the deepest voice are above
 _BUFFER_SECONDS = 30  # an utterance, and with it the verdict on a phrase in it, may last 20
 _UTTERANCE_END_SECONDS = 0.2  # of silence (rule 2 of the engine); the model's 0.5 is only later
 _REPLAY_BYTES = 2 * SAMPLE_RATE // 10  # 0.1 s
@@ -132,7 +131,7 @@ class AudioRecognition:
         self._detector = detector
         self._settings = seed
         self._language = language
-        self._high_pass = HighPass(_HIGH_PASS_HZ)
+        self._high_pass = HighPass(BELOW_SPEECH_HZ)
         self._sound = AudioRingBuffer(_BUFFER_SECONDS)
         self._offset = 0.0  # seconds from the buffer's time to the source's
         self._voice = VoiceDetector()  # shared by all captures, for it takes a while to load

@@ -6,6 +6,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from audio.commands import CommandRescorer
+from audio.high_pass import BELOW_SPEECH_HZ, HighPass
 from audio.pcm import SAMPLE_RATE
 from audio.phrases import parse_phrases
 from audio.stt.vosk_engine import VoskEngine
@@ -39,6 +40,7 @@ class Transcription:
         self._rescorer = rescorer
         self._recognizer = engine.open_vocabulary()
         self._recognizer.accept(_LEAD_IN)
+        self._high_pass = HighPass(BELOW_SPEECH_HZ)
         self._pcm = bytearray()  # its beginning, for the second recognition
         self._words: list[str] = []  # of the engine's ended utterances
         self._partials: deque[list[str]] = deque(maxlen=_AGREEMENTS)  # of the current utterance
@@ -50,6 +52,7 @@ class Transcription:
         Words that five calls in a row agree on are sure, but for the last one (LocalAgreement,
         Liu et al. 2020); what comes later changes them seldom. The sound of a call should be 0.1 s.
         """
+        pcm = self._high_pass.filter(pcm)
         if len(self._pcm) <= _RESCORED_BYTES:
             self._pcm += pcm
         if (ended := self._recognizer.accept(pcm)) is not None:

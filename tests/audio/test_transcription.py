@@ -70,3 +70,15 @@ def test_words_are_told_once_they_are_sure(
 def test_chinese_words_have_no_spaces() -> None:
     assert told(Script([["春天", "来"]], ["嗯"]), "zh") == (["春天来"], "春天来")
     assert told(Script([["春天"], "来"], ["来", "吧"]), "zh") == (["春天", "来吧"], "春天来吧")
+
+
+def test_an_offset_is_taken_away() -> None:
+    heard: list[bytes] = []
+
+    class Listening(Script):
+        def accept(self, pcm: bytes) -> list[Word] | None:
+            heard.append(pcm)
+            return None
+
+    Transcription(Listening([]), LANGUAGES["en"], NoRescorer()).accept(b"\x00\x10" * 1600)
+    assert heard[-1] == bytes(3200)
