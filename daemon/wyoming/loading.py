@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from audio.commands import commands_in_text
 from audio.stt import vosk_models
-from audio.transcription import Transcriber, open_transcriber
 from audio.tts.choice import voice_in_force
 from audio.tts.engine import SpeechEngine, installed_voices
+from audio.turn.transcription import Transcriber, open_transcriber
 from config.errors import HearingModelError, SpeechError, WeightsError
 from config.languages import LANGUAGES
 from config.load import Loaded, for_language
@@ -68,7 +68,7 @@ class Loader:
         """The recogniser of a language.
 
         Raises:
-            HearingModelError, ConfigError: as audio.transcription.open_transcriber.
+            HearingModelError, ConfigError: as audio.turn.transcription.open_transcriber.
         """
         settings = self.settings[language]
         folder = vosk_models.find(language, settings.hearing.model)

@@ -11,7 +11,7 @@ from audio.events import Event
 from audio.pcm import AudioChunk
 from daemon.loop.pending_reloads import ReloadRequest
 
-QUIET = b"\1\0" * 1280  # a dead microphone would give zeros
+QUIET = b"\1\0\xff\xff" * 640  # a dead microphone would give one value
 
 
 @dataclass

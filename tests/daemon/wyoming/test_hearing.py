@@ -19,7 +19,7 @@ from wyoming.event import Event
 from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize
 
-from audio.transcription import Transcriber, open_transcriber
+from audio.turn.transcription import Transcriber, open_transcriber
 from config.errors import HearingModelError
 from daemon.wyoming.events import InvalidEventError, Limits
 from daemon.wyoming.services.answers import ANSWERS

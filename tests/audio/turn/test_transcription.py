@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from audio.stt.vosk_engine import Word
-from audio.transcription import Transcription
+from audio.turn.transcription import Transcription
 from config.languages import LANGUAGES
 
 
