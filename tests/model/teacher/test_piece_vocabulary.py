@@ -11,7 +11,8 @@ from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.inference.utf8_mask import Utf8Mask
 from model.inference.word_boundary_mask import WordBoundaryMask
 from model.teacher.llama2c import encode_piece, read_story_model, start_from_story_model
-from model.teacher.piece_vocabulary import PATTERN, piece_vocabulary
+from model.teacher.piece_vocabulary import PATTERN, piece_vocabulary, with_characters
+from model.text.tokenizer import END_OF_TEXT
 from model.text.vocabulary import TextDecoder, Vocabulary
 from tests.model.story_model import MORE_PIECES, write_story_model
 
@@ -60,10 +61,11 @@ def test_every_text_has_an_encoding(vocabulary: Vocabulary):
 
 
 def test_what_documents_use_most_is_kept(path: Path):
-    few = piece_vocabulary(path, ["he he the", "he qz"], 256 + 1 + 2)
-    assert few.size == 256 + 1 + 2
-    assert {b"he", b" qz"} - set(few.pieces) == {b" qz"}
-    assert pieces_of(few, "qz")[0] == b"qz" or b"qz" not in few.pieces
+    few = piece_vocabulary(path, ["he he the", "he qz"], BASIS + 1)
+    assert few.size == BASIS + 1
+    assert b"he" in few.pieces
+    assert not {b" qz", b"qz", b"the"} & set(few.pieces)
+    assert pieces_of(few, "qz") == [b"q", b"z"]
 
 
 def test_a_piece_is_kept_only_with_those_that_it_is_made_of(path: Path):
@@ -112,3 +114,15 @@ def test_a_continuation_may_not_begin_with_a_row_inside_a_word(vocabulary: Vocab
     allowed = {vocabulary.pieces[i] for i in torch.nonzero(mask.mask() == 0).flatten().tolist()}
     assert b" qz" in allowed
     assert b"qz" not in allowed
+
+
+def test_common_characters_are_rows_whether_texts_have_them_or_not(path: Path):
+    assert "“".encode() in piece_vocabulary(path, ["the hen"], BASIS + 3).pieces
+
+
+def test_characters_are_added_to_a_vocabulary_without_them(path: Path):
+    without = Vocabulary([*range(256), 279, END_OF_TEXT], [1] * 258, PATTERN)
+    wider = with_characters(path, without)
+    assert {*without.pieces, "“".encode()} <= set(wider.pieces)
+    assert wider.size == without.size + 2  # the character, and its first two bytes
+    assert pieces_of(wider, " the“") == [b" ", b"t", b"h", b"e", "“".encode()]
