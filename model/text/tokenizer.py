@@ -22,6 +22,7 @@ ENCODING_SIZE = 100_277
 END_OF_TEXT = 100_257
 """The id of `<|endoftext|>`, which ends a document."""
 
+_LONGEST_ID_BYTES = 128
 _SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
 _SPECIAL_TOKENS = {
     "<|endoftext|>": END_OF_TEXT,
@@ -120,3 +121,17 @@ def token_id(piece: bytes) -> int | None:
     except KeyError:
         return None
     return token if token < END_OF_TEXT else None
+
+
+def spell(piece: bytes) -> list[int]:
+    """The ids of cl100k_base that spell a piece: one, or the longest that fit one after another."""
+    ids = []
+    begin = 0
+    while begin < len(piece):
+        for end in range(min(len(piece), begin + _LONGEST_ID_BYTES), begin, -1):
+            token = token_id(piece[begin:end])
+            if token is not None:
+                ids.append(token)
+                begin = end
+                break
+    return ids

@@ -5,8 +5,9 @@ and head ten times smaller, and ids never seen in training can never be spoken. 
 bytes are always kept; the bytes of any other id are encoded with the kept ids only, so every text
 has an encoding and decodes unchanged.
 
-A model that was trained with another tokenizer keeps that one's pieces as rows (model.convert):
-each is a byte string that one cl100k_base id spells, or several together.
+A model that was trained with another tokenizer keeps that one's pieces as rows (model.convert,
+model.teacher.piece_vocabulary): each is a byte string that one cl100k_base id spells, or several
+together.
 
 Letters in shapes: V vocabulary, N ids of cl100k_base, M compact ids.
 """

@@ -105,3 +105,23 @@ def test_they_may_be_rounded_to_8_bits(
     )
     weights = load_weights(find_weights(language, None))
     assert choose_format(weights.model.embedding.weight.detach()) == "int8"
+
+
+PERSON = re.compile(r"\b(i|me|my|we|us|our)\b|\b(he|him|his|she|her|they|them|their)\b")
+
+
+def test_a_narrator_stays_in_the_first_person(home):
+    """The weights before kept it in 1 of 19 with a pronoun, these in 21 of 21."""
+    seeds = ["when i was seven years old", "when i was a child", "i was alone in the house"]
+    seeds += [
+        "i walked into the dark forest",
+        "my friends and i went to the lake",
+        "i was so hungry",
+    ]
+    found = []
+    for story in continuations("en", [seed for seed in seeds for _ in range(4)]):
+        first = re.split(r"(?<=[.!?])\s", re.sub(r'"[^"]*"', "", story))[0]
+        if pronoun := PERSON.search(first.lower()):
+            found.append(bool(pronoun[1]))
+    assert len(found) >= 12
+    assert sum(found) >= 0.8 * len(found)

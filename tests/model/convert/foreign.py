@@ -12,8 +12,8 @@ from model.bench.llama_cpp import _printable, merges_of, write_gguf
 from model.checkpoints.blocks import dense, quantize, quantize_8_bits
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import Weights
-from model.convert.tokenizer import PATTERNS, _spell
-from model.text.tokenizer import END_OF_TEXT
+from model.convert.tokenizer import PATTERNS
+from model.text.tokenizer import END_OF_TEXT, spell
 from model.text.vocabulary import Vocabulary
 from model.transformer import Transformer, TransformerConfig
 
@@ -25,7 +25,7 @@ CONFIG = {"layers": 2, "heads": 4, "width": 64, "hidden": 96, "kv_heads": 2, "ro
 def foreign_weights(**changes: Any) -> Weights:
     """Weights with rows of a foreign tokenizer and matrices in blocks."""
     torch.manual_seed(1)
-    spelt = [_spell(piece) for piece in [*BYTES, *MERGED]] + [[END_OF_TEXT]]
+    spelt = [spell(piece) for piece in [*BYTES, *MERGED]] + [[END_OF_TEXT]]
     ids = [i for spelling in spelt for i in spelling]
     vocabulary = Vocabulary(ids, [len(s) for s in spelt], PATTERNS["gpt-2"])
     config = TransformerConfig(vocabulary.size, 64, **{**CONFIG, **changes})

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,30 @@ def test_each_lesson_comes_once_and_like_lengths_together():
     found = list(batches(aligned_texts, 20, np.random.default_rng(1)))
     assert sorted(len(one.student) for batch in found for one in batch) == [2, 3, 4, 8, 9, 10]
     assert all(max(len(x.student) for x in batch) * len(batch) <= 20 for batch in found)
+
+
+def test_a_text_that_keeps_its_person_is_learnt_as_written_where_the_person_is_open(
+    teacher: Teacher, vocabulary: Vocabulary, path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    student = start_from_story_model(path, vocabulary)
+    free = teacher.align("the hen he", "the hen he")
+    kept = teacher.align("the hen he", "the hen he", keeps_person=True)
+    as_written = replace(free, at=[-1] * (len(free.at) - 1) + free.at[-1:])
+    assert free.at != as_written.at
+
+    def loss(aligned: AlignedText, is_open: bool) -> float:
+        monkeypatch.setattr(
+            teacher, "leaves_person_open", lambda p: torch.full((p.size(1),), is_open)
+        )
+        return distillation_loss(student, teacher, [aligned]).item()
+
+    assert loss(kept, is_open=False) == pytest.approx(loss(free, is_open=True))
+    assert loss(kept, is_open=True) == pytest.approx(loss(as_written, is_open=False))
+    assert loss(kept, is_open=True) != pytest.approx(loss(free, is_open=True))
+
+
+def test_the_person_is_open_where_a_pronoun_may_follow(teacher: Teacher, vocabulary: Vocabulary):
+    probabilities = torch.full((vocabulary.size, 3), 1e-6)
+    he, the, capital = (vocabulary.pieces.index(piece) for piece in (b"he", b" the", b"A"))
+    probabilities[he, 0] = probabilities[the, 1] = probabilities[capital, 2] = 0.9
+    assert teacher.leaves_person_open(probabilities).tolist() == [True, False, True]
