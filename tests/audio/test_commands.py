@@ -164,7 +164,7 @@ def open_with(model: Path, commands: Mapping[str, Sequence[str]]) -> AudioRecogn
 def events_after_trigger(recognition: AudioRecognition, text: str) -> list[Event]:
     with WavFile(RECORDINGS / "pause.wav").open() as chunks:
         pcm = b"".join(chunk.pcm for chunk in chunks)[: 2 * round(1.7 * SAMPLE_RATE)]
-    sound = pcm + spoken("en-us+f3", text) + bytes(2 * 3 * SAMPLE_RATE)
+    sound = pcm + spoken("en-us+m7", text) + bytes(2 * 3 * SAMPLE_RATE)
     events: list[Event] = []
     for at in range(0, len(sound), 1024):
         block = sound[at : at + 1024]
