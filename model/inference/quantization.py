@@ -114,13 +114,15 @@ def int4(weight: Matrix) -> QuantizedLinear:
 def _beside(base: QuantizedLinear, weight: Adapted) -> QuantizedLinear:
     """The sum of the products with a base and with its adapter, in float32.
 
-    Such small products take an eighth of the time that they take in bfloat16.
+    Such small products take an eighth of the time that they take in bfloat16. Who keeps `product`
+    alone does not keep the base's blocks, from which `rows` reads.
     """
+    product, rows = base.product, base.rows
     down = weight.down.t().float().contiguous()  # (in, R)
     up = weight.up.t().float().contiguous()  # (R, out)
     return QuantizedLinear(
-        lambda x: torch.addmm(base.product(x).float(), x.float() @ down, up),
-        lambda index: base.rows(index) + weight.up.float()[index] @ down.t(),
+        lambda x: torch.addmm(product(x).float(), x.float() @ down, up),
+        lambda index: rows(index) + weight.up.float()[index] @ down.t(),
     )
 
 
