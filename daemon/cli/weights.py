@@ -344,8 +344,7 @@ def _all(settings: "Settings") -> Iterator[WeightsInfo]:
     if own.is_file():
         yield store.describe(own)
     yield from others
-    yield from map(store.describe, adapter_store.adapters(language))
-    yield from map(store.describe, adapter_store.shipped_adapters(language))
+    yield from map(store.describe, adapter_store.usable_adapters(language))
     yield from store.previous(own)
     if shipped:
         yield store.describe(shipped)

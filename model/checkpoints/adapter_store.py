@@ -38,10 +38,14 @@ def shipped_adapters(language: str) -> list[Path]:
     return [path for path in found if path]
 
 
+def usable_adapters(language: str) -> list[Path]:
+    """All adapters of a language: the user's, then those that come with Afterword."""
+    return adapters(language) + shipped_adapters(language)
+
+
 def find_adapter(language: str, name: str) -> Path | None:
     """The adapter of this name; None if there is none."""
-    known = [*adapters(language), *shipped_adapters(language)]
-    return next((path for path in known if path.stem == name), None)
+    return next((path for path in usable_adapters(language) if path.stem == name), None)
 
 
 def is_adapter(path: Path) -> bool:

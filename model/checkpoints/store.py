@@ -255,8 +255,7 @@ def _put_in_place(language: str, name: str) -> Path:
         return own
     known = {old.name: old.path for old in previous(own)}
     if name not in known:
-        known_adapters = adapter_store.adapters(language) + adapter_store.shipped_adapters(language)
-        adapters = [path.stem for path in known_adapters]
+        adapters = [path.stem for path in adapter_store.usable_adapters(language)]
         names = ", ".join(
             [*known, *_fetched_names(language), *adapters, SHIPPED, SMALL, AUTO],
         )

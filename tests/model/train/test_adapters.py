@@ -1,8 +1,6 @@
 """Adapters of fetched weights are trained; the weights' own file stays as it is."""
 
 import json
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +19,6 @@ from model.train.command import train
 from model.train.options import TrainOptions
 from model.train.refresh import corpus_folder, training_folder
 from model.train.run import run
-from model.train.trainer import Trainer
 from tests.model.convert.foreign import foreign_weights
 from tests.model.made import story_text
 
@@ -133,15 +130,8 @@ def test_a_refresh_puts_an_adapter_on_the_fetched_weights_in_use(base: Path):
     assert load_adapted(base).bits_per_byte == adapter.bits_per_byte
 
 
-def test_a_stopped_refresh_goes_on(base: Path, monkeypatch: pytest.MonkeyPatch):
-    step = Trainer.train_step
-
-    def stopping(trainer: Trainer, progress: float) -> dict[str, float]:
-        if trainer.step == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(trainer, progress)
-
-    monkeypatch.setattr(Trainer, "train_step", stopping)
+@pytest.mark.usefixtures("interrupted")
+def test_a_stopped_refresh_goes_on(base: Path):
     stopped = refresh("--weights", "tiny")
     assert "Stopped after step 6; the same command goes on." in stopped.output
     assert in_place(base) is None

@@ -1,8 +1,6 @@
 """All parameters of fetched weights are trained: weights of their own, and the base stays."""
 
 import json
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +25,6 @@ from model.train.command import train
 from model.train.full import memory
 from model.train.full.memory import needed_bytes, require_memory
 from model.train.refresh import corpus_folder, training_folder
-from model.train.trainer import Trainer
 from model.transformer import TransformerConfig
 from tests.model.checkpoints.test_adapters import made_adapter
 from tests.model.convert.foreign import foreign_weights
@@ -128,15 +125,8 @@ def test_they_begin_with_the_adapter_in_place(base: Path):
     assert load_weights(the_trained_ones()).provenance.startswith("made by a test By a test. Tra")
 
 
-def test_a_stopped_training_goes_on(base: Path, monkeypatch: pytest.MonkeyPatch):
-    step = Trainer.train_step
-
-    def stopping(trainer: Trainer, progress: float) -> dict[str, float]:
-        if trainer.step == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(trainer, progress)
-
-    monkeypatch.setattr(Trainer, "train_step", stopping)
+@pytest.mark.usefixtures("interrupted")
+def test_a_stopped_training_goes_on(base: Path):
     stopped = refresh("--weights", "tiny")
     assert "Stopped after step 6; the same command goes on." in stopped.output
     result = refresh("--weights", "tiny")

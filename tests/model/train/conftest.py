@@ -1,0 +1,21 @@
+"""What several tests of training need."""
+
+import os
+import signal
+
+import pytest
+
+from model.train.trainer import Trainer
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training in this process gets Ctrl+C in its sixth step; resumed behind it, it does not."""
+    step = Trainer.train_step
+
+    def stopping(trainer: Trainer, progress: float) -> dict[str, float]:
+        if trainer.step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(trainer, progress)
+
+    monkeypatch.setattr(Trainer, "train_step", stopping)
