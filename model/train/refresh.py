@@ -1,25 +1,23 @@
 """Refresh the weights in use from the user's own texts: `afterword train` without arguments.
 
-The texts are in `$XDG_DATA_HOME/afterword/corpus`. As many again come from a starter corpus, a
-sample of the training texts of the shipped weights, so that the language is not forgotten.
-Training starts from the weights in use; new weights replace them only if they predict the held-out
-texts, half of them the user's, better. A stopped training resumes from its own folder.
+The texts are in `$XDG_DATA_HOME/afterword/corpus`. Some more come from a starter corpus, a sample
+of the training texts of the shipped weights, so that the language is not forgotten: how many, and
+how much of what is learnt is kept, follows from --style (model.train.style). Training starts from
+the weights in use; new weights replace them only if they predict the user's held-out texts better.
+A stopped training resumes from its own folder.
 
 Fetched weights are not replaced: an adapter of them is trained (model.train.adapters), or with
 --full weights of their own (model.train.full), from the user's texts alone.
 """
 
 import fcntl
-import hashlib
 import json
 import math
-import random
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,10 +32,9 @@ from config.settings import Settings
 from model.checkpoints.fetched import SMALL, chosen, is_known, name_of
 from model.checkpoints.store import describe, find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
-from model.data.corpus import Corpus, CorpusFile, load_corpus, make_source
-from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
-from model.data.user_texts import UserText
+from model.data.corpus import Corpus
 from model.device import choose_device, faster_with_bfloat16
+from model.evaluate.score import score
 from model.loss import batch_loss
 from model.train.adapters.target import START, AdapterTarget
 from model.train.distributed import ProcessGroup
@@ -48,15 +45,21 @@ from model.train.options import TrainOptions
 from model.train.own_texts import read_own_texts
 from model.train.report import make_samples, write_report
 from model.train.run import prepare, train
+from model.train.style.amount import DEFAULT as DEFAULT_STYLE
+from model.train.style.amount import Style
+from model.train.style.average import average
+from model.train.style.mix import cut, is_new_form, mix
 from model.transformer import Transformer
 
 _PASSES = 3  # over the user's texts
 _MIN_STEPS = 30
 _MAX_MINUTES = 30.0  # unless --minutes or --steps is given
 _VALIDATIONS = 8
-_PIECE_CHARACTERS = range(500, 2001)  # of a document to train on
-_HELD_OUT_EVERY = 20  # one piece in 20 is held out ...
-_HELD_OUT_PIECES = range(2, 33)  # ... but at least 2 and at most 32
+_PATIENCE = 2  # validations without a better one, unless --patience is given
+_BATCH = 4  # sequences at a time at most: of few texts, more and smaller steps learn more
+_RATE = 3e-4
+_NEW_FORM_RATE = 1e-3
+_SPOKEN_OPENINGS = 1.0  # share of the user's pieces, in a language that has them: seeds are spoken
 _LENGTH = "length.json"  # steps or minutes of the training, for resuming it
 
 
@@ -66,8 +69,12 @@ class Target(Protocol):
     Attributes:
         source: the weights file to begin with.
         folder: of the training.
+        style: how the user's texts and plain language are weighed.
         mixes_starter: True if the starter corpus is trained on, too.
     """
+
+    @property
+    def style(self) -> Style: ...  # noqa: D102
 
     @property
     def source(self) -> Path: ...  # noqa: D102
@@ -91,10 +98,13 @@ class Target(Protocol):
         """The weights that the training began with."""
 
     def after(self, options: TrainOptions) -> Weights:
-        """The best weights of the training."""
+        """The best weights of the training, with the style's share of what it changed."""
 
-    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
-        """Put the best weights in place; returns where they are, and what else there is to say."""
+    def publish(self, options: TrainOptions, bits: float, configured: bool) -> list[str]:
+        """Put these in place; returns where they are, and what else there is to say.
+
+        `bits` is their score on the user's held-out texts, in bits per byte.
+        """
 
 
 @dataclass(frozen=True)
@@ -104,10 +114,12 @@ class OwnWeights:
     Attributes:
         source: the weights file to begin with.
         folder: of the training.
+        style: how the user's texts and plain language are weighed.
     """
 
     source: Path
     folder: Path
+    style: Style
     mixes_starter = True
 
     @property
@@ -122,9 +134,12 @@ class OwnWeights:
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options of the trainer that follow from the target."""
         spoken, weights = given["spoken_openings"], self.before()
-        default = LANGUAGES[weights.language].spoken_openings
+        rate = _NEW_FORM_RATE if self.style.new_form else _RATE
+        default = _SPOKEN_OPENINGS if LANGUAGES[weights.language].spoken_openings else 0.0
         return {
             "init_from": self._start,
+            "batch": min(given["batch"], _BATCH),
+            "learning_rate": given["learning_rate"] or rate,
             "spoken_openings": default if spoken is None else spoken,
             "provenance": f"{weights.provenance} Refreshed with texts of the user.".strip(),
         }
@@ -138,13 +153,16 @@ class OwnWeights:
         return load_weights(self._start)
 
     def after(self, options: TrainOptions) -> Weights:
-        """The best weights of the training."""
-        return load_weights(options.weights_path)
+        """The best weights of the training, with the style's share of what it changed."""
+        after = average(self.before(), load_weights(options.weights_path), self.style.kept)
+        factor = LANGUAGES[after.language].own_temperature_factor
+        factor = min(factor, after.manner.get("temperature_factor", 1.0))
+        return replace(after, manner={**after.manner, "temperature_factor": factor})
 
-    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
+    def publish(self, options: TrainOptions, bits: float, configured: bool) -> list[str]:
         """Replace the user's own weights; returns where they are, and what else there is to say."""
         place = own_weights(options.language)
-        publish_weights(place, self.after(options))
+        publish_weights(place, replace(self.after(options), bits_per_byte=bits))
         said = [
             f"the new weights are in {place}; `afterword weights` lists those that you can go "
             "back to."
@@ -168,15 +186,13 @@ class _Plan:
     Attributes:
         target: what is trained.
         options: of the trainer; `out` is the training's own folder.
-        corpus: the user's texts, with the starter corpus if the target wants it.
-        own: held-out texts of the user, the first of `corpus.held_out`.
+        corpus: the user's texts, with some of the starter corpus if the target wants it.
         configured: True if the settings name a weights file, which then stays in use.
     """
 
     target: "Target"
     options: TrainOptions
     corpus: Corpus
-    own: list[str]
     configured: bool
 
 
@@ -209,10 +225,11 @@ def refresh(given: dict[str, Any]) -> None:
         ConfigError: the loss is not a finite number.
     """
     settings = load(None, [f"language={given['language']}"] if given["language"] else []).settings
-    target = _choose_target(given, settings)
+    pieces = cut(read_own_texts(corpus_folder(), settings.language))
+    target = _choose_target(given, settings, _choose_style(given, settings.language, pieces))
     folder = target.folder
     with _training_lock(folder):
-        plan = _plan(target, given, settings)
+        plan = _plan(target, given, settings, pieces)
         trainer = prepare(plan.options, ProcessGroup(), plan.corpus)
         if trainer.step == 0:  # score the weights in use: only better ones may replace them
             with open_log(folder, tensorboard=False) as record:
@@ -223,8 +240,24 @@ def refresh(given: dict[str, Any]) -> None:
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
 
 
-def _choose_target(given: dict[str, Any], settings: Settings) -> Target:
-    """What --weights names, else the weights in use; takes these options out of the given ones."""
+def _choose_style(given: dict[str, Any], language: str, pieces: Sequence[str]) -> Style:
+    """The given or default style; takes it out of the given options, and prints if it is moot."""
+    value = DEFAULT_STYLE if given["style"] is None else given["style"]
+    del given["style"]
+    if not is_new_form(pieces, language):
+        return Style(value)
+    click.echo(
+        "Your texts are prose, and the starter corpus is verse: prose is learnt from your texts "
+        "alone, as with --style 1."
+    )
+    return Style(value, new_form=True)
+
+
+def _choose_target(given: dict[str, Any], settings: Settings, style: Style) -> Target:
+    """What --weights names, else the weights in use, to be trained in this style.
+
+    Takes these options out of the given ones.
+    """
     weights, full, init_from = given.pop("weights"), given.pop("full"), given["init_from"]
     language = settings.language
     if weights not in (None, SMALL) and not is_known(weights):
@@ -235,35 +268,38 @@ def _choose_target(given: dict[str, Any], settings: Settings) -> Target:
     path = find_weights(language, weights or settings.model.weights)
     if (fetched := name_of(path)) and init_from is None:
         if full:
-            return _full_target(path, training_folder(language, f"{fetched}-full"), given)
-        return AdapterTarget(path, training_folder(language, fetched))
+            return _full_target(path, training_folder(language, f"{fetched}-full"), style, given)
+        return AdapterTarget(path, training_folder(language, fetched), style)
     if full:
         raise InputError(
             "--full is for fetched weights, such as --weights large; of others all parameters are "
             "trained without it."
         )
-    return OwnWeights(Path(init_from or path), training_folder(language))
+    return OwnWeights(Path(init_from or path), training_folder(language), style)
 
 
-def _full_target(path: Path, folder: Path, given: dict[str, Any]) -> FullTarget:
+def _full_target(path: Path, folder: Path, style: Style, given: dict[str, Any]) -> FullTarget:
     """All parameters of fetched weights; prints how much memory that needs."""
     config = load_weights(path).stored.config
     config = replace(config, context_length=min(given["context"], config.context_length))
     sequences = min(given["batch"], SEQUENCES)
     click.echo(require_memory(config, sequences, given["device"]))
-    return FullTarget(path, folder, config.context_length)
+    return FullTarget(path, folder, style, config.context_length)
 
 
-def _plan(target: Target, given: dict[str, Any], settings: Settings) -> _Plan:
-    """Read the texts and decide how long to train; prints both."""
+def _plan(
+    target: Target, given: dict[str, Any], settings: Settings, pieces: Sequence[str]
+) -> _Plan:
+    """Decide on what to train, and how long; prints the latter."""
     language, folder = settings.language, target.folder
     resumes = (folder / "last.pt").is_file()
-    pieces = cut(read_own_texts(corpus_folder(), language))
     if not resumes:
         click.echo(f"Starting from {_begin_folder(target)}.")
-    corpus, own = _mix(pieces, language, given["seed"], target.mixes_starter)
+    starter_share = target.style.starter_share if target.mixes_starter else 0.0
+    corpus = mix(pieces, language, given["seed"], starter_share)
     fixed = {"language": language, "corpus": (), "out": folder, "resume": resumes}
-    options = TrainOptions(**{**given, **target.options(given), **fixed})
+    patience = given["patience"] or _PATIENCE
+    options = TrainOptions(**{**given, **target.options(given), **fixed, "patience": patience})
     if resumes:
         click.echo(f"Going on with the training in {folder}; delete that folder to begin anew.")
         length = json.loads((folder / _LENGTH).read_text())
@@ -272,7 +308,7 @@ def _plan(target: Target, given: dict[str, Any], settings: Settings) -> _Plan:
         options = replace(options, validate_every=length["validate_every"])
     else:
         options = _with_length(options, corpus, target)
-    return _Plan(target, options, corpus, own, settings.model.weights is not None)
+    return _Plan(target, options, corpus, settings.model.weights is not None)
 
 
 @contextmanager
@@ -299,16 +335,19 @@ def _finish(plan: _Plan) -> None:
     target, options = plan.target, plan.options
     log = _read_log(options.folder / "log.jsonl")
     first, best = log[0]["bits_per_byte"], min(entry["bits_per_byte"] for entry in log)
-    before, after = target.before(), target.after(options)
+    before, after, own = target.before(), target.after(options), plan.corpus.held_out
+    if best < first and target.style.kept < 1:
+        device = choose_device(options.device)
+        best = score(after.model.to(device), after.vocabulary, own, device).bits_per_byte
     if best < first:
-        place, *notes = target.publish(options, plan.configured)
+        place, *notes = target.publish(options, best, plan.configured)
         summary = f"Held-out texts went from {first:.4f} to {best:.4f} bits/byte; {place}"
     else:
         summary = f"Nothing was better than before ({first:.4f} bits/byte); the weights stay."
         notes = []
     for line in (summary, *notes):
         click.echo(line)
-    samples = make_samples(before, after, options.language, plan.own)
+    samples = make_samples(before, after, options.language, own)
     try:
         click.echo(f"Report: {write_report(options.folder, samples, summary)}")
     except MissingPackageError as error:
@@ -321,52 +360,6 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
     """The validations of a training, oldest first."""
     lines = (json.loads(line) for line in path.read_text("utf-8").splitlines())
     return [line for line in lines if "bits_per_byte" in line]
-
-
-def cut(texts: Sequence[UserText]) -> list[str]:
-    """Cut texts at sentence ends into pieces of a twentieth of all, 500 to 2,000 characters.
-
-    A sentence that is longer by itself is cut at blanks, or anywhere if it has none.
-    """
-    size = sum(len(text.text) for text in texts)
-    longest = min(_PIECE_CHARACTERS[-1], max(_PIECE_CHARACTERS[0], size // _HELD_OUT_EVERY))
-    ends = (PARAGRAPHS, LINES, SENTENCES, WORDS)
-    return [piece for text in texts for piece in cut_text(text.text, longest, ends)]
-
-
-def _mix(
-    pieces: list[str], language: str, seed: int, with_starter: bool
-) -> tuple[Corpus, list[str]]:
-    """The user's pieces, with as much of the starter corpus, and the user's held-out texts."""
-    pieces = list(pieces)
-    random.Random(seed).shuffle(pieces)  # noqa: S311
-    count = len(pieces) // _HELD_OUT_EVERY
-    count = min(_HELD_OUT_PIECES[-1], max(_HELD_OUT_PIECES[0], count))
-    own, mine = pieces[:count], make_source(pieces[count:])
-    digest = hashlib.sha256("\0".join(pieces).encode()).hexdigest()
-    if not with_starter:
-        return Corpus([mine], own, digest), own
-    starter_file = Path(str(resources.files("model").joinpath("starter", f"{language}.txt.xz")))
-    starter = load_corpus([CorpusFile(starter_file)], seed)
-    share = min(1.0, len(mine.tokens) / _size(starter))
-    sources = [mine, *(replace(source, share=share) for source in starter.sources)]
-    others = _as_much(starter.held_out, sum(map(len, own)))
-    return Corpus(sources, own + others, f"{digest} {starter.fingerprint}"), own
-
-
-def _size(corpus: Corpus) -> int:
-    """Number of tokens to train on."""
-    return sum(len(source.tokens) for source in corpus.sources)
-
-
-def _as_much(texts: list[str], characters: int) -> list[str]:
-    """The first texts, one at least, up to about this many characters."""
-    kept: list[str] = []
-    for text in texts:
-        if kept and sum(map(len, kept)) >= characters:
-            break
-        kept.append(text)
-    return kept
 
 
 def _begin_folder(target: Target) -> str:
@@ -400,7 +393,7 @@ def _with_length(options: TrainOptions, corpus: Corpus, target: Target) -> Train
     every = max(1, min(options.validate_every, steps // _VALIDATIONS))
     click.echo(
         f"About {steps} steps, {steps * in_step / tokens:.1f} passes over your texts"
-        f"{' and as much of the starter corpus' if target.mixes_starter else ''}; "
+        f"{' and some of the starter corpus' if target.mixes_starter else ''}; "
         f"{in_step / seconds:,.0f} tokens a second here, so some {max(1, round(minutes))} minutes, "
         "and the validations. Ctrl-C stops it at any time; the same command goes on."
     )

@@ -14,6 +14,8 @@ from model.checkpoints.trained import publish_trained
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.train.adapters.target import START
 from model.train.options import TrainOptions
+from model.train.style.amount import Style
+from model.train.style.average import average
 from model.transformer import Transformer
 
 SEQUENCES = 2  # at a time at most, as of an adapter
@@ -27,11 +29,13 @@ class FullTarget:
     Attributes:
         source: the weights file, which stays as it is.
         folder: of the training.
+        style: how the user's texts and plain language are weighed.
         context: of the training, in tokens.
     """
 
     source: Path
     folder: Path
+    style: Style
     context: int
     mixes_starter = False  # they were not trained on it
 
@@ -69,15 +73,16 @@ class FullTarget:
         return load_weights(self._start)
 
     def after(self, options: TrainOptions) -> Weights:
-        """The best weights of the training."""
-        return load_weights(options.weights_path)
+        """The best weights of the training, with the style's share of what it changed."""
+        return average(self.before(), load_weights(options.weights_path), self.style.kept)
 
-    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
-        """Keep the best weights; returns where they are, and what else there is to say.
+    def publish(self, options: TrainOptions, bits: float, configured: bool) -> list[str]:
+        """Keep these weights; returns where they are, and what else there is to say.
 
         They are used from now on where those that they began with were chosen alone.
         """
-        place = publish_trained(self.source, self.after(options))
+        averaged = replace(self.after(options), bits_per_byte=bits)
+        place = publish_trained(self.source, averaged)
         name, language = place.parent.name, options.language
         said = [
             f"the new weights are {name}, in {place.parent}; `afterword weights remove {name}` "
