@@ -85,7 +85,8 @@ def test_weights_of_their_own_are_made_and_the_base_stays(base: Path):
     assert made.vocabulary.pieces == old.vocabulary.pieces
     lines = (training_folder("en", "tiny-full") / "log.jsonl").read_text().splitlines()
     bits = [entry["bits_per_byte"] for entry in map(json.loads, lines) if "bits_per_byte" in entry]
-    assert made.bits_per_byte == pytest.approx(min(bits), abs=1e-4)
+    assert made.bits_per_byte is not None
+    assert min(bits) < made.bits_per_byte < bits[0]  # of the average with the start
     assert min(bits) < bits[0] - 0.5
     # What was chosen is replaced, in a running daemon, too, and can be gone back to.
     assert "They are used from now on" in result.output
