@@ -6,8 +6,8 @@ installed font has are written as their bytes, never as empty boxes.
 
 import functools
 import io
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from config.errors import MissingPackageError
@@ -48,6 +48,7 @@ def labels(texts: Sequence[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
 def _best_font(wanted: frozenset[int]) -> str | None:
     """The installed font that has the most of these code points; None if no font has any."""
     manager = _font_manager().fontManager
+    _add_new_fonts()
     counts = {}
     for entry in manager.ttflist:
         boxes = entry.name.startswith("Last Resort")  # draws a box for every character
@@ -55,6 +56,33 @@ def _best_font(wanted: frozenset[int]) -> str | None:
             counts[entry.name] = len(wanted & _glyphs(entry.fname))
     best = max(counts, key=lambda name: counts[name], default=None)
     return best if best and counts[best] else None
+
+
+def _add_new_fonts() -> None:
+    """Tell matplotlib the fonts that were installed since it made its own list of them."""
+    module = _font_manager()
+    known = {entry.fname for entry in module.fontManager.ttflist}
+    for file in set(module.findSystemFonts()) - known:
+        with suppress(OSError, RuntimeError):  # no font that it can read
+            module.fontManager.addfont(file)
+
+
+def missing_font(texts: Iterable[str]) -> str | None:
+    """What to install where the fonts lack characters of these texts; None if they have them.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    wanted = frozenset(ord(c) for text in texts for c in text) - _glyphs(_font_file(FONT))
+    found = _best_font(wanted) if wanted else None
+    missing = wanted - (_glyphs(_font_file(found)) if found else frozenset())
+    if not missing:
+        return None
+    return (
+        f"The installed fonts lack {len(missing):,} of the pictures' characters, such as "
+        f"“{chr(min(missing))}”, so bytes stand in their place; for Chinese, Debian's package "
+        "fonts-noto-cjk has them."
+    )
 
 
 def _font_manager() -> Any:

@@ -1,0 +1,60 @@
+"""What is explained is what answers: the weights that a seed chooses, token by token."""
+
+from pathlib import Path
+
+import pytest
+
+from config.languages import LANGUAGES
+from config.load import load
+from model.checkpoints.fetched import folder_of
+from model.checkpoints.weights_file import save_weights
+from model.explain.chosen import choose
+from model.explain.tracing import make_trace
+from model.inference.loading import generator_options
+from tests.model.made import small_weights
+
+_TOKENS = 6
+
+
+def assert_same_as_the_generator(language: str, seed: str, *flags: str) -> str:
+    """Explain a seed with several random seeds; returns the name of the weights."""
+    for random_seed in (1, 2, 3):
+        set_ = [f"language={language}", "model.device=cpu", f"model.random_seed={random_seed}"]
+        settings = load(flags=[*set_, *flags], environment={}).settings
+        chosen = choose(settings, settings.model.weights, seed)
+        sampling = generator_options(settings).sampling
+        trace = make_trace(
+            chosen.weights, chosen.generator.engine, seed, sampling, random_seed, _TOKENS, 5
+        )
+        replied = list(zip(range(_TOKENS), chosen.generator._tokens(seed), strict=False))
+        assert [step.drawn.id for step in trace.steps] == [token for _, token in replied]
+        assert len(replied) == _TOKENS
+    return chosen.generator.name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_shipped_weights_draw_what_is_explained(language: str):
+    seed = {"en": "the old sailor", "zh": "武"}[language]
+    assert assert_same_as_the_generator(language, seed) == "shipped"
+
+
+@pytest.mark.slow
+def test_the_large_weights_and_their_adapter_draw_what_is_explained(fetched_large: Path):
+    folder_of("large").parent.mkdir(parents=True)
+    folder_of("large").symlink_to(fetched_large)
+    name = assert_same_as_the_generator("en", "the best way to make bread is")
+    assert name.startswith("large")
+
+
+def test_of_two_weights_those_are_explained_that_the_seed_chooses():
+    settings = load(flags=["model.device=cpu"], environment={}).settings
+    folder_of("large").mkdir(parents=True)
+    save_weights(folder_of("large") / "en.safetensors", small_weights())
+    story = choose(settings, None, "once upon a time there was a fox")
+    assert story.generator.name == "shipped"
+    assert "shipped continue this seed, not large" in story.note
+    other = choose(settings, "auto", "the stock market fell because")
+    assert other.generator.name == "large"
+    assert other.weights.vocabulary.size == small_weights().vocabulary.size
+    assert "large continue this seed, not shipped" in other.note
+    assert choose(settings, "shipped", "the stock market fell because").note == ""
