@@ -10,8 +10,8 @@ from model.checkpoints.store import WeightsInfo, describe, weights_in_use
 from model.checkpoints.weights_file import Weights
 from model.inference.generator import TextGenerator, make_generator
 from model.inference.loading import generator_options, join
-from model.inference.prose_answers import ProseAnswers
 from model.inference.routing import RoutedGenerator
+from model.inference.verse.prose_answers import ProseAnswers
 from model.memory import refuse_without_memory
 from model.text.verse.plans import Plan
 

@@ -1,7 +1,8 @@
 """Traces one continuation, token by token, for `afterword explain`.
 
 The logits come from the engine that answers, the random numbers from a generator with the same
-seed: what is drawn is what the text generator draws, up to the first sentence that a check refuses.
+seed: what is drawn is what the text generator draws for its first sentence, unless a check refuses
+it. Of each further sentence, that one takes the best of several drawings.
 The numbers inside come from model.transformer, which reads the whole context for every token as
 textbooks do, in float32. Letters in shapes: T tokens read, V vocabulary.
 """
