@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from config.settings import Settings
 from model.checkpoints.adapters import load_adapted
 from model.checkpoints.fetched import AUTO
@@ -44,6 +46,7 @@ def choose(settings: Settings, configured: str | None, seed: str) -> Chosen:
         DeviceError: the GPU failed, or its memory is full.
         GenerationError: memory is short.
     """
+    torch.set_num_threads(settings.model.threads)  # as for a reply
     files = weights_in_use(settings.language, None if configured == AUTO else configured)
     with refuse_without_memory():
         loaded = [_load(settings, file) for file in files]

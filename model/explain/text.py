@@ -72,6 +72,8 @@ def _render_seed(trace: Trace) -> Iterator[str]:
     """The tokens of the seed, and the sizes of the model."""
     c = trace.weights.stored.config
     yield f"The seed “{trace.seed}” as tokens; <|endoftext|> begins every text:"
+    if trace.opening:
+        yield f"These weights read “{trace.opening.strip()}” before it."
     rows = [
         (quoted(t), _bytes(t), " ".join(map(str, t.cl100k_ids)), str(t.id)) for t in trace.tokens
     ]

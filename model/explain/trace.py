@@ -154,7 +154,8 @@ class Trace:
 
     Attributes:
         seed: as it was given.
-        text: as the model reads it, with what the weights' manner puts before it.
+        opening: what the weights' manner puts before this seed; empty if nothing.
+        text: as the model reads it, with the opening.
         weights: the model and its vocabulary.
         sampling: how tokens are chosen.
         random_seed: of the random numbers.
@@ -166,6 +167,7 @@ class Trace:
     """
 
     seed: str
+    opening: str
     text: str
     weights: Weights
     sampling: SamplingOptions

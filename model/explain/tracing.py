@@ -62,6 +62,7 @@ def make_trace(
     )
     return Trace(
         seed=seed,
+        opening=manner.opening(prepared),
         text=manner.opening(prepared) + prepared,
         weights=weights,
         sampling=sampling,

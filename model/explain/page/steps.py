@@ -80,7 +80,6 @@ def _section(scene: Scene, number: int, explanation: str, *content: Html) -> Htm
         id=name,
         class_="step",
         aria_labelledby=f"{name}h",
-        data_place=place,
     )
 
 
@@ -123,14 +122,19 @@ def _ids(scene: Scene) -> tuple[str, *tuple[Html, ...]]:
     own = scene.trace.weights.vocabulary.lengths.size
     vocabulary = _filled(scene, words.own_pieces if own else words.kept_ids)
     rows = [
-        (str(at), quoted(t), t.data.hex(" ") or "–", " ".join(map(str, t.cl100k_ids)), str(t.id))
+        (str(at), quoted(t), " ".join(map(str, t.cl100k_ids)), str(t.id), t.data.hex(" ") or "–")
         for at, t in shown
     ]
-    head = (words.position, words.text, words.bytes, "cl100k_base", words.id)
+    head = (words.position, words.text, "cl100k_base", words.id, words.bytes)
     seed = element("p", element("q", _tail(scene)), class_="text")
     explanation = _text_of(scene, 1, vocabulary=vocabulary)
     broken = any("\ufffd" in t.data.decode("utf-8", "replace") for _, t in shown)
-    notes = (element("p", words.partial if broken else ""), element("p", note))
+    opening = scene.trace.opening.strip()
+    notes = (
+        element("p", words.opening.format(opening=opening) if opening else ""),
+        element("p", words.partial if broken else ""),
+        element("p", note),
+    )
     return explanation, seed, *notes, table(head, rows)
 
 

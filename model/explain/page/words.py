@@ -29,6 +29,7 @@ class Words:
     next: str
     heading: str
     steps: tuple[tuple[str, str], ...]
+    opening: str
     partial: str
     kept_ids: str
     own_pieces: str
@@ -134,6 +135,7 @@ ENGLISH = Words(
         ),
         ("Decode, print, speak", "The id {id} stands for the bytes {bytes}. {decoded}"),
     ),
+    opening="These weights read “{opening}” before the seed.",
     partial=(
         "Some ids here are only a part of a character: their bytes are written as \\xe6 and the "
         "like, and several ids together make the character."
@@ -145,7 +147,7 @@ ENGLISH = Words(
     ),
     all_read="There are {tokens}, so all are read: T = {read}.",
     cropped="There are {tokens}, so the oldest {cropped} are left out: T = {read}.",
-    not_shown="… {count} older ones",
+    not_shown="Not shown: the {count} oldest.",
     first_block="How much each position (row) gathers from each (column) in block 1, in percent",
     last_position="What the last position gathers from, in each block (row), in percent",
     shapes="The shapes inside",
@@ -260,6 +262,7 @@ CHINESE = Words(
         ),
         ("解码、打印、朗读", "编号 {id} 代表字节 {bytes}。{decoded}"),
     ),
+    opening="这些权重在种子前面先读“{opening}”。",
     partial="这里有的编号只是一个字的一部分：字节写成 \\xe6 的样子，几个编号合起来才是一个字。",
     kept_ids="模型保留 100,257 个编号中的 {size} 个，并重新编号。",
     own_pieces=(
@@ -267,7 +270,7 @@ CHINESE = Words(
     ),
     all_read="现在有 {tokens} 个，全部读入：T = {read}。",
     cropped="现在有 {tokens} 个，最旧的 {cropped} 个不读：T = {read}。",
-    not_shown="… 更早的 {count} 个",
+    not_shown="最早的 {count} 个没有列出。",
     first_block="第 1 块里每个位置（行）从各位置（列）汇集多少，百分比",
     last_position="每个块（行）里最后一个位置从各位置（列）汇集多少，百分比",
     shapes="内部的形状",

@@ -13,6 +13,7 @@ from config.installation import add_extra_command
 from model.checkpoints import weights_file
 from model.checkpoints.weights_file import save_weights
 from model.explain.command import explain as main
+from model.explain.page.page import write_page
 from model.explain.text import render
 from model.explain.trace import Token, Trace
 from model.explain.tracing import make_trace
@@ -205,6 +206,17 @@ def test_what_the_weights_never_say_is_a_filter_of_its_own():
     assert step.left["manner"] == step.left["whole characters"] - 2
     reasons = {c.token.data: c.left_out_by for c in step.candidates}
     assert reasons[b"q"] == reasons[b"\n"] == "manner"
+
+
+def test_what_the_weights_read_before_the_seed_is_told():
+    opening = {"first_words": "a fox", "text": "An opening.\n"}
+    weights = replace(small_weights(), manner={"openings": [opening]})
+    engine = InferenceEngine(weights.model, "float32")
+    trace = make_trace(weights, engine, "a fox", SamplingOptions(), 1, count=1, top=3)
+    assert trace.text == "An opening.\n a fox"
+    assert "These weights read “An opening.” before it." in list(render(trace))
+    assert "read “An opening.” before the seed" in write_page(trace, "a fox", "w")
+    assert not any("before it" in line for line in render(trace_of("a fox", SamplingOptions())))
 
 
 def test_a_word_in_progress_may_go_on():
