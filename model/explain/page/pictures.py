@@ -34,19 +34,20 @@ def heat_map(
     parts = []
     for y, (name, row) in enumerate(zip(rows, values, strict=True)):
         base = y * _CELL_HEIGHT + 14
-        parts.append(element("text", label(name), x=0, y=base, class_="label"))
+        parts.append(element("text", label(name), x=0, y=base))
         for x, value in enumerate(row):
-            left = f"{_LABEL + x * width:.1f}"
-            middle = f"{_LABEL + (x + 0.5) * width:.1f}"
-            cell = {"x": left, "y": y * _CELL_HEIGHT + 1, "height": _CELL_HEIGHT - 2}
-            opacity = f"{_DARKEST * value:.3f}"
-            parts.append(
-                element(
-                    "rect", width=f"{width - 2:.1f}", fill_opacity=opacity, class_="heat", **cell
-                )
+            cell = element(
+                "rect",
+                x=f"{_LABEL + x * width:.1f}",
+                y=y * _CELL_HEIGHT + 1,
+                width=f"{width - 2:.1f}",
+                height=_CELL_HEIGHT - 2,
+                fill_opacity=f"{_DARKEST * value:.3f}",
+                class_="heat",
             )
-            percent = f"{100 * value:.0f}"
-            parts.append(element("text", percent, x=middle, y=base, class_="number"))
+            middle = f"{_LABEL + (x + 0.5) * width:.1f}"
+            percent = element("text", f"{100 * value:.0f}", x=middle, y=base, class_="number")
+            parts += [cell, percent]
     height = len(rows) * _CELL_HEIGHT
     return _figure(title, height, *parts)
 
@@ -57,16 +58,16 @@ def strip(title: str, shares: Sequence[tuple[float, float]], drawn: int, number:
     parts = [element("rect", x=0, y=top, width=_WIDTH, height=_STRIP_HEIGHT, class_="others")]
     for at, (begin, end) in enumerate(shares):
         kind = "drawn" if at == drawn else "share"
-        place = {"x": f"{_WIDTH * begin:.2f}", "width": f"{_WIDTH * (end - begin):.2f}"}
-        parts.append(element("rect", y=top, height=_STRIP_HEIGHT, class_=kind, **place))
+        x, width = f"{_WIDTH * begin:.2f}", f"{_WIDTH * (end - begin):.2f}"
+        parts.append(element("rect", x=x, y=top, width=width, height=_STRIP_HEIGHT, class_=kind))
     x = f"{_WIDTH * number:.2f}"
-    line = {"x1": x, "x2": x, "y1": top - 4, "y2": bottom + 4}
-    parts.append(element("line", class_="needle", **line))
     anchor = "start" if number < 1 / 3 else "end" if number > 2 / 3 else "middle"
-    parts.append(element("text", f"{number:.4f}", x=x, y=9, text_anchor=anchor, class_="label"))
-    parts.append(element("text", "0", x=0, y=bottom + 14, class_="label"))
-    one = {"x": _WIDTH, "y": bottom + 14, "text_anchor": "end"}
-    parts.append(element("text", "1", class_="label", **one))
+    parts += [
+        element("line", x1=x, x2=x, y1=top - 4, y2=bottom + 4, class_="needle"),
+        element("text", f"{number:.4f}", x=x, y=9, text_anchor=anchor),
+        element("text", "0", x=0, y=bottom + 14),
+        element("text", "1", x=_WIDTH, y=bottom + 14, text_anchor="end"),
+    ]
     return _figure(title, bottom + 18, *parts)
 
 

@@ -241,22 +241,20 @@ def _filters(scene: Scene) -> tuple[str, *tuple[Html, ...]]:
     left = [
         (_filled(scene, words.filters[name]), f"{count:,}") for name, count in step.left.items()
     ]
-    head = ["softmax(z)", _filled(scene, "softmax(z ÷ {temperature})"), words.chance]
-    rows = [
-        (
-            _name(c),
-            _percent(c.probability),
-            _percent(c.tempered_probability),
-            _chance(words, c),
-        )
-        for c in step.candidates
-    ]
-    if scene.greedy:  # which divides nothing
-        head, rows = [head[0], head[2]], [(a, b, d) for a, b, _, d in rows]
+    found = step.candidates
+    columns = {
+        words.text: [_name(c) for c in found],
+        "softmax(z)": [_percent(c.probability) for c in found],
+    }
+    if not scene.greedy:  # which divides nothing
+        divided = [_percent(c.tempered_probability) for c in found]
+        columns[_filled(scene, "softmax(z ÷ {temperature})")] = divided
+    columns[words.chance] = [_chance(words, c) for c in found]
+    rows = list(zip(*columns.values(), strict=True))
     return (
         _text_of(scene, 8),
         table((words.filter, words.remaining), left, kind="wrap"),
-        table((words.text, *head), rows, marked=_drawn_row(scene)),
+        table(tuple(columns), rows, marked=_drawn_row(scene)),
     )
 
 
@@ -321,4 +319,4 @@ def _decoded(scene: Scene) -> tuple[str, *tuple[Html, ...]]:
     spoken = element("p", words.sentence_complete if complete else words.sentence_open)
     is_last = step.number == len(scene.trace.steps)
     onward = words.last_shown if is_last else words.again
-    return explanation, printed, spoken, *([element("p", onward)] if data else [])
+    return explanation, printed, spoken, element("p", onward if data else "")

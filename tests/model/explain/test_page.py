@@ -64,6 +64,13 @@ def test_it_has_ten_steps_of_each_token_with_the_numbers_of_the_trace(
     assert words.title.format(seed="a fox") in visible(page)
 
 
+def test_of_prose_it_tells_that_a_poem_answers_it():
+    page = visible(write_page(trace_of("天气", "zh"), "今天天气很好", "shipped"))
+    assert "“今天天气很好”怎样续下去" in page
+    assert CHINESE.answer.format(asked="今天天气很好", seed="天气") in page
+    assert "诗来回答" not in visible(write_page(trace_of("天气", "zh"), "天气", "shipped"))
+
+
 def test_its_policy_lets_nothing_be_asked_for_and_no_other_script_run():
     page = write_page(trace_of(HOSTILE), HOSTILE, HOSTILE)
     assert re.findall(r"<script\b", page) == ["<script"]
