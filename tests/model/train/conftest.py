@@ -8,6 +8,12 @@ import pytest
 from model.train.trainer import Trainer
 
 
+@pytest.fixture(autouse=True)
+def short_scoring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One text of each kind is scored at the end of a training: the tests' models are slow to."""
+    monkeypatch.setattr("model.train.result.scores._CHARACTERS", 1)
+
+
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A training in this process gets Ctrl+C in its sixth step; resumed behind it, it does not."""

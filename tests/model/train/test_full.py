@@ -87,6 +87,8 @@ def test_weights_of_their_own_are_made_and_the_base_stays(base: Path):
     bits = [entry["bits_per_byte"] for entry in map(json.loads, lines) if "bits_per_byte" in entry]
     assert made.bits_per_byte == pytest.approx(min(bits), abs=1e-4)
     assert min(bits) < bits[0] - 0.5
+    assert made.scores
+    assert made.scores.own.after < made.scores.own.before - 0.5
     # What was chosen is replaced, in a running daemon, too, and can be gone back to.
     assert "They are used from now on" in result.output
     assert find_weights("en", None) == path
