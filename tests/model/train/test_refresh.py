@@ -155,7 +155,7 @@ def test_the_first_training_can_be_undone(first: bytes):
     start.write_bytes(first)
     result = train(*QUICK, "--init-from", start)
     assert result.exit_code == 0, result.output
-    assert "go back" in result.output
+    assert "`afterword weights use --previous` goes back" in result.output
     assert go_back("en") == ["shipped"]
     assert find_weights("en", None) == shipped_weights("en")
 
