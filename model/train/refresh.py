@@ -133,7 +133,7 @@ class OwnWeights:
         place = own_weights(options.language)
         publish_weights(place, replace(load_weights(options.weights_path), scores=scores))
         said = [
-            f"the new weights are in {place}; `afterword weights use --previous` goes back to "
+            f"The new weights are in {place}; `afterword weights use --previous` goes back to "
             "those before, `afterword weights` lists all."
         ]
         if configured:
@@ -293,11 +293,12 @@ def _finish(plan: _Plan) -> None:
     if best < first:
         device = choose_device(options.device)
         scores = measure(before, after, plan.own, options.language, device)
-        place, *notes = target.publish(options, scores, plan.settings.model.weights is not None)
-        summary = (
-            f"Bits per byte of your held-out texts: {scores.own}, of plain language: "
-            f"{scores.plain} (lower is better); {place}"
+        click.echo(
+            f"Bits per byte, lower is better: your held-out texts {scores.own}, plain language "
+            f"{scores.plain}."
         )
+        configured = plan.settings.model.weights is not None
+        summary, *notes = target.publish(options, scores, configured)
     else:
         summary = f"Nothing was better than before ({first:.4f} bits/byte); the weights stay."
     for line in (summary, *notes):

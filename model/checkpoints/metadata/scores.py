@@ -41,12 +41,8 @@ class Scores:
 
     def to_metadata(self) -> dict[str, str]:
         """The entry for a file's metadata."""
-        pairs = {name: (c.before, c.after) for name, c in self._changes().items()}
-        rounded = {name: [round(bits, 4) for bits in pair] for name, pair in pairs.items()}
-        return {_KEY: json.dumps(rounded)}
-
-    def _changes(self) -> dict[str, Change]:
-        return {"own": self.own, "plain": self.plain}
+        changes = {"own": self.own, "plain": self.plain}
+        return {_KEY: json.dumps({name: [c.before, c.after] for name, c in changes.items()})}
 
 
 def read_scores(metadata: Mapping[str, str]) -> Scores | None:

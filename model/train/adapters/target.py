@@ -64,7 +64,7 @@ class AdapterTarget:
         """Put the best adapter in place; returns where it is, and what else there is to say."""
         place = publish_adapter(replace(load_adapter(options.weights_path), scores=scores))
         said = [
-            f"the adapter {place.stem} is in place for {name_of(self.source)}; `afterword weights "
+            f"The adapter {place.stem} is in place for {name_of(self.source)}; `afterword weights "
             f"use --previous` goes back, `afterword weights remove {place.stem}` removes it."
         ]
         if (name := chosen(options.language)) not in (None, name_of(self.source)):

@@ -72,7 +72,7 @@ class FullTarget:
         )
         name, language = place.parent.name, options.language
         said = [
-            f"the new weights are {name}, in {place.parent}; `afterword weights remove {name}` "
+            f"The new weights are {name}, in {place.parent}; `afterword weights remove {name}` "
             "removes them."
         ]
         if configured or fetched.chosen(language) != fetched.name_of(self.source):

@@ -50,7 +50,7 @@ def _sample(texts: Sequence[str]) -> list[str]:
 
 
 def score_texts(weights: Weights, texts: Sequence[str], device: torch.device) -> float:
-    """Bits per byte; a bar shows how far it is."""
+    """Bits per byte, to four digits; a bar shows how far it is."""
     model = weights.stored.transformer().to(device)  # not kept: two large ones take 1 GB
     shown = tqdm(texts, "Scoring", leave=False, delay=_SILENT_SECONDS)
-    return score(model, weights.vocabulary, shown, device).bits_per_byte
+    return round(score(model, weights.vocabulary, shown, device).bits_per_byte, 4)

@@ -73,7 +73,7 @@ def test_weights_of_their_own_are_made_and_the_base_stays(base: Path):
     assert base.read_bytes() == before
     path = the_trained_ones()
     name = path.parent.name
-    assert f"the new weights are {name}, in {path.parent}; " in result.output
+    assert f"The new weights are {name}, in {path.parent}; " in result.output
     assert sorted(file.name for file in path.parent.iterdir()) == ["LICENSE", "en.safetensors"]
     made, old = load_weights(path), load_weights(base)
     assert (made.manner, made.licence, made.stored.config) == (

@@ -77,7 +77,7 @@ def test_better_weights_take_the_place_of_those_in_use(first: bytes):
     assert new.scores
     assert new.scores.own.after < new.scores.own.before - 0.5
     assert new.scores.plain.before != new.scores.own.before
-    told = f"held-out texts: {new.scores.own}, of plain language: {new.scores.plain} (lower"
+    told = f"your held-out texts {new.scores.own}, plain language {new.scores.plain}.\n"
     assert told in result.output
     assert f"“{LANGUAGES['en'].report_seeds[0]}”\n    before: " in result.output
     assert new.provenance == "made by a test. Refreshed with texts of the user."
