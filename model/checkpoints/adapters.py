@@ -21,7 +21,6 @@ from model.checkpoints.blocks import Adapted, Matrix, base_of
 from model.checkpoints.checksum import checksum
 from model.checkpoints.fetched import find_fetched
 from model.checkpoints.in_use import remembering
-from model.checkpoints.metadata.header import read_metadata
 from model.checkpoints.metadata.scores import Scores, read_scores
 from model.checkpoints.store import describe, remedy
 from model.checkpoints.stored_model import StoredModel
@@ -114,17 +113,6 @@ def load_adapted(path: Path) -> Weights:
     if place is None:
         return weights
     return replace(apply(load_adapter(place), weights, str(place)), adapter=place.stem)
-
-
-def load_either(path: Path, base: Path) -> Weights:
-    """Read weights: those in a file, or those in `base` with the adapter that the file holds.
-
-    Raises:
-        WeightsError: a file is damaged, or the adapter belongs to other weights.
-    """
-    if read_metadata(path).get("kind") != KIND:
-        return load_weights(path)
-    return apply(load_adapter(path), load_weights(base), str(path))
 
 
 def save_adapter(path: Path, adapter: Adapter) -> None:

@@ -30,11 +30,10 @@ from config.errors import InputError, MissingPackageError, OutputError, RefusedE
 from config.languages import LANGUAGES
 from config.load import load
 from config.settings import Settings
-from model.checkpoints.adapters import load_either
 from model.checkpoints.fetched import SMALL, chosen, is_known, name_of
 from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.store import describe, find_weights, own_weights
-from model.checkpoints.weights_file import load_weights, publish_weights
+from model.checkpoints.weights_file import Weights, load_weights, publish_weights
 from model.data.corpus import Corpus, load_corpus, make_source
 from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
 from model.data.user_texts import UserText
@@ -91,6 +90,12 @@ class Target(Protocol):
     def model(self, options: TrainOptions) -> Transformer:
         """The model as it is trained, for measuring how fast that is."""
 
+    def before(self) -> Weights:
+        """The weights that the training began with."""
+
+    def after(self, options: TrainOptions) -> Weights:
+        """The best weights of the training."""
+
     def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Put the best weights in place; returns where they are, and what else there is to say."""
 
@@ -108,30 +113,41 @@ class OwnWeights:
     folder: Path
     mixes_starter = True
 
+    @property
+    def _start(self) -> Path:
+        return self.folder / START
+
     def begin(self) -> str:
         """Copy the weights into the folder; returns which these are."""
-        shutil.copyfile(self.source, self.folder / START)
+        shutil.copyfile(self.source, self._start)
         return str(self.source)
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options of the trainer that follow from the target."""
-        start = self.folder / START
-        spoken, weights = given["spoken_openings"], load_weights(start)
+        spoken, weights = given["spoken_openings"], self.before()
         default = LANGUAGES[weights.language].spoken_openings
         return {
-            "init_from": start,
+            "init_from": self._start,
             "spoken_openings": default if spoken is None else spoken,
             "provenance": f"{weights.provenance} Refreshed with texts of the user.".strip(),
         }
 
     def model(self, _: TrainOptions) -> Transformer:
         """The model as it is trained, for measuring how fast that is."""
-        return load_weights(self.folder / START).model
+        return self.before().model
+
+    def before(self) -> Weights:
+        """The weights that the training began with."""
+        return load_weights(self._start)
+
+    def after(self, options: TrainOptions) -> Weights:
+        """The best weights of the training."""
+        return load_weights(options.weights_path)
 
     def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Replace the user's own weights; returns where they are, and what else there is to say."""
         place = own_weights(options.language)
-        publish_weights(place, replace(load_weights(options.weights_path), scores=scores))
+        publish_weights(place, replace(self.after(options), scores=scores))
         said = [
             f"The new weights are in {place}; `afterword weights use --previous` goes back to "
             "those before, `afterword weights` lists all."
@@ -286,9 +302,7 @@ def _finish(plan: _Plan) -> None:
     target, options = plan.target, plan.options
     log = _read_log(options.folder / "log.jsonl")
     first, best = log[0]["bits_per_byte"], min(entry["bits_per_byte"] for entry in log)
-    start = options.folder / START
-    before = load_either(start if start.is_file() else target.source, target.source)
-    after = load_either(options.weights_path, target.source)
+    before, after = target.before(), target.after(options)
     scores, notes = None, []
     if best < first:
         device = choose_device(options.device)

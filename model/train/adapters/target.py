@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from model.checkpoints.adapter_store import in_place
-from model.checkpoints.adapters import load_adapter, publish_adapter
+from model.checkpoints.adapters import apply, load_adapter, publish_adapter
 from model.checkpoints.fetched import chosen, name_of
 from model.checkpoints.metadata.scores import Scores
-from model.checkpoints.weights_file import load_weights
+from model.checkpoints.weights_file import Weights, load_weights
 from model.train.adapters.low_rank import RANK
 from model.train.adapters.start import adapted_model
 from model.train.options import TrainOptions
@@ -59,6 +59,18 @@ class AdapterTarget:
     def model(self, options: TrainOptions) -> Transformer:
         """The model as it is trained, for measuring how fast that is."""
         return adapted_model(load_weights(self.source), options, None)
+
+    def before(self) -> Weights:
+        """The weights that the training began with."""
+        weights = load_weights(self.source)
+        if not self._start.is_file():
+            return weights
+        return apply(load_adapter(self._start), weights, str(self._start))
+
+    def after(self, options: TrainOptions) -> Weights:
+        """The best weights of the training."""
+        path = options.weights_path
+        return apply(load_adapter(path), load_weights(self.source), str(path))
 
     def publish(self, options: TrainOptions, scores: Scores, _: bool) -> list[str]:
         """Put the best adapter in place; returns where it is, and what else there is to say."""

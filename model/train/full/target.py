@@ -12,7 +12,7 @@ from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.store import as_output_error
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.trained import publish_trained
-from model.checkpoints.weights_file import load_weights, save_weights
+from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.train.adapters.target import START
 from model.train.options import TrainOptions
 from model.transformer import Transformer
@@ -36,21 +36,24 @@ class FullTarget:
     context: int
     mixes_starter = False  # they were not trained on it
 
+    @property
+    def _start(self) -> Path:
+        return self.folder / START
+
     def begin(self) -> str:
         """Write the weights, with their adapter, in float16 into the folder; returns which."""
         weights = load_adapted(self.source)
         config = replace(weights.stored.config, context_length=self.context)
         tensors = {name: dense(tensor) for name, tensor in weights.stored.tensors.items()}
-        save_weights(self.folder / START, replace(weights, stored=StoredModel(config, tensors)))
+        save_weights(self._start, replace(weights, stored=StoredModel(config, tensors)))
         adapter = f" with the adapter {weights.adapter}" if weights.adapter else ""
         return f"all parameters of {self.source}{adapter}, which stays as it is"
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options of the trainer that follow from the target."""
-        start = self.folder / START
-        spoken, weights = given["spoken_openings"], load_weights(start)
+        spoken, weights = given["spoken_openings"], self.before()
         return {
-            "init_from": start,
+            "init_from": self._start,
             "batch": min(given["batch"], SEQUENCES),
             "accumulate": given["accumulate"] * _ACCUMULATE,
             "spoken_openings": 0.0 if spoken is None else spoken,
@@ -60,16 +63,22 @@ class FullTarget:
 
     def model(self, _: TrainOptions) -> Transformer:
         """The model as it is trained, for measuring how fast that is."""
-        return load_weights(self.folder / START).model
+        return self.before().model
+
+    def before(self) -> Weights:
+        """The weights that the training began with."""
+        return load_weights(self._start)
+
+    def after(self, options: TrainOptions) -> Weights:
+        """The best weights of the training."""
+        return load_weights(options.weights_path)
 
     def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Keep the best weights; returns where they are, and what else there is to say.
 
         They are used from now on where those that they began with were chosen alone.
         """
-        place = publish_trained(
-            self.source, replace(load_weights(options.weights_path), scores=scores)
-        )
+        place = publish_trained(self.source, replace(self.after(options), scores=scores))
         name, language = place.parent.name, options.language
         said = [
             f"The new weights are {name}, in {place.parent}; `afterword weights remove {name}` "

@@ -216,7 +216,7 @@ def test_they_are_listed_verified_used_and_removed(base: Path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    assert "run `afterword train --weights tiny --full`" in str(weights("verify").exception)
+    assert f"`afterword weights remove {name}` deletes them" in str(weights("verify").exception)
     assert weights("remove", name).stdout.startswith(f"{name} is removed.")
     assert (chosen("en"), path.parent.exists(), base.is_file()) == (None, False, True)
     assert f'called "{name}" (there are none)' in str(weights("remove", name).exception)
