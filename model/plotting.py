@@ -1,10 +1,11 @@
-"""Plots with matplotlib, an optional package: fonts, colours, PNG.
+"""Plots with matplotlib, an optional package: fonts, colours, PNG and SVG.
 
 Each figure has an Agg canvas of its own, without pyplot and its global state. Characters that no
 installed font has are written as their bytes, never as empty boxes.
 """
 
 import functools
+import html
 import io
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -15,6 +16,13 @@ from config.installation import add_extra_command
 
 BLUE, ORANGE, GREY, GREEN = "#3b6ea5", "#d9822b", "#c4c4c4", "#3f8f4f"
 FONT = "DejaVu Sans"  # comes with matplotlib
+_IN_PAGES = {  # a page has a light and a dark scheme
+    "#000000": "currentColor",
+    BLUE: "var(--blue)",
+    ORANGE: "var(--orange)",
+    GREY: "var(--grey)",
+    GREEN: "var(--green)",
+}
 
 
 def _matplotlib() -> Any:
@@ -128,3 +136,25 @@ def to_png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_figure(buffer, format="png")
     return buffer.getvalue()
+
+
+def to_svg(figure: Any, label: str) -> str:
+    """Render a figure as an SVG element for a page, on the page's own background.
+
+    Lines and text have the page's colour of text; it gives the others as --blue, --orange, --grey
+    and --green. `label` says in words what is drawn. Text stays text.
+    """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    figure.set_facecolor("none")
+    for axes in figure.axes:
+        axes.set_facecolor("none")
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with _matplotlib().rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
+        FigureCanvasSVG(figure).print_figure(buffer, format="svg", metadata=nothing)
+    drawn = buffer.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    for colour, in_page in _IN_PAGES.items():
+        drawn = drawn.replace(colour, in_page)
+    return drawn.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)

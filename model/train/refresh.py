@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,12 +31,14 @@ from config.languages import LANGUAGES
 from config.load import load
 from config.settings import Settings
 from model.checkpoints.fetched import SMALL, chosen, is_known, name_of
+from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.store import describe, find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
-from model.data.corpus import Corpus, CorpusFile, load_corpus, make_source
+from model.data.corpus import Corpus, load_corpus, make_source
 from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
 from model.data.user_texts import UserText
 from model.device import choose_device, faster_with_bfloat16
+from model.inference.loading import generator_options
 from model.loss import batch_loss
 from model.train.adapters.target import START, AdapterTarget
 from model.train.distributed import ProcessGroup
@@ -46,7 +47,9 @@ from model.train.full.target import SEQUENCES, FullTarget
 from model.train.log import open_log
 from model.train.options import TrainOptions
 from model.train.own_texts import read_own_texts
-from model.train.report import make_samples, write_report
+from model.train.result.page import write_report
+from model.train.result.samples import make_samples, printed
+from model.train.result.scores import STARTER_SEED, measure, starter_file
 from model.train.run import prepare, train
 from model.transformer import Transformer
 
@@ -93,7 +96,7 @@ class Target(Protocol):
     def after(self, options: TrainOptions) -> Weights:
         """The best weights of the training."""
 
-    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
+    def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Put the best weights in place; returns where they are, and what else there is to say."""
 
 
@@ -141,13 +144,13 @@ class OwnWeights:
         """The best weights of the training."""
         return load_weights(options.weights_path)
 
-    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
+    def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Replace the user's own weights; returns where they are, and what else there is to say."""
         place = own_weights(options.language)
-        publish_weights(place, self.after(options))
+        publish_weights(place, replace(self.after(options), scores=scores))
         said = [
-            f"the new weights are in {place}; `afterword weights` lists those that you can go "
-            "back to."
+            f"The new weights are in {place}; `afterword weights use --previous` goes back to "
+            "those before, `afterword weights` lists all."
         ]
         if configured:
             said.append(
@@ -170,14 +173,14 @@ class _Plan:
         options: of the trainer; `out` is the training's own folder.
         corpus: the user's texts, with the starter corpus if the target wants it.
         own: held-out texts of the user, the first of `corpus.held_out`.
-        configured: True if the settings name a weights file, which then stays in use.
+        settings: of the language.
     """
 
     target: "Target"
     options: TrainOptions
     corpus: Corpus
     own: list[str]
-    configured: bool
+    settings: Settings
 
 
 def corpus_folder() -> Path:
@@ -272,7 +275,7 @@ def _plan(target: Target, given: dict[str, Any], settings: Settings) -> _Plan:
         options = replace(options, validate_every=length["validate_every"])
     else:
         options = _with_length(options, corpus, target)
-    return _Plan(target, options, corpus, own, settings.model.weights is not None)
+    return _Plan(target, options, corpus, own, settings)
 
 
 @contextmanager
@@ -300,17 +303,28 @@ def _finish(plan: _Plan) -> None:
     log = _read_log(options.folder / "log.jsonl")
     first, best = log[0]["bits_per_byte"], min(entry["bits_per_byte"] for entry in log)
     before, after = target.before(), target.after(options)
+    scores, notes = None, []
     if best < first:
-        place, *notes = target.publish(options, plan.configured)
-        summary = f"Held-out texts went from {first:.4f} to {best:.4f} bits/byte; {place}"
+        device = choose_device(options.device)
+        scores = measure(before, after, plan.own, options.language, device)
+        click.echo(
+            f"Bits per byte, lower is better: your held-out texts {scores.own}, plain language "
+            f"{scores.plain}."
+        )
+        configured = plan.settings.model.weights is not None
+        summary, *notes = target.publish(options, scores, configured)
     else:
         summary = f"Nothing was better than before ({first:.4f} bits/byte); the weights stay."
-        notes = []
     for line in (summary, *notes):
         click.echo(line)
-    samples = make_samples(before, after, options.language, plan.own)
+    drawing = generator_options(plan.settings)
+    samples = make_samples(before, after, options.language, plan.own, drawing)
+    if scores:
+        click.echo("The same seeds before and after:")
+        click.echo("\n".join(printed(samples)))
     try:
-        click.echo(f"Report: {write_report(options.folder, samples, summary)}")
+        page = write_report(options.folder, options.language, summary, scores, samples)
+        click.echo(f"Report: {page}")
     except MissingPackageError as error:
         click.echo(f"No report: {error}")
     for name in ("last.pt", _LENGTH, "texts.txt", START, options.weights_path.name):
@@ -346,8 +360,7 @@ def _mix(
     digest = hashlib.sha256("\0".join(pieces).encode()).hexdigest()
     if not with_starter:
         return Corpus([mine], own, digest), own
-    starter_file = Path(str(resources.files("model").joinpath("starter", f"{language}.txt.xz")))
-    starter = load_corpus([CorpusFile(starter_file)], seed)
+    starter = load_corpus([starter_file(language)], STARTER_SEED)
     share = min(1.0, len(mine.tokens) / _size(starter))
     sources = [mine, *(replace(source, share=share) for source in starter.sources)]
     others = _as_much(starter.held_out, sum(map(len, own)))
