@@ -12,10 +12,8 @@ Fetched weights are not replaced: an adapter of them is trained (model.train.ada
 import fcntl
 import hashlib
 import json
-import math
 import random
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +22,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import click
-import torch
 
 from config import paths
 from config.errors import InputError, MissingPackageError, OutputError, RefusedError
@@ -36,10 +33,10 @@ from model.checkpoints.store import describe, find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
 from model.data.corpus import Corpus, CorpusFile, load_corpus, make_source
 from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
+from model.data.other_language import other_languages
 from model.data.user_texts import UserText
-from model.device import choose_device, faster_with_bfloat16
-from model.loss import batch_loss
 from model.train.adapters.target import START, AdapterTarget
+from model.train.budget.plan import PASSES, VALIDATIONS, Plan, duration, tokens_in_pass, told
 from model.train.distributed import ProcessGroup
 from model.train.full.memory import require_memory
 from model.train.full.target import SEQUENCES, FullTarget
@@ -48,16 +45,11 @@ from model.train.options import TrainOptions
 from model.train.own_texts import read_own_texts
 from model.train.report import make_samples, write_report
 from model.train.run import prepare, train
-from model.transformer import Transformer
+from model.train.trainer import Trainer
 
-_PASSES = 3  # over the user's texts
-_MIN_STEPS = 30
-_MAX_MINUTES = 30.0  # unless --minutes or --steps is given
-_VALIDATIONS = 8
 _PIECE_CHARACTERS = range(500, 2001)  # of a document to train on
 _HELD_OUT_EVERY = 20  # one piece in 20 is held out ...
 _HELD_OUT_PIECES = range(2, 33)  # ... but at least 2 and at most 32
-_LENGTH = "length.json"  # steps or minutes of the training, for resuming it
 
 
 class Target(Protocol):
@@ -83,9 +75,6 @@ class Target(Protocol):
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options of the trainer that follow from the target."""
-
-    def model(self, options: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
 
     def before(self) -> Weights:
         """The weights that the training began with."""
@@ -128,10 +117,6 @@ class OwnWeights:
             "spoken_openings": default if spoken is None else spoken,
             "provenance": f"{weights.provenance} Refreshed with texts of the user.".strip(),
         }
-
-    def model(self, _: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-        return self.before().model
 
     def before(self) -> Weights:
         """The weights that the training began with."""
@@ -214,13 +199,38 @@ def refresh(given: dict[str, Any]) -> None:
     with _training_lock(folder):
         plan = _plan(target, given, settings)
         trainer = prepare(plan.options, ProcessGroup(), plan.corpus)
-        if trainer.step == 0:  # score the weights in use: only better ones may replace them
-            with open_log(folder, tensorboard=False) as record:
-                record(trainer.validate())
+        _begin(trainer, target.mixes_starter)
         if train(trainer):
             _finish(plan)
         else:
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
+
+
+def _begin(trainer: Trainer, starter: bool) -> None:
+    """Score the weights that only better ones may replace; prints how long the training takes."""
+    trainer.threads.choose()
+    if trainer.step == 0 and trainer.first is None:
+        with open_log(trainer.options.folder, tensorboard=False) as record:
+            record(trainer.validate())
+        trainer.save()
+    options = trainer.options
+    batch = min(trainer.rehearse(options.batch) for _ in range(2))  # the first one is slower
+    seconds = options.accumulate * batch
+    trainer.clock.note_step(seconds)
+    if trainer.step:
+        left = trainer.left()
+        click.echo(f"{duration(left or 0).capitalize()} of it are left.")
+        return
+    steps = trainer.clock.steps
+    expected = trainer.clock.expected(0, VALIDATIONS)
+    if steps is None or expected is None:
+        return
+    passes = steps * trainer.tokens_in_step / tokens_in_pass(trainer.corpus)
+    speed = trainer.tokens_in_step / seconds
+    count = trainer.threads.count
+    on_cpu = trainer.device.type == "cpu"
+    place = f"{count} thread{'s' * (count != 1)}" if on_cpu else str(trainer.device)
+    click.echo(told(Plan(steps, passes, options.minutes, expected, speed, place, starter)))
 
 
 def _choose_target(given: dict[str, Any], settings: Settings) -> Target:
@@ -255,23 +265,21 @@ def _full_target(path: Path, folder: Path, given: dict[str, Any]) -> FullTarget:
 
 
 def _plan(target: Target, given: dict[str, Any], settings: Settings) -> _Plan:
-    """Read the texts and decide how long to train; prints both."""
+    """Read the texts, and decide what is trained; prints both."""
     language, folder = settings.language, target.folder
     resumes = (folder / "last.pt").is_file()
-    pieces = cut(read_own_texts(corpus_folder(), language))
+    texts = read_own_texts(corpus_folder(), language)
+    for line in other_languages(texts, language):
+        click.echo(line)
+    pieces = cut(texts)
     if not resumes:
         click.echo(f"Starting from {_begin_folder(target)}.")
     corpus, own = _mix(pieces, language, given["seed"], target.mixes_starter)
-    fixed = {"language": language, "corpus": (), "out": folder, "resume": resumes}
+    fixed: dict[str, Any] = {"language": language, "corpus": (), "out": folder, "resume": resumes}
+    fixed |= {"passes": PASSES, "validations": VALIDATIONS}
     options = TrainOptions(**{**given, **target.options(given), **fixed})
     if resumes:
         click.echo(f"Going on with the training in {folder}; delete that folder to begin anew.")
-        length = json.loads((folder / _LENGTH).read_text())
-        if options.steps is None and options.minutes is None:
-            options = replace(options, steps=length["steps"], minutes=length["minutes"])
-        options = replace(options, validate_every=length["validate_every"])
-    else:
-        options = _with_length(options, corpus, target)
     return _Plan(target, options, corpus, own, settings.model.weights is not None)
 
 
@@ -313,7 +321,7 @@ def _finish(plan: _Plan) -> None:
         click.echo(f"Report: {write_report(options.folder, samples, summary)}")
     except MissingPackageError as error:
         click.echo(f"No report: {error}")
-    for name in ("last.pt", _LENGTH, "texts.txt", START, options.weights_path.name):
+    for name in ("last.pt", "texts.txt", START, options.weights_path.name):
         (options.folder / name).unlink(missing_ok=True)
 
 
@@ -348,15 +356,10 @@ def _mix(
         return Corpus([mine], own, digest), own
     starter_file = Path(str(resources.files("model").joinpath("starter", f"{language}.txt.xz")))
     starter = load_corpus([CorpusFile(starter_file)], seed)
-    share = min(1.0, len(mine.tokens) / _size(starter))
+    share = min(1.0, len(mine.tokens) / sum(len(s.tokens) for s in starter.sources))
     sources = [mine, *(replace(source, share=share) for source in starter.sources)]
     others = _as_much(starter.held_out, sum(map(len, own)))
     return Corpus(sources, own + others, f"{digest} {starter.fingerprint}"), own
-
-
-def _size(corpus: Corpus) -> int:
-    """Number of tokens to train on."""
-    return sum(len(source.tokens) for source in corpus.sources)
 
 
 def _as_much(texts: list[str], characters: int) -> list[str]:
@@ -381,48 +384,3 @@ def _begin_folder(target: Target) -> str:
         return target.begin()
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be written: {error.strerror}.") from error
-
-
-def _with_length(options: TrainOptions, corpus: Corpus, target: Target) -> TrainOptions:
-    """The options with a length for these texts, if none is given; prints how long it takes."""
-    tokens = sum(len(source.tokens) * source.share for source in corpus.sources)
-    model = target.model(options)
-    in_step = options.batch * options.accumulate * model.config.context_length
-    seconds = options.accumulate * seconds_per_batch(options, model)
-    steps = options.steps or max(_MIN_STEPS, math.ceil(_PASSES * tokens / in_step))
-    minutes = steps * seconds / 60
-    if options.minutes is not None or (options.steps is None and minutes > _MAX_MINUTES):
-        minutes = options.minutes or _MAX_MINUTES
-        options = replace(options, minutes=minutes, steps=None)
-        steps = max(1, int(60 * minutes / seconds))
-    else:
-        options = replace(options, steps=steps)
-    every = max(1, min(options.validate_every, steps // _VALIDATIONS))
-    click.echo(
-        f"About {steps} steps, {steps * in_step / tokens:.1f} passes over your texts"
-        f"{' and as much of the starter corpus' if target.mixes_starter else ''}; "
-        f"{in_step / seconds:,.0f} tokens a second here, so some {max(1, round(minutes))} minutes, "
-        "and the validations. Ctrl-C stops it at any time; the same command goes on."
-    )
-    length = {"steps": options.steps, "minutes": options.minutes, "validate_every": every}
-    (options.folder / _LENGTH).write_text(json.dumps(length))
-    return replace(options, validate_every=every)
-
-
-def seconds_per_batch(options: TrainOptions, model: Transformer) -> float:
-    """Seconds that forward and backward of a batch take here; the weights are not changed."""
-    device = choose_device(options.device)
-    model = model.to(device)
-    shape = (options.batch, model.config.context_length + 1)
-    rows = torch.randint(model.config.vocabulary_size, shape, device=device)  # (B, T + 1)
-    bf16 = options.precision == "bf16"
-    bf16 = bf16 or (options.precision == "auto" and faster_with_bfloat16(device))
-    seconds = math.inf
-    for _ in range(2):  # the first one is slower
-        began = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss = batch_loss(model, rows)
-        loss.backward()  # type: ignore[no-untyped-call]
-        seconds = min(seconds, time.perf_counter() - began)
-    model.zero_grad()
-    return seconds
