@@ -60,8 +60,8 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
-    help="Training time in minutes, at most; without --corpus it may end before, after three passes "
-    "over your texts.  [default: 30]",
+    help="Training time in minutes, at most; without --corpus it may end before, after three "
+    "passes over your texts.  [default: 30]",
 )
 @click.option("--steps", type=click.IntRange(1), help="Optimizer steps, instead of --minutes.")
 @click.option(

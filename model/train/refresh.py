@@ -44,7 +44,7 @@ from model.train.log import open_log
 from model.train.options import TrainOptions
 from model.train.own_texts import read_own_texts
 from model.train.report import make_samples, write_report
-from model.train.run import prepare, train
+from model.train.run import prepare, saying_how_to_go_on, train
 from model.train.trainer import Trainer
 
 _PIECE_CHARACTERS = range(500, 2001)  # of a document to train on
@@ -199,11 +199,13 @@ def refresh(given: dict[str, Any]) -> None:
     with _training_lock(folder):
         plan = _plan(target, given, settings)
         trainer = prepare(plan.options, ProcessGroup(), plan.corpus)
-        _begin(trainer, target.mixes_starter)
-        if train(trainer):
-            _finish(plan)
-        else:
+        with saying_how_to_go_on(trainer):
+            _begin(trainer, target.mixes_starter)
+        if not train(trainer):
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
+            return
+        with saying_how_to_go_on(trainer):
+            _finish(plan)
 
 
 def _begin(trainer: Trainer, starter: bool) -> None:
@@ -218,8 +220,7 @@ def _begin(trainer: Trainer, starter: bool) -> None:
     seconds = options.accumulate * batch
     trainer.clock.note_step(seconds)
     if trainer.step:
-        left = trainer.left()
-        click.echo(f"{duration(left or 0).capitalize()} of it are left.")
+        click.echo(f"It takes {duration(trainer.left() or 0)} more.")
         return
     steps = trainer.clock.steps
     expected = trainer.clock.expected(0, VALIDATIONS)

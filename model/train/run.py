@@ -210,7 +210,12 @@ def train(trainer: Trainer) -> bool:
     if processes.is_main:
         drop_later(options.folder, trainer.step)
     log = open_log(options.folder, tensorboard=options.tensorboard, quiet=not processes.is_main)
-    with _how_to_go_on(trainer), log as record, _bar(trainer) as bar, _stop_requested() as stop:
+    with (
+        saying_how_to_go_on(trainer),
+        log as record,
+        _bar(trainer) as bar,
+        _stop_requested() as stop,
+    ):
         record({"start": _describe(trainer)})
         autosave, early = Autosave(lambda: _save(trainer)), False
         trainer.clock.start()
@@ -238,7 +243,7 @@ def _save(trainer: Trainer) -> None:
 
 
 @contextlib.contextmanager
-def _how_to_go_on(trainer: Trainer) -> Iterator[None]:
+def saying_how_to_go_on(trainer: Trainer) -> Iterator[None]:
     """End a training that cannot go on in one sentence, which says how it can, and from where."""
     options = trainer.options
     try:

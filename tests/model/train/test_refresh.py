@@ -162,6 +162,7 @@ def test_a_stopped_training_goes_on(first: bytes):
     assert stopped.returncode == 0, stopped.stderr
     assert "Stopped after step 10; the same command goes on." in stopped.stdout
     assert own_weights("en").read_bytes() == first
+    (training_folder("en") / "length.json").write_text("{")  # an older version's, damaged
     result = train(*QUICK[2:])  # it remembers how many steps there are to be
     assert result.exit_code == 0, result.output
     assert f"Going on with the training in {training_folder('en')}" in result.output
