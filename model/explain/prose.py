@@ -4,7 +4,7 @@ from pathlib import Path
 
 from config.settings import Settings
 from model.inference.loading import join, load_file
-from model.inference.prose_answers import ProseAnswers
+from model.inference.verse.prose_answers import ProseAnswers
 
 
 def describe_answer(settings: Settings, file: Path, seed: str) -> tuple[str, str] | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from config.languages import join_sentences
 from model.inference.generator import Cancelled, GeneratorOptions, TextGenerator
-from model.inference.prose_answers import ProseAnswers
+from model.inference.verse.prose_answers import ProseAnswers
 from model.text.orthography.questions import is_question
 from model.text.spoken_form import is_written, to_spoken_form
 
