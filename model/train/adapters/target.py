@@ -11,9 +11,7 @@ from model.checkpoints.fetched import chosen, name_of
 from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.weights_file import Weights, load_weights
 from model.train.adapters.low_rank import RANK
-from model.train.adapters.start import adapted_model
 from model.train.options import TrainOptions
-from model.transformer import Transformer
 
 START = "start.safetensors"
 """Name of the copy of what a refresh begins with, in its folder."""
@@ -55,10 +53,6 @@ class AdapterTarget:
             "spoken_openings": 0.0 if spoken is None else spoken,
             "provenance": f"Adapter of {name_of(self.source)}, from texts of the user.",
         }
-
-    def model(self, options: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-        return adapted_model(load_weights(self.source), options, None)
 
     def before(self) -> Weights:
         """The weights that the training began with."""

@@ -15,7 +15,6 @@ from model.checkpoints.trained import publish_trained
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.train.adapters.target import START
 from model.train.options import TrainOptions
-from model.transformer import Transformer
 
 SEQUENCES = 2  # at a time at most, as of an adapter
 _ACCUMULATE = 4  # times as many batches in a step, in return
@@ -60,10 +59,6 @@ class FullTarget:
             "licence": weights.licence,
             "provenance": f"{weights.provenance} Trained further on texts of the user.".strip(),
         }
-
-    def model(self, _: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-        return self.before().model
 
     def before(self) -> Weights:
         """The weights that the training began with."""

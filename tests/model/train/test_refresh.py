@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -28,7 +30,9 @@ from model.data.user_texts import UserText
 from model.text.vocabulary import Vocabulary
 from model.train.command import train as main
 from model.train.refresh import corpus_folder, cut, training_folder
+from model.train.trainer import Trainer
 from model.transformer import Transformer, TransformerConfig
+from tests.model.data.test_other_language import FRENCH
 from tests.model.made import story_text
 
 ROOT = Path(__file__).parents[3]
@@ -104,6 +108,45 @@ def check_report(output: str) -> None:
     assert (page.parent / "report.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_three_passes_end_it_however_slow_it_seemed_and_the_scoring_is_outside_the_clock(
+    first: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Trainer, "rehearse", lambda *_: 60.0)  # as under load
+    validate = Trainer.validate
+
+    def slow(trainer: Trainer) -> dict[str, Any]:
+        time.sleep(1.5 * (trainer.step == 0))
+        return validate(trainer)
+
+    monkeypatch.setattr(Trainer, "validate", slow)
+    result = train(*QUICK[2:], "--context", 32, "--batch", 16)
+    assert result.exit_code == 0, result.output
+    told = re.search(
+        r"It stops after 30 minutes, in which it reads .* your texts and the starter corpus.*, "
+        r"at 9 tokens a second here on 1 thread; `--minutes (\d+)` makes 3\.\d passes",
+        result.output,
+    )
+    assert told, result.output
+    lines = (training_folder("en") / "log.jsonl").read_text().splitlines()
+    steps = [entry for entry in map(json.loads, lines) if "loss" in entry]
+    assert 30 < len(steps) <= int(told[1])  # a minute each, it said
+    assert len(validations()) == 9  # that before the training, and 8
+    assert steps[0]["seconds"] < 1.5
+    rates = [entry["rate"] for entry in steps]
+    assert rates[0] <= 0.2 * max(rates)
+    assert rates[-1] < 0.1 * max(rates)
+
+
+def test_texts_in_another_language_are_told(first: bytes):
+    (corpus_folder() / "conte.txt").write_text(FRENCH * 20)
+    (corpus_folder() / "诗.txt").write_text("床前明月光，疑是地上霜。举头望明月，低头思故乡。" * 30)
+    result = train(*QUICK, "--steps", 1)
+    assert result.exit_code == 0, result.output
+    assert "诗.txt is in Chinese" in result.output
+    assert "conte.txt is not in the language that is trained (en)" in result.output
+    assert "mine.txt is" not in result.output
+
+
 def test_worse_weights_replace_nothing(first: bytes):
     result = train(*QUICK, "--learning-rate", 3)
     assert result.exit_code == 0, result.output
@@ -132,6 +175,7 @@ def test_a_stopped_training_goes_on(first: bytes):
     assert stopped.returncode == 0, stopped.stderr
     assert "Stopped after step 10; the same command goes on." in stopped.stdout
     assert own_weights("en").read_bytes() == first
+    (training_folder("en") / "length.json").write_text("{")  # an older version's, damaged
     result = train(*QUICK[2:])  # it remembers how many steps there are to be
     assert result.exit_code == 0, result.output
     assert f"Going on with the training in {training_folder('en')}" in result.output
