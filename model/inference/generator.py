@@ -399,18 +399,27 @@ def load_generator(
     """
     torch.set_num_threads(threads)
     with refuse_without_memory():
-        chosen = choose_device(device)
-        weights = _load_adapted(path)
-        manner = _read_manner(weights.manner, path)
-        with device_faults(chosen):
-            engine = InferenceEngine(weights.stored, device=chosen)
-            engine.prefill([weights.vocabulary.end])  # the first call of each is slow
-            engine.step(weights.vocabulary.end).cpu()
-    vocabulary, adapter = weights.vocabulary, weights.adapter
-    generator = TextGenerator(engine, vocabulary, options, manner, name, adapter)
-    del weights
+        generator = make_generator(_load_adapted(path), path, options, device, name)
     return_freed_memory()
     return generator
+
+
+def make_generator(
+    weights: Weights, path: Path, options: GeneratorOptions, device: str = "auto", name: str = ""
+) -> TextGenerator:
+    """A generator with weights that were read from this path, its engine warmed up.
+
+    Raises:
+        WeightsError: the manner of the weights cannot be used.
+        ConfigError, DeviceError: as `load_generator`.
+    """
+    chosen = choose_device(device)
+    manner = _read_manner(weights.manner, path)
+    with device_faults(chosen):
+        engine = InferenceEngine(weights.stored, device=chosen)
+        engine.prefill([weights.vocabulary.end])  # the first call of each is slow
+        engine.step(weights.vocabulary.end).cpu()
+    return TextGenerator(engine, weights.vocabulary, options, manner, name, weights.adapter)
 
 
 def _load_adapted(path: Path) -> Weights:

@@ -12,9 +12,7 @@ Fetched weights are not replaced: an adapter of them is trained (model.train.ada
 
 import fcntl
 import json
-import math
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +20,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import click
-import torch
 
 from config import paths
 from config.errors import InputError, MissingPackageError, OutputError, RefusedError
@@ -30,37 +27,36 @@ from config.languages import LANGUAGES
 from config.load import load
 from config.settings import Settings
 from model.checkpoints.fetched import SMALL, chosen, is_known, name_of
+from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.store import describe, find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
 from model.data.corpus import Corpus
-from model.device import choose_device, faster_with_bfloat16
-from model.evaluate.score import score
-from model.loss import batch_loss
+from model.data.other_language import other_languages
+from model.device import choose_device
+from model.inference.loading import generator_options
 from model.train.adapters.target import START, AdapterTarget
+from model.train.budget.plan import PASSES, VALIDATIONS, Plan, duration, tokens_in_pass, told
 from model.train.distributed import ProcessGroup
 from model.train.full.memory import require_memory
 from model.train.full.target import SEQUENCES, FullTarget
 from model.train.log import open_log
 from model.train.options import TrainOptions
 from model.train.own_texts import read_own_texts
-from model.train.report import make_samples, write_report
-from model.train.run import prepare, train
+from model.train.result.page import write_report
+from model.train.result.samples import make_samples, printed
+from model.train.result.scores import measure
+from model.train.run import prepare, saying_how_to_go_on, train
 from model.train.style.amount import DEFAULT as DEFAULT_STYLE
 from model.train.style.amount import Style
 from model.train.style.average import average
 from model.train.style.mix import cut, is_new_form, mix
-from model.transformer import Transformer
+from model.train.trainer import Trainer
 
-_PASSES = 3  # over the user's texts
-_MIN_STEPS = 30
-_MAX_MINUTES = 30.0  # unless --minutes or --steps is given
-_VALIDATIONS = 8
 _PATIENCE = 2  # validations without a better one, unless --patience is given
 _BATCH = 4  # sequences at a time at most: of few texts, more and smaller steps learn more
 _RATE = 2e-4
 _NEW_FORM_RATE = 1e-3
 _SPOKEN_OPENINGS = 1.0  # share of the user's pieces, in a language that has them: seeds are spoken
-_LENGTH = "length.json"  # steps or minutes of the training, for resuming it
 
 
 class Target(Protocol):
@@ -91,20 +87,14 @@ class Target(Protocol):
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options of the trainer that follow from the target."""
 
-    def model(self, options: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-
     def before(self) -> Weights:
         """The weights that the training began with."""
 
     def after(self, options: TrainOptions) -> Weights:
         """The best weights of the training, with the style's share of what it changed."""
 
-    def publish(self, options: TrainOptions, bits: float, configured: bool) -> list[str]:
-        """Put these in place; returns where they are, and what else there is to say.
-
-        `bits` is their score on the user's held-out texts, in bits per byte.
-        """
+    def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
+        """Put the best weights in place; returns where they are, and what else there is to say."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +134,6 @@ class OwnWeights:
             "provenance": f"{weights.provenance} Refreshed with texts of the user.".strip(),
         }
 
-    def model(self, _: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-        return self.before().model
-
     def before(self) -> Weights:
         """The weights that the training began with."""
         return load_weights(self._start)
@@ -159,13 +145,13 @@ class OwnWeights:
         factor = min(factor, after.manner.get("temperature_factor", 1.0))
         return replace(after, manner={**after.manner, "temperature_factor": factor})
 
-    def publish(self, options: TrainOptions, bits: float, configured: bool) -> list[str]:
+    def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Replace the user's own weights; returns where they are, and what else there is to say."""
         place = own_weights(options.language)
-        publish_weights(place, replace(self.after(options), bits_per_byte=bits))
+        publish_weights(place, replace(self.after(options), scores=scores))
         said = [
-            f"the new weights are in {place}; `afterword weights` lists those that you can go "
-            "back to."
+            f"The new weights are in {place}; `afterword weights use --previous` goes back to "
+            "those before, `afterword weights` lists all."
         ]
         if configured:
             said.append(
@@ -187,13 +173,13 @@ class _Plan:
         target: what is trained.
         options: of the trainer; `out` is the training's own folder.
         corpus: the user's texts, with some of the starter corpus if the target wants it.
-        configured: True if the settings name a weights file, which then stays in use.
+        settings: of the language.
     """
 
     target: "Target"
     options: TrainOptions
     corpus: Corpus
-    configured: bool
+    settings: Settings
 
 
 def corpus_folder() -> Path:
@@ -225,19 +211,48 @@ def refresh(given: dict[str, Any]) -> None:
         ConfigError: the loss is not a finite number.
     """
     settings = load(None, [f"language={given['language']}"] if given["language"] else []).settings
-    pieces = cut(read_own_texts(corpus_folder(), settings.language))
+    texts = read_own_texts(corpus_folder(), settings.language)
+    for line in other_languages(texts, settings.language):
+        click.echo(line)
+    pieces = cut(texts)
     target = _choose_target(given, settings, _choose_style(given, settings.language, pieces))
     folder = target.folder
     with _training_lock(folder):
         plan = _plan(target, given, settings, pieces)
         trainer = prepare(plan.options, ProcessGroup(), plan.corpus)
-        if trainer.step == 0:  # score the weights in use: only better ones may replace them
-            with open_log(folder, tensorboard=False) as record:
-                record(trainer.validate())
-        if train(trainer):
-            _finish(plan)
-        else:
+        with saying_how_to_go_on(trainer):
+            _begin(trainer, _starter_share(target) > 0)
+        if not train(trainer):
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
+            return
+        with saying_how_to_go_on(trainer):
+            _finish(plan)
+
+
+def _begin(trainer: Trainer, starter: bool) -> None:
+    """Score the weights that only better ones may replace; prints how long the training takes."""
+    trainer.threads.choose()
+    if trainer.step == 0 and trainer.first is None:
+        with open_log(trainer.options.folder, tensorboard=False) as record:
+            record(trainer.validate())
+        trainer.save()
+    options = trainer.options
+    batch = min(trainer.rehearse(options.batch) for _ in range(2))  # the first one is slower
+    seconds = options.accumulate * batch
+    trainer.clock.note_step(seconds)
+    if trainer.step:
+        click.echo(f"It takes {duration(trainer.left() or 0)} more.")
+        return
+    steps = trainer.clock.steps
+    expected = trainer.clock.expected(0, VALIDATIONS)
+    if steps is None or expected is None:
+        return
+    passes = steps * trainer.tokens_in_step / tokens_in_pass(trainer.corpus)
+    speed = trainer.tokens_in_step / seconds
+    count = trainer.threads.count
+    on_cpu = trainer.device.type == "cpu"
+    place = f"{count} thread{'s' * (count != 1)}" if on_cpu else str(trainer.device)
+    click.echo(told(Plan(steps, passes, options.minutes, expected, speed, place, starter)))
 
 
 def _choose_style(given: dict[str, Any], language: str, pieces: Sequence[str]) -> Style:
@@ -290,25 +305,23 @@ def _full_target(path: Path, folder: Path, style: Style, given: dict[str, Any]) 
 def _plan(
     target: Target, given: dict[str, Any], settings: Settings, pieces: Sequence[str]
 ) -> _Plan:
-    """Decide on what to train, and how long; prints the latter."""
+    """Decide what is trained; prints what it begins with."""
     language, folder = settings.language, target.folder
     resumes = (folder / "last.pt").is_file()
     if not resumes:
         click.echo(f"Starting from {_begin_folder(target)}.")
-    starter_share = target.style.starter_share if target.mixes_starter else 0.0
-    corpus = mix(pieces, language, given["seed"], starter_share)
-    fixed = {"language": language, "corpus": (), "out": folder, "resume": resumes}
-    patience = given["patience"] or _PATIENCE
-    options = TrainOptions(**{**given, **target.options(given), **fixed, "patience": patience})
+    corpus = mix(pieces, language, given["seed"], _starter_share(target))
+    fixed: dict[str, Any] = {"language": language, "corpus": (), "out": folder, "resume": resumes}
+    fixed |= {"passes": PASSES, "validations": VALIDATIONS}
+    fixed |= {"patience": given["patience"] or _PATIENCE}
+    options = TrainOptions(**{**given, **target.options(given), **fixed})
     if resumes:
         click.echo(f"Going on with the training in {folder}; delete that folder to begin anew.")
-        length = json.loads((folder / _LENGTH).read_text())
-        if options.steps is None and options.minutes is None:
-            options = replace(options, steps=length["steps"], minutes=length["minutes"])
-        options = replace(options, validate_every=length["validate_every"])
-    else:
-        options = _with_length(options, corpus, target)
-    return _Plan(target, options, corpus, settings.model.weights is not None)
+    return _Plan(target, options, corpus, settings)
+
+
+def _starter_share(target: Target) -> float:
+    return target.style.starter_share if target.mixes_starter else 0.0
 
 
 @contextmanager
@@ -336,23 +349,31 @@ def _finish(plan: _Plan) -> None:
     log = _read_log(options.folder / "log.jsonl")
     first, best = log[0]["bits_per_byte"], min(entry["bits_per_byte"] for entry in log)
     before, after, own = target.before(), target.after(options), plan.corpus.held_out
-    if best < first and target.style.kept < 1:
-        device = choose_device(options.device)
-        best = score(after.model.to(device), after.vocabulary, own, device).bits_per_byte
+    scores, notes = None, []
     if best < first:
-        place, *notes = target.publish(options, best, plan.configured)
-        summary = f"Held-out texts went from {first:.4f} to {best:.4f} bits/byte; {place}"
+        device = choose_device(options.device)
+        scores = measure(before, after, own, options.language, device)
+        click.echo(
+            f"Bits per byte, lower is better: your held-out texts {scores.own}, plain language "
+            f"{scores.plain}."
+        )
+        configured = plan.settings.model.weights is not None
+        summary, *notes = target.publish(options, scores, configured)
     else:
         summary = f"Nothing was better than before ({first:.4f} bits/byte); the weights stay."
-        notes = []
     for line in (summary, *notes):
         click.echo(line)
-    samples = make_samples(before, after, options.language, own)
+    drawing = generator_options(plan.settings)
+    samples = make_samples(before, after, options.language, own, drawing)
+    if scores:
+        click.echo("The same seeds before and after:")
+        click.echo("\n".join(printed(samples)))
     try:
-        click.echo(f"Report: {write_report(options.folder, samples, summary)}")
+        page = write_report(options.folder, options.language, summary, scores, samples)
+        click.echo(f"Report: {page}")
     except MissingPackageError as error:
         click.echo(f"No report: {error}")
-    for name in ("last.pt", _LENGTH, "texts.txt", START, options.weights_path.name):
+    for name in ("last.pt", "texts.txt", START, options.weights_path.name):
         (options.folder / name).unlink(missing_ok=True)
 
 
@@ -374,48 +395,3 @@ def _begin_folder(target: Target) -> str:
         return target.begin()
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be written: {error.strerror}.") from error
-
-
-def _with_length(options: TrainOptions, corpus: Corpus, target: Target) -> TrainOptions:
-    """The options with a length for these texts, if none is given; prints how long it takes."""
-    tokens = sum(len(source.tokens) * source.share for source in corpus.sources)
-    model = target.model(options)
-    in_step = options.batch * options.accumulate * model.config.context_length
-    seconds = options.accumulate * seconds_per_batch(options, model)
-    steps = options.steps or max(_MIN_STEPS, math.ceil(_PASSES * tokens / in_step))
-    minutes = steps * seconds / 60
-    if options.minutes is not None or (options.steps is None and minutes > _MAX_MINUTES):
-        minutes = options.minutes or _MAX_MINUTES
-        options = replace(options, minutes=minutes, steps=None)
-        steps = max(1, int(60 * minutes / seconds))
-    else:
-        options = replace(options, steps=steps)
-    every = max(1, min(options.validate_every, steps // _VALIDATIONS))
-    click.echo(
-        f"About {steps} steps, {steps * in_step / tokens:.1f} passes over your texts"
-        f"{' and some of the starter corpus' if target.mixes_starter else ''}; "
-        f"{in_step / seconds:,.0f} tokens a second here, so some {max(1, round(minutes))} minutes, "
-        "and the validations. Ctrl-C stops it at any time; the same command goes on."
-    )
-    length = {"steps": options.steps, "minutes": options.minutes, "validate_every": every}
-    (options.folder / _LENGTH).write_text(json.dumps(length))
-    return replace(options, validate_every=every)
-
-
-def seconds_per_batch(options: TrainOptions, model: Transformer) -> float:
-    """Seconds that forward and backward of a batch take here; the weights are not changed."""
-    device = choose_device(options.device)
-    model = model.to(device)
-    shape = (options.batch, model.config.context_length + 1)
-    rows = torch.randint(model.config.vocabulary_size, shape, device=device)  # (B, T + 1)
-    bf16 = options.precision == "bf16"
-    bf16 = bf16 or (options.precision == "auto" and faster_with_bfloat16(device))
-    seconds = math.inf
-    for _ in range(2):  # the first one is slower
-        began = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss = batch_loss(model, rows)
-        loss.backward()  # type: ignore[no-untyped-call]
-        seconds = min(seconds, time.perf_counter() - began)
-    model.zero_grad()
-    return seconds

@@ -4,13 +4,12 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import resources
-from pathlib import Path
 
-from model.data.corpus import Corpus, CorpusFile, load_corpus, make_source, read_text
+from model.data.corpus import Corpus, load_corpus, make_source, read_text
 from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
 from model.data.user_texts import UserText
 from model.text.verse.couplets import is_verse
+from model.train.result.scores import STARTER_SEED, starter_file
 
 # A context of 256 tokens holds a piece of the longest, so that each row has the beginning of one:
 # what a seed is continued with is learnt there.
@@ -33,12 +32,8 @@ def cut(texts: Sequence[UserText]) -> list[str]:
 
 def is_new_form(pieces: Sequence[str], language: str) -> bool:
     """True if the starter corpus, and so the shipped weights, are verse, and the pieces are not."""
-    starter = read_text(_starter_file(language).path).text[:_SAMPLE_CHARACTERS]
+    starter = read_text(starter_file(language).path).text[:_SAMPLE_CHARACTERS]
     return is_verse(starter) and not is_verse("\n".join(pieces))
-
-
-def _starter_file(language: str) -> CorpusFile:
-    return CorpusFile(Path(str(resources.files("model").joinpath("starter", f"{language}.txt.xz"))))
 
 
 def mix(pieces: Sequence[str], language: str, seed: int, starter_share: float) -> Corpus:
@@ -62,7 +57,7 @@ def mix(pieces: Sequence[str], language: str, seed: int, starter_share: float) -
     digest = hashlib.sha256("\0".join(shuffled).encode()).hexdigest()
     if not starter_share:
         return Corpus([mine], own, digest)
-    starter = load_corpus([_starter_file(language)], seed)
+    starter = load_corpus([starter_file(language)], STARTER_SEED)
     wanted = len(mine.documents) * starter_share / (1 - starter_share)
     share = min(1.0, wanted / sum(len(source.documents) for source in starter.sources))
     others = [replace(source, share=share, spoken=False) for source in starter.sources]
