@@ -15,7 +15,7 @@ PROSE = (
 
 
 def test_the_share_of_starter_documents_follows_the_style():
-    for style, expected in ((Style(0), 1 / 3), (Style(0.8), 1 / 19), (Style(), 3 / 37)):
+    for style, expected in ((Style(0), 1 / 3), (Style(), 1 / 19)):
         corpus = mix(MINE, "en", 1, style.starter_share)
         mine, *others = corpus.sources
         drawn = sum(source.share * len(source.documents) for source in others)
