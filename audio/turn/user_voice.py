@@ -32,6 +32,7 @@ _UNKNOWN_ROOM_FADE_DB = 10.0  # ... or less where the room is unknown ...
 _FADE_SECONDS = 0.45  # ... for so much longer than a silence must last
 _LOUD_FRAMES, _LOUD_WINDOW_FRAMES = 2, 6  # so many of which end a fade: one may be a peak
 _EDGE_SECONDS = 0.1  # between the user's voice and a word of another: soft words lie within
+_LONG_WORD_SECONDS = 0.25  # from which on a third of a word must be the user's voice
 _PAUSE_FRAMES = 5  # in a row without a voice: the detector tells voice from noise ...
 _WARM_UP_FRAMES = 10  # ... after these, its first
 
@@ -89,11 +90,16 @@ class UserVoice:
 
     def is_other(self, start: float, end: float) -> bool:
         """True if what is said from `start` to `end` is another voice's."""
-        first = max(0, round((start - _EDGE_SECONDS) / FRAME_SECONDS))
-        last = round((end + _EDGE_SECONDS) / FRAME_SECONDS)
-        heard = [frame for frame in self._frames[first : last + 1] if frame is not None]
-        is_after = start >= self._end_of_user() + _EDGE_SECONDS
-        return bool(heard) and (is_after or not any(heard))
+        around = self._voiced(start - _EDGE_SECONDS, end + _EDGE_SECONDS)
+        if start >= self._end_of_user() + _EDGE_SECONDS or not any(around):
+            return bool(around)
+        within = self._voiced(start, end)
+        return end - start >= _LONG_WORD_SECONDS and sum(within) < len(within) / 3
+
+    def _voiced(self, start: float, end: float) -> list[bool]:
+        """Of each frame with a voice, whether it is the user's."""
+        first, last = round(max(0.0, start) / FRAME_SECONDS), round(end / FRAME_SECONDS)
+        return [frame for frame in self._frames[first : last + 1] if frame is not None]
 
     def _observe(self, level: float, voiced: bool) -> None:
         is_user = voiced and level >= self._limit()

@@ -501,17 +501,22 @@ def words(text: str, start: float) -> list[Word]:
 Steps = Sequence[tuple[str, list[Word] | None]]
 
 
-def capturing(steps: Steps, *, always: bool = False, sure: bool = True) -> Capture:
+def capturing(
+    steps: Steps, *, always: bool = False, sure: bool = True, echo: EchoLevel | None = None
+) -> Capture:
     settings = SeedSettings(silence_seconds=0.8, timeout_seconds=6.0, max_seconds=20.0)
     script = Script(*steps)
     voice = ScriptedVoice(script, always=always, sure=sure)
-    return Capture(script, voice, settings, LANGUAGES["en"], EchoLevel())  # type: ignore[arg-type]
+    return Capture(script, voice, settings, LANGUAGES["en"], echo or EchoLevel())  # type: ignore[arg-type]
 
 
 def captured(
-    *steps: tuple[str, list[Word] | None], always: bool = False, sure: bool = True
+    *steps: tuple[str, list[Word] | None],
+    always: bool = False,
+    sure: bool = True,
+    echo: EchoLevel | None = None,
 ) -> tuple[Seed | NoSpeech, float]:
-    return ended(capturing(steps, always=always, sure=sure))
+    return ended(capturing(steps, always=always, sure=sure, echo=echo))
 
 
 def ended(capture: Capture) -> tuple[Seed | NoSpeech, float]:

@@ -68,6 +68,8 @@ def test_words_of_the_room_are_not_the_users() -> None:
     assert not voice.is_other(1.5, 1.9)
     assert not voice.is_other(2.0, 2.4)
     assert voice.is_other(3.5, 3.9)
+    assert voice.is_other(3.1, 3.6)  # a word of the room that begins in the user's
+    assert not voice.is_other(3.0, 3.3)
     assert voice.is_other_heard
 
 
