@@ -61,7 +61,8 @@ def write_report(
         pictures="\n".join(curves_svg(curves)),
         samples="\n".join(map(_sample, samples)),
         course="\n".join(
-            _row(str(v["step"]), f"{v['bits_per_byte']:.4f}", v.get("sample", ""))
+            f"<h3>Step {v['step']}: {v['bits_per_byte']:.4f} bits/byte</h3>\n"
+            f"<p>{html.escape(v.get('sample', ''))}</p>"
             for v in validations
             if math.isfinite(v["bits_per_byte"])
         ),
@@ -81,7 +82,7 @@ def _scores(scores: Scores) -> str:
         for name, change in (("your texts", scores.own), ("plain language", scores.plain))
     ]
     return (
-        '<table class="scores">\n<tr><th>bits per byte</th><th>before</th><th>after</th></tr>\n'
+        "<table>\n<tr><th>bits per byte</th><th>before</th><th>after</th></tr>\n"
         + "\n".join(rows)
         + "\n</table>\n<p>Lower is better. Your texts are those that the training has held out; "
         "plain language are texts of the starter corpus, the same for all trainings.</p>"

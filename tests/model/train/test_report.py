@@ -45,6 +45,7 @@ def test_it_is_legible_on_every_screen_and_asks_no_host(
         assert page.faint() == []
         heads = page.evaluate("[...document.querySelectorAll('th')].map(t => t.offsetHeight)")
         assert max(heads) < 45  # one line each
+        assert "Step 80: 1.2000 bits/byte" in texts
         dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
         assert dark == (scheme == "dark")
         sides = "new Set([...document.querySelectorAll('.side:has(b) p')].map(p => p.offsetLeft))"
