@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -408,6 +409,7 @@ async def run_all(folder: Path) -> Table:
 
 def main() -> None:
     """Run all, print the table; exit code 1 if a check failed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both programs are ended then, too
     table = asyncio.run(run_all(Path(sys.argv[1])))
     Console(width=160).print(table)
     failed = [*table.columns[1].cells].count("FAILED")
