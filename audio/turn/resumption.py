@@ -22,6 +22,10 @@ class Resumption(Protocol):
     """Detects that the user resumes speaking after a capture has ended."""
 
     @property
+    def sound(self) -> bytes:
+        """The sound since the end of the capture, as it is to hear it."""
+
+    @property
     def expired(self) -> bool:
         """True once it is too late to resume."""
 
@@ -50,6 +54,11 @@ class ResumptionDetector:
         self._voice = voice
         self._echo = echo
         self._user_seconds = 0.0  # of the user's voice
+
+    @property
+    def sound(self) -> bytes:
+        """The sound since the end of the capture, as it is to hear it."""
+        return self._sound
 
     @property
     def expired(self) -> bool:
@@ -83,18 +92,24 @@ class NewWordsDetector:
     def __init__(self, capture: Capture, echo: EchoLevel) -> None:
         self._capture = capture
         self._echo = echo
-        self._seconds = 0.0
+        self._sound = b""
+
+    @property
+    def sound(self) -> bytes:
+        """The sound since the end of the capture, as it has heard it."""
+        return self._sound
 
     @property
     def expired(self) -> bool:
         """True once it is too late to resume."""
-        return self._seconds >= RESUMPTION_SECONDS
+        return len(self._sound) / 2 / SAMPLE_RATE >= RESUMPTION_SECONDS
 
     def user_resumed(self, pcm: bytes, *, playing: bool) -> bool:
         """As of Resumption; the capture hears the samples, too."""
-        self._seconds += len(pcm) / 2 / SAMPLE_RATE
         is_user = not playing or self._echo.user_is_louder(pcm)
-        return self._capture.hears_words(pcm if is_user else bytes(len(pcm)))
+        heard = pcm if is_user else bytes(len(pcm))
+        self._sound += heard
+        return self._capture.hears_words(heard)
 
     def resumed_capture(self) -> Capture:
         """The capture, which has heard the sound since its end."""
