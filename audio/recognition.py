@@ -42,7 +42,8 @@ from audio.trigger.detector import Detection, TriggerDetector
 from audio.trigger.likelihood_ratio import LikelihoodRatio
 from audio.turn.capture import Capture
 from audio.turn.echo_level import EchoLevel
-from audio.turn.resumption import ResumptionDetector
+from audio.turn.resumption import NewWordsDetector, Resumption, ResumptionDetector
+from audio.turn.user_voice import ROOM_SECONDS, UserVoice
 from audio.vad import VoiceDetector
 from config.languages import LANGUAGES, Language
 from config.settings import SeedSettings, TriggerSettings
@@ -143,12 +144,13 @@ class AudioRecognition:
         self._high_pass = HighPass(BELOW_SPEECH_HZ)
         self._sound = AudioRingBuffer(_BUFFER_SECONDS)
         self._offset = 0.0  # seconds from the buffer's time to the source's
-        self._voice = VoiceDetector()  # shared by all captures, for it takes a while to load
+        self._voice = UserVoice(VoiceDetector())  # of all captures, for it takes a while to load
         self._capture: Capture | None = None
-        self._resumption: ResumptionDetector | None = None  # of the capture that has just ended
+        self._resumption: Resumption | None = None  # of the capture that has just ended
         self._resumed_after = ""  # the seed after which the user has resumed already
         self._echo = EchoLevel()
         self._playing = False
+        self._played_until = 0.0  # in the buffer's time
         self._capture_start = 0.0  # in the buffer's time
         self._captured_pcm = bytearray()  # all sound that the capture has heard
         self._backlog = b""  # sound that the capture is still to hear
@@ -202,6 +204,8 @@ class AudioRecognition:
             return []
         pcm = self._high_pass.filter(chunk.pcm)
         self._sound.add(pcm)
+        if playing:
+            self._played_until = self._sound.seconds
         self._offset = chunk.end_seconds - self._sound.seconds
         self._echo.observe(pcm, playing=playing)
         suspected, detection = self._detector.process(pcm)
@@ -263,11 +267,13 @@ class AudioRecognition:
         if self._rehearing is not None:
             self._rehearing.drop()
         self._resumption, self._resumed_after = None, ""
+        phrase = self._sound.since(detection.start, detection.end)
+        before = max(detection.start - ROOM_SECONDS, self._played_until)  # an echo is not the room
+        self._voice.begin(self._sound.since(before, detection.start), phrase)
         self._capture = Capture(
             self._engine, self._voice, self._settings, self._language, self._echo
         )
         self._backlog = self._sound.since(detection.end)
-        phrase = self._sound.since(detection.start, detection.end)
         is_louder = self._echo.phrase_is_louder(phrase, self._sound.seconds - detection.start)
         if is_louder:
             self._echo.discard_current()
@@ -301,13 +307,15 @@ class AudioRecognition:
     def _await_resumption(self, capture: Capture, seed: str) -> None:
         if seed != self._resumed_after:  # without new words it was noise, and would be so again
             self._resumed_after = seed
-            self._resumption = ResumptionDetector(capture, self._voice, self._echo)
+            if capture.is_quiet:
+                self._resumption = ResumptionDetector(capture, self._voice, self._echo)
+            else:
+                self._resumption = NewWordsDetector(capture, self._echo)
 
-    def _maybe_resumed(self, resumption: ResumptionDetector, block: bytes) -> list[Event]:
+    def _maybe_resumed(self, resumption: Resumption, block: bytes) -> list[Event]:
         if resumption.user_resumed(block, playing=self._playing):
-            self._capture, self._resumption = resumption.capture, None
-            resumption.capture.resume(resumption.sound)
             self._captured_pcm += resumption.sound
+            self._capture, self._resumption = resumption.resumed_capture(), None
             self._echo.discard_current()
             return self._resolved([Resumed()])
         if resumption.expired:

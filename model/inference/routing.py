@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from config.languages import join_sentences
 from model.inference.generator import Cancelled, GeneratorOptions, TextGenerator
-from model.inference.prose_answers import ProseAnswers
+from model.inference.verse.prose_answers import ProseAnswers
 from model.text.orthography.questions import is_question
 from model.text.spoken_form import is_written, to_spoken_form
 
@@ -98,7 +98,7 @@ class RoutedGenerator:
         Raises:
             As `TextGenerator.read_ahead`.
         """
-        self._choose(seed).read_ahead(seed)
+        self.choose(seed).read_ahead(seed)
 
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
         """Yield the sentences of the chosen generator; see `TextGenerator.continue_text`.
@@ -106,13 +106,18 @@ class RoutedGenerator:
         A seed with marks that lies within the newest text ("go on") stays with its generator.
         """
         goes_on = is_written(seed) and seed in self._text
-        self._newest = self._newest if goes_on else self._choose(seed)
+        self._newest = self._newest if goes_on else self.choose(seed)
         self._text = seed
         for sentence in self._newest.continue_text(seed, cancelled):
             self._text = join_sentences([self._text, sentence])
             yield sentence
 
-    def _choose(self, seed: str) -> TextGenerator:
+    def choose(self, seed: str) -> TextGenerator:
+        """The generator that continues a seed.
+
+        Raises:
+            As `TextGenerator.continue_text`.
+        """
         if self._chosen[0] != seed:
             is_story = self._rule.is_story(seed, self._small.bits_per_token(seed))
             self._chosen = seed, self._small if is_story else self._large

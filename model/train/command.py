@@ -15,8 +15,8 @@ from config.languages import LANGUAGES
 from model.checkpoints.store import LARGEST_CONTEXT
 from model.command import report_errors
 from model.train.options import PRESETS, TrainOptions
+from model.train.style.amount import DEFAULT as DEFAULT_STYLE
 
-DEFAULT_MINUTES = 30.0
 _SPOKEN_OPENINGS = "; ".join(f"{code}: {x.spoken_openings:g}" for code, x in LANGUAGES.items())
 
 
@@ -57,9 +57,18 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     help="Of fetched weights, train all parameters instead of an adapter; needs a GPU with much "
     "memory.",
 )
+@click.option(
+    "--style",
+    type=click.FloatRange(0, 1),
+    help="How much of your texts is heard, where there is no --corpus: 0 is plain language, 1 your "
+    f"texts alone.  [default: {DEFAULT_STYLE:g}]",
+)
 @click.option("--resume", is_flag=True, help="Resume the training in --out.")
 @click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="Training time in minutes."
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Training time in minutes, at most; without --corpus it may end before, after three "
+    "passes over your texts.  [default: 30]",
 )
 @click.option("--steps", type=click.IntRange(1), help="Optimizer steps, instead of --minutes.")
 @click.option(
@@ -122,7 +131,8 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
 @click.option(
     "--patience",
     type=click.IntRange(1),
-    help="Stop early after this many validations without a better one.",
+    help="Stop early after this many validations without a better one.  [default: never; without "
+    "--corpus 2]",
 )
 @click.option("--tensorboard", is_flag=True, help="Also write curves for TensorBoard into --out.")
 @click.option(
@@ -132,13 +142,16 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     help="Number format of the computation.",
 )
 @click.option("--device", default="auto", help="Device, as torch names it: cpu, cuda.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: torch's choice]")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="CPU threads.  [default: one or all, whichever is faster here]",
+)
 @click.option("--seed", type=click.IntRange(0), default=1, help="Random seed.")
 @report_errors
 def train(
     corpus: tuple[str, ...],
     more_corpus: tuple[str, ...],
-    threads: int | None,
     **given: Any,
 ) -> None:
     """Train a model on texts, or resume a training.
@@ -161,8 +174,8 @@ def train(
     if given["steps"] is not None and given["minutes"] is not None:
         raise click.UsageError("Give --steps or --minutes, not both.")
     keep_freed_memory()
-    if threads:
-        torch.set_num_threads(threads)
+    if given["threads"]:
+        torch.set_num_threads(given["threads"])
     files = tuple(parse_corpus_file(argument) for argument in (*corpus, *more_corpus))
     if not files and given["out"] is None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -171,8 +184,8 @@ def train(
         return
     if not corpus or given["out"] is None:
         raise click.UsageError("Give both --corpus and --out, or none of them.")
-    if given["steps"] is None and given["minutes"] is None:
-        given["minutes"] = DEFAULT_MINUTES
+    if given.pop("style") is not None:
+        raise click.UsageError("--style goes without --corpus; there, give FILE@SHARE.")
     given["language"] = given["language"] or "en"
     name, full = given.pop("weights"), given.pop("full")
     if full and not name:

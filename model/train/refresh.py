@@ -1,30 +1,25 @@
 """Refresh the weights in use from the user's own texts: `afterword train` without arguments.
 
-The texts are in `$XDG_DATA_HOME/afterword/corpus`. As many again come from a starter corpus, a
-sample of the training texts of the shipped weights, so that the language is not forgotten.
-Training starts from the weights in use; new weights replace them only if they predict the held-out
-texts, half of them the user's, better. A stopped training resumes from its own folder.
+The texts are in `$XDG_DATA_HOME/afterword/corpus`. Some more come from a starter corpus, a sample
+of the training texts of the shipped weights, so that the language is not forgotten: how many, and
+how much of what is learnt is kept, follows from --style (model.train.style). Training starts from
+the weights in use; new weights replace them only if they predict the user's held-out texts better.
+A stopped training resumes from its own folder.
 
 Fetched weights are not replaced: an adapter of them is trained (model.train.adapters), or with
 --full weights of their own (model.train.full), from the user's texts alone.
 """
 
 import fcntl
-import hashlib
 import json
-import math
-import random
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
 import click
-import torch
 
 from config import paths
 from config.errors import InputError, MissingPackageError, OutputError, RefusedError
@@ -32,32 +27,36 @@ from config.languages import LANGUAGES
 from config.load import load
 from config.settings import Settings
 from model.checkpoints.fetched import SMALL, chosen, is_known, name_of
+from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.store import describe, find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
-from model.data.corpus import Corpus, CorpusFile, load_corpus, make_source
-from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
-from model.data.user_texts import UserText
-from model.device import choose_device, faster_with_bfloat16
-from model.loss import batch_loss
+from model.data.corpus import Corpus
+from model.data.other_language import other_languages
+from model.device import choose_device
+from model.inference.loading import generator_options
 from model.train.adapters.target import START, AdapterTarget
+from model.train.budget.plan import PASSES, VALIDATIONS, Plan, duration, tokens_in_pass, told
 from model.train.distributed import ProcessGroup
 from model.train.full.memory import require_memory
 from model.train.full.target import SEQUENCES, FullTarget
 from model.train.log import open_log
 from model.train.options import TrainOptions
 from model.train.own_texts import read_own_texts
-from model.train.report import make_samples, write_report
-from model.train.run import prepare, train
-from model.transformer import Transformer
+from model.train.result.page import write_report
+from model.train.result.samples import make_samples, printed
+from model.train.result.scores import measure
+from model.train.run import prepare, saying_how_to_go_on, train
+from model.train.style.amount import DEFAULT as DEFAULT_STYLE
+from model.train.style.amount import Style
+from model.train.style.average import average
+from model.train.style.mix import cut, is_new_form, mix
+from model.train.trainer import Trainer
 
-_PASSES = 3  # over the user's texts
-_MIN_STEPS = 30
-_MAX_MINUTES = 30.0  # unless --minutes or --steps is given
-_VALIDATIONS = 8
-_PIECE_CHARACTERS = range(500, 2001)  # of a document to train on
-_HELD_OUT_EVERY = 20  # one piece in 20 is held out ...
-_HELD_OUT_PIECES = range(2, 33)  # ... but at least 2 and at most 32
-_LENGTH = "length.json"  # steps or minutes of the training, for resuming it
+_PATIENCE = 2  # validations without a better one, unless --patience is given
+_BATCH = 4  # sequences at a time at most: of few texts, more and smaller steps learn more
+_RATE = 2e-4
+_NEW_FORM_RATE = 1e-3
+_SPOKEN_OPENINGS = 1.0  # share of the user's pieces, in a language that has them: seeds are spoken
 
 
 class Target(Protocol):
@@ -66,8 +65,12 @@ class Target(Protocol):
     Attributes:
         source: the weights file to begin with.
         folder: of the training.
+        style: how the user's texts and plain language are weighed.
         mixes_starter: True if the starter corpus is trained on, too.
     """
+
+    @property
+    def style(self) -> Style: ...  # noqa: D102
 
     @property
     def source(self) -> Path: ...  # noqa: D102
@@ -84,16 +87,13 @@ class Target(Protocol):
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options of the trainer that follow from the target."""
 
-    def model(self, options: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-
     def before(self) -> Weights:
         """The weights that the training began with."""
 
     def after(self, options: TrainOptions) -> Weights:
-        """The best weights of the training."""
+        """The best weights of the training, with the style's share of what it changed."""
 
-    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
+    def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Put the best weights in place; returns where they are, and what else there is to say."""
 
 
@@ -104,10 +104,12 @@ class OwnWeights:
     Attributes:
         source: the weights file to begin with.
         folder: of the training.
+        style: how the user's texts and plain language are weighed.
     """
 
     source: Path
     folder: Path
+    style: Style
     mixes_starter = True
 
     @property
@@ -122,32 +124,34 @@ class OwnWeights:
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options of the trainer that follow from the target."""
         spoken, weights = given["spoken_openings"], self.before()
-        default = LANGUAGES[weights.language].spoken_openings
+        rate = _NEW_FORM_RATE if self.style.new_form else _RATE
+        default = _SPOKEN_OPENINGS if LANGUAGES[weights.language].spoken_openings else 0.0
         return {
             "init_from": self._start,
+            "batch": min(given["batch"], _BATCH),
+            "learning_rate": given["learning_rate"] or rate,
             "spoken_openings": default if spoken is None else spoken,
             "provenance": f"{weights.provenance} Refreshed with texts of the user.".strip(),
         }
-
-    def model(self, _: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-        return self.before().model
 
     def before(self) -> Weights:
         """The weights that the training began with."""
         return load_weights(self._start)
 
     def after(self, options: TrainOptions) -> Weights:
-        """The best weights of the training."""
-        return load_weights(options.weights_path)
+        """The best weights of the training, with the style's share of what it changed."""
+        after = average(self.before(), load_weights(options.weights_path), self.style.kept)
+        factor = LANGUAGES[after.language].own_temperature_factor
+        factor = min(factor, after.manner.get("temperature_factor", 1.0))
+        return replace(after, manner={**after.manner, "temperature_factor": factor})
 
-    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
+    def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Replace the user's own weights; returns where they are, and what else there is to say."""
         place = own_weights(options.language)
-        publish_weights(place, self.after(options))
+        publish_weights(place, replace(self.after(options), scores=scores))
         said = [
-            f"the new weights are in {place}; `afterword weights` lists those that you can go "
-            "back to."
+            f"The new weights are in {place}; `afterword weights use --previous` goes back to "
+            "those before, `afterword weights` lists all."
         ]
         if configured:
             said.append(
@@ -168,16 +172,14 @@ class _Plan:
     Attributes:
         target: what is trained.
         options: of the trainer; `out` is the training's own folder.
-        corpus: the user's texts, with the starter corpus if the target wants it.
-        own: held-out texts of the user, the first of `corpus.held_out`.
-        configured: True if the settings name a weights file, which then stays in use.
+        corpus: the user's texts, with some of the starter corpus if the target wants it.
+        settings: of the language.
     """
 
     target: "Target"
     options: TrainOptions
     corpus: Corpus
-    own: list[str]
-    configured: bool
+    settings: Settings
 
 
 def corpus_folder() -> Path:
@@ -209,22 +211,68 @@ def refresh(given: dict[str, Any]) -> None:
         ConfigError: the loss is not a finite number.
     """
     settings = load(None, [f"language={given['language']}"] if given["language"] else []).settings
-    target = _choose_target(given, settings)
+    texts = read_own_texts(corpus_folder(), settings.language)
+    for line in other_languages(texts, settings.language):
+        click.echo(line)
+    pieces = cut(texts)
+    target = _choose_target(given, settings, _choose_style(given, settings.language, pieces))
     folder = target.folder
     with _training_lock(folder):
-        plan = _plan(target, given, settings)
+        plan = _plan(target, given, settings, pieces)
         trainer = prepare(plan.options, ProcessGroup(), plan.corpus)
-        if trainer.step == 0:  # score the weights in use: only better ones may replace them
-            with open_log(folder, tensorboard=False) as record:
-                record(trainer.validate())
-        if train(trainer):
-            _finish(plan)
-        else:
+        with saying_how_to_go_on(trainer):
+            _begin(trainer, _starter_share(target) > 0)
+        if not train(trainer):
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
+            return
+        with saying_how_to_go_on(trainer):
+            _finish(plan)
 
 
-def _choose_target(given: dict[str, Any], settings: Settings) -> Target:
-    """What --weights names, else the weights in use; takes these options out of the given ones."""
+def _begin(trainer: Trainer, starter: bool) -> None:
+    """Score the weights that only better ones may replace; prints how long the training takes."""
+    trainer.threads.choose()
+    if trainer.step == 0 and trainer.first is None:
+        with open_log(trainer.options.folder, tensorboard=False) as record:
+            record(trainer.validate())
+        trainer.save()
+    options = trainer.options
+    batch = min(trainer.rehearse(options.batch) for _ in range(2))  # the first one is slower
+    seconds = options.accumulate * batch
+    trainer.clock.note_step(seconds)
+    if trainer.step:
+        click.echo(f"It takes {duration(trainer.left() or 0)} more.")
+        return
+    steps = trainer.clock.steps
+    expected = trainer.clock.expected(0, VALIDATIONS)
+    if steps is None or expected is None:
+        return
+    passes = steps * trainer.tokens_in_step / tokens_in_pass(trainer.corpus)
+    speed = trainer.tokens_in_step / seconds
+    count = trainer.threads.count
+    on_cpu = trainer.device.type == "cpu"
+    place = f"{count} thread{'s' * (count != 1)}" if on_cpu else str(trainer.device)
+    click.echo(told(Plan(steps, passes, options.minutes, expected, speed, place, starter)))
+
+
+def _choose_style(given: dict[str, Any], language: str, pieces: Sequence[str]) -> Style:
+    """The given or default style; takes it out of the given options, and prints if it is moot."""
+    value = DEFAULT_STYLE if given["style"] is None else given["style"]
+    del given["style"]
+    if not is_new_form(pieces, language):
+        return Style(value)
+    click.echo(
+        "Your texts are prose, and the starter corpus is verse: prose is learnt from your texts "
+        "alone, as with --style 1."
+    )
+    return Style(value, new_form=True)
+
+
+def _choose_target(given: dict[str, Any], settings: Settings, style: Style) -> Target:
+    """What --weights names, else the weights in use, to be trained in this style.
+
+    Takes these options out of the given ones.
+    """
     weights, full, init_from = given.pop("weights"), given.pop("full"), given["init_from"]
     language = settings.language
     if weights not in (None, SMALL) and not is_known(weights):
@@ -235,44 +283,45 @@ def _choose_target(given: dict[str, Any], settings: Settings) -> Target:
     path = find_weights(language, weights or settings.model.weights)
     if (fetched := name_of(path)) and init_from is None:
         if full:
-            return _full_target(path, training_folder(language, f"{fetched}-full"), given)
-        return AdapterTarget(path, training_folder(language, fetched))
+            return _full_target(path, training_folder(language, f"{fetched}-full"), style, given)
+        return AdapterTarget(path, training_folder(language, fetched), style)
     if full:
         raise InputError(
             "--full is for fetched weights, such as --weights large; of others all parameters are "
             "trained without it."
         )
-    return OwnWeights(Path(init_from or path), training_folder(language))
+    return OwnWeights(Path(init_from or path), training_folder(language), style)
 
 
-def _full_target(path: Path, folder: Path, given: dict[str, Any]) -> FullTarget:
+def _full_target(path: Path, folder: Path, style: Style, given: dict[str, Any]) -> FullTarget:
     """All parameters of fetched weights; prints how much memory that needs."""
     config = load_weights(path).stored.config
     config = replace(config, context_length=min(given["context"], config.context_length))
     sequences = min(given["batch"], SEQUENCES)
     click.echo(require_memory(config, sequences, given["device"]))
-    return FullTarget(path, folder, config.context_length)
+    return FullTarget(path, folder, style, config.context_length)
 
 
-def _plan(target: Target, given: dict[str, Any], settings: Settings) -> _Plan:
-    """Read the texts and decide how long to train; prints both."""
+def _plan(
+    target: Target, given: dict[str, Any], settings: Settings, pieces: Sequence[str]
+) -> _Plan:
+    """Decide what is trained; prints what it begins with."""
     language, folder = settings.language, target.folder
     resumes = (folder / "last.pt").is_file()
-    pieces = cut(read_own_texts(corpus_folder(), language))
     if not resumes:
         click.echo(f"Starting from {_begin_folder(target)}.")
-    corpus, own = _mix(pieces, language, given["seed"], target.mixes_starter)
-    fixed = {"language": language, "corpus": (), "out": folder, "resume": resumes}
+    corpus = mix(pieces, language, given["seed"], _starter_share(target))
+    fixed: dict[str, Any] = {"language": language, "corpus": (), "out": folder, "resume": resumes}
+    fixed |= {"passes": PASSES, "validations": VALIDATIONS}
+    fixed |= {"patience": given["patience"] or _PATIENCE}
     options = TrainOptions(**{**given, **target.options(given), **fixed})
     if resumes:
         click.echo(f"Going on with the training in {folder}; delete that folder to begin anew.")
-        length = json.loads((folder / _LENGTH).read_text())
-        if options.steps is None and options.minutes is None:
-            options = replace(options, steps=length["steps"], minutes=length["minutes"])
-        options = replace(options, validate_every=length["validate_every"])
-    else:
-        options = _with_length(options, corpus, target)
-    return _Plan(target, options, corpus, own, settings.model.weights is not None)
+    return _Plan(target, options, corpus, settings)
+
+
+def _starter_share(target: Target) -> float:
+    return target.style.starter_share if target.mixes_starter else 0.0
 
 
 @contextmanager
@@ -299,21 +348,32 @@ def _finish(plan: _Plan) -> None:
     target, options = plan.target, plan.options
     log = _read_log(options.folder / "log.jsonl")
     first, best = log[0]["bits_per_byte"], min(entry["bits_per_byte"] for entry in log)
-    before, after = target.before(), target.after(options)
+    before, after, own = target.before(), target.after(options), plan.corpus.held_out
+    scores, notes = None, []
     if best < first:
-        place, *notes = target.publish(options, plan.configured)
-        summary = f"Held-out texts went from {first:.4f} to {best:.4f} bits/byte; {place}"
+        device = choose_device(options.device)
+        scores = measure(before, after, own, options.language, device)
+        click.echo(
+            f"Bits per byte, lower is better: your held-out texts {scores.own}, plain language "
+            f"{scores.plain}."
+        )
+        configured = plan.settings.model.weights is not None
+        summary, *notes = target.publish(options, scores, configured)
     else:
         summary = f"Nothing was better than before ({first:.4f} bits/byte); the weights stay."
-        notes = []
     for line in (summary, *notes):
         click.echo(line)
-    samples = make_samples(before, after, options.language, plan.own)
+    drawing = generator_options(plan.settings)
+    samples = make_samples(before, after, options.language, own, drawing)
+    if scores:
+        click.echo("The same seeds before and after:")
+        click.echo("\n".join(printed(samples)))
     try:
-        click.echo(f"Report: {write_report(options.folder, samples, summary)}")
+        page = write_report(options.folder, options.language, summary, scores, samples)
+        click.echo(f"Report: {page}")
     except MissingPackageError as error:
         click.echo(f"No report: {error}")
-    for name in ("last.pt", _LENGTH, "texts.txt", START, options.weights_path.name):
+    for name in ("last.pt", "texts.txt", START, options.weights_path.name):
         (options.folder / name).unlink(missing_ok=True)
 
 
@@ -321,52 +381,6 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
     """The validations of a training, oldest first."""
     lines = (json.loads(line) for line in path.read_text("utf-8").splitlines())
     return [line for line in lines if "bits_per_byte" in line]
-
-
-def cut(texts: Sequence[UserText]) -> list[str]:
-    """Cut texts at sentence ends into pieces of a twentieth of all, 500 to 2,000 characters.
-
-    A sentence that is longer by itself is cut at blanks, or anywhere if it has none.
-    """
-    size = sum(len(text.text) for text in texts)
-    longest = min(_PIECE_CHARACTERS[-1], max(_PIECE_CHARACTERS[0], size // _HELD_OUT_EVERY))
-    ends = (PARAGRAPHS, LINES, SENTENCES, WORDS)
-    return [piece for text in texts for piece in cut_text(text.text, longest, ends)]
-
-
-def _mix(
-    pieces: list[str], language: str, seed: int, with_starter: bool
-) -> tuple[Corpus, list[str]]:
-    """The user's pieces, with as much of the starter corpus, and the user's held-out texts."""
-    pieces = list(pieces)
-    random.Random(seed).shuffle(pieces)  # noqa: S311
-    count = len(pieces) // _HELD_OUT_EVERY
-    count = min(_HELD_OUT_PIECES[-1], max(_HELD_OUT_PIECES[0], count))
-    own, mine = pieces[:count], make_source(pieces[count:])
-    digest = hashlib.sha256("\0".join(pieces).encode()).hexdigest()
-    if not with_starter:
-        return Corpus([mine], own, digest), own
-    starter_file = Path(str(resources.files("model").joinpath("starter", f"{language}.txt.xz")))
-    starter = load_corpus([CorpusFile(starter_file)], seed)
-    share = min(1.0, len(mine.tokens) / _size(starter))
-    sources = [mine, *(replace(source, share=share) for source in starter.sources)]
-    others = _as_much(starter.held_out, sum(map(len, own)))
-    return Corpus(sources, own + others, f"{digest} {starter.fingerprint}"), own
-
-
-def _size(corpus: Corpus) -> int:
-    """Number of tokens to train on."""
-    return sum(len(source.tokens) for source in corpus.sources)
-
-
-def _as_much(texts: list[str], characters: int) -> list[str]:
-    """The first texts, one at least, up to about this many characters."""
-    kept: list[str] = []
-    for text in texts:
-        if kept and sum(map(len, kept)) >= characters:
-            break
-        kept.append(text)
-    return kept
 
 
 def _begin_folder(target: Target) -> str:
@@ -381,48 +395,3 @@ def _begin_folder(target: Target) -> str:
         return target.begin()
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be written: {error.strerror}.") from error
-
-
-def _with_length(options: TrainOptions, corpus: Corpus, target: Target) -> TrainOptions:
-    """The options with a length for these texts, if none is given; prints how long it takes."""
-    tokens = sum(len(source.tokens) * source.share for source in corpus.sources)
-    model = target.model(options)
-    in_step = options.batch * options.accumulate * model.config.context_length
-    seconds = options.accumulate * seconds_per_batch(options, model)
-    steps = options.steps or max(_MIN_STEPS, math.ceil(_PASSES * tokens / in_step))
-    minutes = steps * seconds / 60
-    if options.minutes is not None or (options.steps is None and minutes > _MAX_MINUTES):
-        minutes = options.minutes or _MAX_MINUTES
-        options = replace(options, minutes=minutes, steps=None)
-        steps = max(1, int(60 * minutes / seconds))
-    else:
-        options = replace(options, steps=steps)
-    every = max(1, min(options.validate_every, steps // _VALIDATIONS))
-    click.echo(
-        f"About {steps} steps, {steps * in_step / tokens:.1f} passes over your texts"
-        f"{' and as much of the starter corpus' if target.mixes_starter else ''}; "
-        f"{in_step / seconds:,.0f} tokens a second here, so some {max(1, round(minutes))} minutes, "
-        "and the validations. Ctrl-C stops it at any time; the same command goes on."
-    )
-    length = {"steps": options.steps, "minutes": options.minutes, "validate_every": every}
-    (options.folder / _LENGTH).write_text(json.dumps(length))
-    return replace(options, validate_every=every)
-
-
-def seconds_per_batch(options: TrainOptions, model: Transformer) -> float:
-    """Seconds that forward and backward of a batch take here; the weights are not changed."""
-    device = choose_device(options.device)
-    model = model.to(device)
-    shape = (options.batch, model.config.context_length + 1)
-    rows = torch.randint(model.config.vocabulary_size, shape, device=device)  # (B, T + 1)
-    bf16 = options.precision == "bf16"
-    bf16 = bf16 or (options.precision == "auto" and faster_with_bfloat16(device))
-    seconds = math.inf
-    for _ in range(2):  # the first one is slower
-        began = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss = batch_loss(model, rows)
-        loss.backward()  # type: ignore[no-untyped-call]
-        seconds = min(seconds, time.perf_counter() - began)
-    model.zero_grad()
-    return seconds

@@ -1,18 +1,19 @@
 """Fetched weights as what a refresh trains: an adapter of them, and their file stays."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from model.checkpoints.adapter_store import in_place
-from model.checkpoints.adapters import apply, load_adapter, publish_adapter
+from model.checkpoints.adapters import Adapter, apply, load_adapter, publish_adapter
 from model.checkpoints.fetched import chosen, name_of
+from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.weights_file import Weights, load_weights
 from model.train.adapters.low_rank import RANK
-from model.train.adapters.start import adapted_model
 from model.train.options import TrainOptions
-from model.transformer import Transformer
+from model.train.style.amount import Style
+from model.train.style.average import average_adapters
 
 START = "start.safetensors"
 """Name of the copy of what a refresh begins with, in its folder."""
@@ -26,6 +27,7 @@ class AdapterTarget:
 
     source: Path
     folder: Path
+    style: Style
     mixes_starter = False  # the base stays, so the language is not forgotten
 
     @property
@@ -55,10 +57,6 @@ class AdapterTarget:
             "provenance": f"Adapter of {name_of(self.source)}, from texts of the user.",
         }
 
-    def model(self, options: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-        return adapted_model(load_weights(self.source), options, None)
-
     def before(self) -> Weights:
         """The weights that the training began with."""
         weights = load_weights(self.source)
@@ -67,16 +65,20 @@ class AdapterTarget:
         return apply(load_adapter(self._start), weights, str(self._start))
 
     def after(self, options: TrainOptions) -> Weights:
-        """The best weights of the training."""
-        path = options.weights_path
-        return apply(load_adapter(path), load_weights(self.source), str(path))
+        """The best weights of the training, with the style's share of what it changed."""
+        adapter = self._averaged(options)
+        return apply(adapter, load_weights(self.source), str(options.weights_path))
 
-    def publish(self, options: TrainOptions, _: bool) -> list[str]:
-        """Put the best adapter in place; returns where it is, and what else there is to say."""
-        place = publish_adapter(load_adapter(options.weights_path))
+    def _averaged(self, options: TrainOptions) -> Adapter:
+        start = load_adapter(self._start) if self._start.is_file() else None
+        return average_adapters(start, load_adapter(options.weights_path), self.style.kept)
+
+    def publish(self, options: TrainOptions, scores: Scores, _: bool) -> list[str]:
+        """Put this adapter in place; returns where it is, and what else there is to say."""
+        place = publish_adapter(replace(self._averaged(options), scores=scores))
         said = [
-            f"the adapter {place.stem} is in place for {name_of(self.source)}; `afterword weights` "
-            f"lists it, `afterword weights remove {place.stem}` removes it."
+            f"The adapter {place.stem} is in place for {name_of(self.source)}; `afterword weights "
+            f"use --previous` goes back, `afterword weights remove {place.stem}` removes it."
         ]
         if (name := chosen(options.language)) not in (None, name_of(self.source)):
             said.append(
