@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # each is imported where it is used; all together take second
     from audio.output.wav_file import WavFilePlayer
     from audio.pcm import Samples
     from audio.recognition import AudioRecognition
+    from audio.stt.careful.vosk_words import VoskWordRecognizer
     from audio.stt.careful.whisper import WhisperRecognizer
     from audio.tts.engine import SpeechEngine
     from model.inference.routing import Generator
@@ -180,7 +181,7 @@ def open_recognition(settings: Settings) -> "AudioRecognition":
     )
 
 
-def open_careful_recognizer(settings: Settings) -> "WhisperRecognizer | None":
+def open_careful_recognizer(settings: Settings) -> "WhisperRecognizer | VoskWordRecognizer | None":
     """The recogniser that hears seeds again, if the settings ask for it.
 
     Raises:
@@ -189,10 +190,14 @@ def open_careful_recognizer(settings: Settings) -> "WhisperRecognizer | None":
     if settings.hearing.seed != "careful":
         return None
     from audio.stt.careful import model_files
+    from audio.stt.careful.vosk_words import VoskWordRecognizer
     from audio.stt.careful.whisper import WhisperRecognizer
 
-    model_files.require_package(settings.language)
-    return WhisperRecognizer(model_files.find(settings.hearing.careful_model), settings.language)
+    configured, language = settings.hearing.careful_model, settings.language
+    if configured is not None and model_files.is_vosk(folder := model_files.find(configured)):
+        return VoskWordRecognizer(folder, LANGUAGES[language].word_space)
+    model_files.require_package(language)
+    return WhisperRecognizer(model_files.find(configured), language)
 
 
 def commands(settings: Settings) -> Mapping[str, list[str]]:

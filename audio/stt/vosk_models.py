@@ -115,6 +115,11 @@ def _configured(wanted: str) -> Path:
         raise HearingModelError(
             f"hearing.model names {folder}, which holds no Vosk model (no am/final.mdl in it)."
         )
+    if any((folder / part).is_file() for part in ("graph/HCLG.fst", "HCLG.fst")):
+        raise HearingModelError(
+            f"hearing.model names {folder}, whose graph takes no trigger phrases (HCLG.fst); "
+            f"name it in hearing.careful_model, for the seeds."
+        )
     return folder
 
 

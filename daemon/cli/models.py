@@ -3,13 +3,14 @@
 import click
 
 from audio.fetching.files import full_problems
-from audio.stt import vosk_download, vosk_models
+from audio.stt import vosk_download, vosk_larger, vosk_models
 from audio.stt.careful import model_files
 from config.errors import HearingModelError
 from config.languages import LANGUAGES
 
 CAREFUL = "careful"
-_model = click.argument("model", type=click.Choice([*LANGUAGES, "all", CAREFUL]), default="en")
+_VERIFIABLE = [*LANGUAGES, "all", CAREFUL]
+_FETCHABLE = [*_VERIFIABLE, *vosk_larger.LARGER_MODELS]
 
 
 @click.group(invoke_without_command=True)
@@ -30,13 +31,16 @@ def list_models() -> None:
 
 
 @models.command("fetch")
-@_model
+@click.argument("model", type=click.Choice(_FETCHABLE), default="en")
 def fetch_models(model: str) -> None:
     """Download a model and check every file of it. A complete model is left alone.
 
     en, zh: Vosk's, 40 MB each; all: both. careful: Whisper base of all languages, 133 MB, for
-    hearing.seed.
+    hearing.seed. en-lgraph, en-large, zh-large: Vosk's larger ones, 128, 1800 and 1300 MB.
     """
+    if model in vosk_larger.LARGER_MODELS:
+        click.echo(f"{model}: {vosk_larger.fetch(vosk_larger.LARGER_MODELS[model], _say)}")
+        return
     if model == CAREFUL:
         click.echo(f"{CAREFUL}: {model_files.fetch(model_files.published(), _say)}")
     for name in _languages(model):
@@ -48,7 +52,7 @@ def _say(line: str) -> None:
 
 
 @models.command("verify")
-@_model
+@click.argument("model", type=click.Choice(_VERIFIABLE), default="en")
 def verify_models(model: str) -> None:
     """Check every file of a model against its known SHA-256."""
     problems = {name: vosk_models.verify(name) for name in _languages(model)}

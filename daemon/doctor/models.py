@@ -53,7 +53,7 @@ def seed_words(settings: Settings) -> Finding:
     began = time.perf_counter()
     recognizer.hear(bytes(2 * TRIAL_SECONDS * SAMPLE_RATE))
     took = time.perf_counter() - began
-    seen = f"by Whisper ({recognizer.folder}), loaded in {loaded:.1f} s"
+    seen = f"by {recognizer.folder}, loaded in {loaded:.1f} s"
     seen = f"{seen}, {TRIAL_SECONDS} s heard in {took:.1f} s"
     if took > WAIT_SECONDS:
         remedy = "a smaller model, or hearing.seed: vosk, which is used now where it is late"

@@ -20,6 +20,7 @@ from audio.fetching.files import (
 from audio.fetching.packages import Package, fetch_package
 from audio.fetching.placing import place
 from audio.stt.vosk_download import Say
+from audio.stt.vosk_models import models_folder
 from config import paths
 from config.errors import HearingModelError, MissingPackageError
 from config.installation import add_extra_command
@@ -120,10 +121,14 @@ def find(configured: str | None = None) -> Path:
     """
     if configured is not None:
         folder = Path(configured).expanduser()
-        if missing := missing_file(folder):
+        if not folder.is_dir() and (models_folder() / configured).is_dir():
+            folder = models_folder() / configured
+        missing = missing_file(folder)
+        if missing and not is_vosk(folder):
             raise HearingModelError(
                 f"hearing.careful_model names {folder}, which holds no Whisper model for "
-                f"CTranslate2 (no {missing} in it); leave it null and run `{FETCH_COMMAND}`."
+                f"CTranslate2 (no {missing} in it) and no Vosk model; leave it null and run "
+                f"`{FETCH_COMMAND}`."
             )
         return folder
     model = published()
@@ -137,6 +142,11 @@ def find(configured: str | None = None) -> Path:
             f"{_title(model)} at {model.folder} is damaged ({problems[0]}); run `{FETCH_COMMAND}`."
         )
     return model.folder
+
+
+def is_vosk(folder: Path) -> bool:
+    """True for the folder of a Vosk model."""
+    return any((folder / part).is_file() for part in ("am/final.mdl", "final.mdl"))
 
 
 def missing_file(folder: Path) -> str | None:

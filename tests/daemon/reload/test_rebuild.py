@@ -36,7 +36,7 @@ OLD_WEIGHTS = WeightsInfo("old", Path("old.safetensors"), 0.0, 0, "en", None, ""
 NEW_WEIGHTS = WeightsInfo("new", Path("new.safetensors"), 0.0, 0, "en", None, "")
 
 # Each setting can take one of these values besides its default.
-OTHER_VALUES = (True, False, "zh", "debug", 1, 0.5, 100, ["other"])
+OTHER_VALUES = ("careful", True, False, "zh", "debug", 1, 0.5, 100, ["other"])
 
 
 def with_other_value(settings: Settings, key: str) -> Settings:
