@@ -63,7 +63,7 @@ def planned_steps(options: TrainOptions, corpus: Corpus, tokens_in_step: int) ->
 
 def told(plan: Plan) -> str:
     """The plan for the user: how long it takes, or what part of it the time is enough for."""
-    texts = "your texts" + (" and the starter corpus" if plan.starter else "")
+    texts = "your texts" + (" and some of the starter corpus" if plan.starter else "")
     speed = f"{plan.tokens_per_second:,.0f} tokens a second here on {plan.place}"
     stop = "Ctrl-C stops it at any time; the same command goes on."
     if plan.minutes is None or plan.seconds <= 60 * plan.minutes:
