@@ -34,9 +34,10 @@ OLDEST_LIBRARY = (1, 7, 2)
 )
 @click.option(
     "--without",
-    type=click.Choice(["handle", "tts", "asr"]),
+    type=click.Choice(["handle", "tts", "asr", "wake"]),
     multiple=True,
-    help="Switch off a service: the continuation (handle), speech (tts), recognition (asr).",
+    help="Switch off a service: the continuation (handle), speech (tts), recognition (asr), "
+    "the trigger phrases (wake).",
 )
 def wyoming(
     config_file: Path | None,
@@ -64,14 +65,14 @@ def wyoming(
     def read() -> Loader:
         again = read_settings(config_file, flags, language)
         journal.set_level(again.settings.log.level)
-        return make_loader(again, services)
+        return make_loader(again, services, loader.in_memory)
 
     loader = make_loader(loaded, services)
     offer = loader.offer()
     try_within_limit(lambda: loader.load_all(offer))
     engines = Engines(loader.open_engine)
-    shared = Shared(offer, loader.load_generator, engines, loader.open_transcriber)
-    reloader = Reloader(shared, loader, read)
+    shared = Shared(offer, loader, engines)
+    reloader = Reloader(shared, read)
     server.serve(place, shared, lambda line: click.echo(line, err=True), reloader)
 
 

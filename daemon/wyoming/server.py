@@ -1,4 +1,4 @@
-"""The Wyoming server for Home Assistant and other peers: handle, tts and asr.
+"""The Wyoming server for Home Assistant and other peers: handle, tts, asr and wake.
 
 The protocol, https://github.com/OHF-Voice/wyoming, has no passwords: every peer that can connect
 is served. One text is continued and one is spoken at a time; other requests wait. No peer can shut

@@ -13,6 +13,8 @@ from wyoming.info import (
     Info,
     TtsProgram,
     TtsVoice,
+    WakeModel,
+    WakeProgram,
 )
 
 from audio.tts.neural.engines import engine_of
@@ -48,6 +50,7 @@ def describe(offer: Offer) -> Info:
         handle=[_handle(offer, version)] if "handle" in offer.services else [],
         tts=[_tts(offer, version)] if "tts" in offer.services else [],
         asr=[_asr(offer)] if offer.hearing else [],
+        wake=[_wake(offer, version)] if offer.phrases else [],
     )
 
 
@@ -92,6 +95,23 @@ def _asr(offer: Offer) -> AsrProgram:
         importlib.metadata.version("vosk"),
         models,
         supports_transcript_streaming=True,
+    )
+
+
+def _wake(offer: Offer, version: str) -> WakeProgram:
+    maker = Attribution("Vosk", _VOSK_PAGE)
+    models = [
+        WakeModel(one.name, maker, True, one.text, version, [one.language], one.text)
+        for one in offer.phrases
+    ]
+    languages = [*dict.fromkeys(one.language for one in offer.phrases)]
+    return WakeProgram(
+        f"Afterword trigger phrases ({_names(languages)})",
+        maker,
+        True,
+        "detects the trigger phrases",
+        version,
+        models,
     )
 
 

@@ -1,7 +1,6 @@
 import asyncio
 import os
 import re
-import socket
 import subprocess
 import sys
 import tomllib
@@ -24,8 +23,17 @@ from wyoming.tts import Synthesize
 from config.errors import MissingPackageError, SpeechError, WeightsError
 from daemon.cli.wyoming import OLDEST_LIBRARY, _check_library
 from daemon.wyoming.services.answers import ANSWERS
+from daemon.wyoming.services.offer import SERVICES
 from daemon.wyoming.services.shared import Shared
-from tests.daemon.wyoming.peers import SENTENCES, FakeEngine, FakeGenerator, ask, served, warnings
+from tests.daemon.wyoming.peers import (
+    SENTENCES,
+    FakeEngine,
+    FakeGenerator,
+    ask,
+    free_port,
+    served,
+    warnings,
+)
 from tests.support.program import ROOT, afterword
 
 
@@ -161,9 +169,7 @@ def program(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.slow
 def test_a_conversation_with_the_real_program() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     async def talk() -> None:
         uri = f"tcp://127.0.0.1:{port}"
@@ -187,7 +193,7 @@ def test_a_conversation_with_the_real_program() -> None:
 
 
 def test_a_server_without_a_service_is_refused() -> None:
-    done = afterword("wyoming", "--without", "asr", "--without", "tts", "--without", "handle")
+    done = afterword("wyoming", *[f"--without={service}" for service in SERVICES])
     assert (done.code, done.out) == (2, "")
     assert "--without leaves no service." in done.err
 
@@ -217,7 +223,7 @@ def test_a_model_that_cannot_be_loaded_on_the_cpu_either_is_told(
         raise WeightsError("The weights are gone.")
 
     async def test(shared: Shared, uri: str) -> None:
-        shared.load_generator = fail
+        shared.source.load_generator = fail
         *_, answer, _ = await ask(uri, Transcript("gpu").event(), "handled-stop")
         assert (answer.type, answer.data["text"]) == ("not-handled", ANSWERS["en"].failed)
 

@@ -167,7 +167,7 @@ def test_each_language_has_its_generator_loaded_when_first_asked_for(tmp_path: P
             loaded.append((language, device))
             return FakeGenerator()
 
-        shared.load_generator = load
+        shared.source.load_generator = load
         await say(uri, "a fox")
         await say(uri, "a fox", "en-GB")
         assert loaded == []
