@@ -19,6 +19,7 @@ from daemon.ports import Generator
 from daemon.wyoming.services.info import LANGUAGE_NAMES
 from daemon.wyoming.services.offer import SERVICES, HearingModel, Offer, WakePhrase
 from daemon.wyoming.services.voices import OfferedVoices
+from model.checkpoints.adapter_store import with_adapter
 from model.checkpoints.store import Stamp
 from model.inference.loading import InUse, load_changed, load_weights, stamps_of, weights_files
 
@@ -110,6 +111,13 @@ class Loader:
             new = InUse(*load_weights(settings, device), settings)
         self.in_memory[language] = new
         return new.generator
+
+    def weights(self) -> dict[str, list[str]]:
+        """Names of the weights in memory, with their adapters, by language."""
+        return {
+            code: [with_adapter(info.name, info.adapter) for info in one.weights]
+            for code, one in self.in_memory.items()
+        }
 
     def stamps(self, language: str) -> tuple[Stamp | None, ...]:
         """The stamps of the weights files of a language; they differ when the files do."""

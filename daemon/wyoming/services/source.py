@@ -67,5 +67,8 @@ class Source(Protocol):
     def open_spotter(self, language: str) -> Spotter:
         """The spotter of a language."""
 
+    def weights(self) -> Mapping[str, list[str]]:
+        """Names of the weights in memory, by language."""
+
     def stamps(self, language: str) -> Stamps:
         """They differ when the weights files of a language do; the first is None without a file."""

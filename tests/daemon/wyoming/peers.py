@@ -170,6 +170,9 @@ class FakeSource:
         self.made.append(f"spotter {language}")
         return FakeSpotter()
 
+    def weights(self) -> dict[str, list[str]]:
+        return {"en": ["starter"]}
+
     def stamps(self, language: str) -> tuple[object, ...]:
         return (self.written or None, None)
 

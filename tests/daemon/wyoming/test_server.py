@@ -21,7 +21,7 @@ from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize
 
 from config.errors import MissingPackageError, SpeechError, WeightsError
-from daemon.cli.wyoming import OLDEST_LIBRARY, _check_library
+from daemon.wyoming.library import OLDEST_LIBRARY, check_library
 from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.offer import SERVICES
 from daemon.wyoming.services.shared import Shared
@@ -183,7 +183,8 @@ def test_a_conversation_with_the_real_program() -> None:
         assert len(samples) > 22050  # over a second
         assert np.abs(samples).max() > 3000
 
-    with program("--uri", f"tcp://127.0.0.1:{port}", "--without", "asr") as process:
+    deaf = ("--without", "asr", "--without", "wake")
+    with program("--uri", f"tcp://127.0.0.1:{port}", *deaf) as process:
         assert process.stderr is not None
         assert f"tcp://127.0.0.1:{port}" in process.stderr.readline()
         asyncio.run(talk())
@@ -290,10 +291,10 @@ def test_an_older_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     }.items():
         monkeypatch.setattr("importlib.metadata.version", lambda _, version=version: version)
         if accepted:
-            _check_library()
+            check_library()
             continue
         with pytest.raises(MissingPackageError) as refused:
-            _check_library()
+            check_library()
         assert f"in version 1.7.2 or newer, and {version} is installed" in str(refused.value)
 
 
