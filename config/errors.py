@@ -6,6 +6,7 @@ AfterwordError              1
 ├── OutputError            73   a file cannot be written
 ├── WeightsError           65   weights or a trainer state are missing, damaged or do not fit
 ├── HearingModelError      72   a Vosk model is missing, incomplete or damaged
+├── LostProcessError       68   a process of a training under torchrun was lost
 ├── DownloadError          75   a download failed; trying again may help
 ├── AudioDeviceError       69   no microphone, loudspeaker or sound server
 ├── SpeechError            70   the speech engine failed
@@ -57,6 +58,12 @@ class HearingModelError(AfterwordError):
     """Vosk models (EX_OSFILE)."""
 
     exit_code = 72
+
+
+class LostProcessError(AfterwordError):
+    """Processes that train together (EX_NOHOST)."""
+
+    exit_code = 68
 
 
 class DownloadError(AfterwordError):

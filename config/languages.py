@@ -48,7 +48,8 @@ class Language:
         doctor_sentence: a sentence of eight words, by which `afterword doctor` measures a voice.
         trial_seed: the seed that new weights must continue before a running daemon loads them.
         training_seed: the seed of the sample at each validation of a training.
-        report_seeds: the seeds of the samples in the report of a training.
+        report_seeds: the seeds of the samples in the report of a training. They are everyday ones,
+            so that the style of what follows comes from the weights.
         opening_characters: length of a seed taken from the user's texts in that report.
         spoken_openings: fraction of training passages whose opening is written like recognised
             speech, without capitals and punctuation.
@@ -107,7 +108,11 @@ _ENGLISH = Language(
     doctor_sentence="Once upon a time there was a fox.",
     trial_seed="once upon a time",
     training_seed="the old sailor",
-    report_seeds=("the old sailor", "once upon a time there was a fox"),
+    report_seeds=(
+        *("yesterday evening", "my mother always said", "she opened the letter"),
+        *("it had been raining all day", "when i was young", "after dinner we"),
+        *("nobody in the house", "the old sailor"),
+    ),
     opening_characters=40,
     spoken_openings=0.35,
 )
@@ -135,7 +140,7 @@ _CHINESE = Language(
     doctor_sentence="很久以前有一只小狐狸住在海边。",
     trial_seed="春",
     training_seed="春",
-    report_seeds=("春", "武"),
+    report_seeds=("今天天气很好", "我小时候", "昨天晚上", "老人说", "春", "武", "月"),
     opening_characters=2,
     spoken_openings=0.0,
 )

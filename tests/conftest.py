@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a temporary home for each, Vosk models, sound servers; the mark `slow`."""
+"""Fixtures of all tests: a temporary home for each, models, sound servers; the mark `slow`."""
 
 import os
 import shutil
@@ -13,6 +13,7 @@ import pytest
 from audio.fetching.files import state_of
 from audio.tts.neural.voice_files import catalogue
 from config.paths import data_folder
+from tests.browser import Browser, find_chromium, running_browser
 from tests.support import pipewire
 from tests.support.sound_server import SoundServer, missing_programs
 
@@ -25,7 +26,7 @@ XDG_FOLDERS = {
 }
 
 # What `scripts/test --fast` leaves out, beside tests that carry the mark `slow` themselves.
-SLOW_FIXTURES = frozenset({"vosk_en", "vosk_zh", "sound_server", "pipewire_server"})
+SLOW_FIXTURES = frozenset({"vosk_en", "vosk_zh", "sound_server", "pipewire_server", "browser"})
 SLOW_PATHS = (
     "tests/system/",
     "tests/faults/",
@@ -120,6 +121,16 @@ def pipewire_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sou
         pytest.skip(f"no PipeWire: {', '.join(missing)} not installed")
     with _serving(pipewire.pipewire(_short_folder()), monkeypatch) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless Chromium, the same for all tests of a process."""
+    program = find_chromium()
+    if program is None:
+        pytest.skip("no Chromium: apt-get install chromium-headless-shell (or chromium)")
+    with running_browser(program, tmp_path_factory.mktemp("chromium")) as running:
+        yield running
 
 
 @pytest.fixture

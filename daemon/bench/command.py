@@ -102,7 +102,7 @@ def measure_wyoming(turns: int, flags: Sequence[str]) -> dict[str, list[float]]:
         MissingPackageError, AudioDeviceError, ControlError: as `measure` and `wyoming.measure`.
     """
     _require_virtual_devices()
-    passages = wyoming.measure(turns, ("model.max_sentences=1", *flags))
+    passages = wyoming.measure(turns, flags)
     with _sound_server() as server, _daemon((*SETTINGS, *flags)):
         wavs = [server.folder / f"{number}.wav" for number in range(len(speech.SEEDS))]
         _write_speech(wavs, server.folder / "talk.wav", server.folder / "noise.wav", 1.0)
@@ -110,6 +110,7 @@ def measure_wyoming(turns: int, flags: Sequence[str]) -> dict[str, list[float]]:
     return {
         "wyoming_transcript": [one.voice_to_transcript for one in passages],
         "wyoming_sentence": [one.voice_to_sentence for one in passages],
+        "wyoming_text": [one.voice_to_text for one in passages],
         "wyoming_sound": [one.voice_to_sound for one in passages],
         "microphone_sound": [one.voice_to_sound for one in exchanges],
     }

@@ -1,9 +1,9 @@
 """Latency through the Wyoming service, as for Home Assistant: `python -m daemon.bench --wyoming`.
 
-    speech ─→ asr ─→ transcript ─→ handle ─→ first sentence ─→ tts ─→ first sound
+    speech ─→ asr ─→ transcript ─→ handle ─→ first sentence … whole text ─→ tts ─→ first sound
 
 The sound is sent as fast as it is spoken. Home Assistant takes a pause for the end of what is said,
-and ends the sound then; so does this client. It waits for nothing else in between.
+and ends the sound then. It waits for the whole text before it has it spoken. So does this client.
 """
 
 import asyncio
@@ -40,6 +40,7 @@ class Passage:
 
     voice_to_transcript: float
     voice_to_sentence: float
+    voice_to_text: float
     voice_to_sound: float
 
 
@@ -110,13 +111,18 @@ async def _passage(uri: str, utterance: Samples) -> Passage | None:
         sentence_at = time.monotonic()
         if answer.type == "handled-stop":
             return None
+        whole = (await _next(client, "handled", "not-handled")).data["text"]
+        text_at = time.monotonic()
         async with AsyncClient.from_uri(uri) as speaking:
             await speaking.write_event(SynthesizeStart().event())
-            await speaking.write_event(SynthesizeChunk(answer.data["text"] + " ").event())
+            await speaking.write_event(SynthesizeChunk(whole).event())
             await speaking.write_event(SynthesizeStop().event())
             await _next(speaking, "audio-chunk")
             return Passage(
-                *(round(at - last_voice, 3) for at in (transcribed, sentence_at, time.monotonic()))
+                *(
+                    round(at - last_voice, 3)
+                    for at in (transcribed, sentence_at, text_at, time.monotonic())
+                )
             )
 
 

@@ -26,10 +26,17 @@ from daemon.control.status import Status
 from model.checkpoints import adapter_store, fetched, store
 from model.checkpoints.fetched import LARGE
 from model.checkpoints.in_use import go_back, remembering
+from model.checkpoints.metadata.integrity import content_checksum, is_damaged
+from model.checkpoints.metadata.scores import plain_language
 from model.checkpoints.store import SHIPPED, WeightsInfo
 
 if TYPE_CHECKING:  # it imports pydantic, which `weights fetch` does without
     from config.settings import Settings
+
+_LEGEND = (
+    "Lower is better, before → after a training. Your texts: those that the training held out. "
+    "Plain: plain language, the same texts for all weights of a language."
+)
 
 
 @click.group(
@@ -275,21 +282,36 @@ def _reload() -> bool:
 
 
 def show(settings: "Settings") -> None:
-    """Print name, date, size, language, quality and provenance of each; mark the one in use."""
+    """Print name, date, size, scores and provenance of each; mark those in use, and damaged ones.
+
+    Of damaged ones in use the remedy is printed, too.
+    """
     status = _daemon_status(settings.language)
     used = _used_by(status) if status else None
     following, problem = _next(settings)
     listed = list(_all(settings))
     width = max([20, *(len(info.name) for info in listed)])
     for info in listed:
+        fault = _fault(info.path)
         in_use = _is_in_use(info, used, following)
-        click.echo(_line(info, width, in_use))
+        click.echo(_line(info, width, in_use, fault))
+        if fault and in_use:
+            _say(f"{info.name}: {fault}; {store.remedy(info.path)}.")
+    if any(info.scores for info in listed):
+        _say(_LEGEND)
     for hint in _hints(settings.language):
         _say(hint)
     if status and (reason := status["refused"]):
         _say(f"Refused: {reason}")
     elif problem:
         _say(problem)
+
+
+def _fault(path: Path) -> str:
+    """What keeps weights or an adapter from being used; empty if nothing does."""
+    if is_damaged(path):
+        return "damaged"
+    return adapter_store.lacks(path) if adapter_store.is_adapter(path) else ""
 
 
 def _is_in_use(info: WeightsInfo, used: set[tuple[str, str]] | None, following: list[Path]) -> bool:
@@ -357,14 +379,23 @@ def _shipped(language: str) -> Path | None:
         return None
 
 
-def _line(info: WeightsInfo, width: int, in_use: bool) -> str:
+def _line(info: WeightsInfo, width: int, in_use: bool, fault: str) -> str:
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.made_at))
     is_shipped = info.name == SHIPPED or adapter_store.is_shipped(info.path)
     date = "with Afterword" if is_shipped else made
-    bits = "    –" if info.bits_per_byte is None else f"{info.bits_per_byte:5.3f}"
-    language = info.language or "damaged?"
+    about = fault or f"{_bits(info)}  {info.provenance}"
     text = f"{'*' if in_use else ' '} {info.name:<{width}} {date:<16} {info.size / 1e6:6.1f} MB  "
-    return f"{text}{language}  {bits} bits/byte  {info.provenance}".rstrip()
+    return f"{text}{about}".rstrip()
+
+
+def _bits(info: WeightsInfo) -> str:
+    """Scores that may be compared: plain language among all, the user's texts within a training."""
+    own = plain = ""
+    if info.scores:
+        own, plain = f"your texts {info.scores.own},", f"plain {info.scores.plain}"
+    elif (bits := plain_language(info.sha256 or content_checksum(info.path))) is not None:
+        plain = f"plain {bits:.3f}"
+    return f"{own:<25} {plain or 'plain –':<19} bits/byte"
 
 
 def _hints(language: str) -> Iterator[str]:

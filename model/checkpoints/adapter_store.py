@@ -16,7 +16,7 @@ from pathlib import Path
 
 from model.checkpoints import fetched
 from model.checkpoints.fetched import SUFFIX
-from model.checkpoints.header import read_metadata
+from model.checkpoints.metadata.header import read_metadata
 
 MAX_ADAPTERS = 5  # of the same weights that are kept; 8 MB each
 _SHIPPED = "-spoken"
@@ -29,7 +29,7 @@ def adapters_folder(language: str) -> Path:
 
 def adapters(language: str) -> list[Path]:
     """The user's adapters of a language, by name of their weights and date."""
-    return sorted(adapters_folder(language).glob(f"*{SUFFIX}"))
+    return sorted(filter(Path.is_file, adapters_folder(language).glob(f"*{SUFFIX}")))
 
 
 def shipped_adapters(language: str) -> list[Path]:
@@ -68,6 +68,16 @@ def base_name(adapter: Path) -> str:
     if is_shipped(adapter):
         return adapter.stem.removesuffix(_SHIPPED)
     return "-".join(adapter.stem.split("-")[:-2])
+
+
+def lacks(adapter: Path) -> str:
+    """Why an adapter's weights cannot have it, and what to do; empty if they can."""
+    weights, name = base_file(adapter), base_name(adapter)
+    if not weights.is_file():
+        return f"its weights {name} are missing: `{fetched.fetch_command(name)}`"
+    if read_metadata(weights).get("sha256") != read_metadata(adapter).get("base"):
+        return f"of other weights than {name}: `afterword weights remove {adapter.stem}`"
+    return ""
 
 
 def base_file(adapter: Path) -> Path:

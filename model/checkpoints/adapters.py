@@ -21,7 +21,8 @@ from model.checkpoints.blocks import Adapted, Matrix, base_of
 from model.checkpoints.checksum import checksum
 from model.checkpoints.fetched import find_fetched
 from model.checkpoints.in_use import remembering
-from model.checkpoints.store import describe
+from model.checkpoints.metadata.scores import Scores, read_scores
+from model.checkpoints.store import describe, remedy
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import (
     Weights,
@@ -53,6 +54,7 @@ class Adapter:
         bits_before: per byte of the held-out texts, before the training; None if not measured.
         bits_per_byte: after it.
         training: name of the training that wrote it.
+        scores: what that training has changed; None if that is not known.
     """
 
     changes: Mapping[str, tuple[Tensor, Tensor]]
@@ -66,6 +68,7 @@ class Adapter:
     bits_before: float | None = None
     bits_per_byte: float | None = None
     training: str = ""
+    scores: Scores | None = None
 
 
 def apply(adapter: Adapter, weights: Weights, origin: str) -> Weights:
@@ -88,6 +91,7 @@ def apply(adapter: Adapter, weights: Weights, origin: str) -> Weights:
         weights,
         stored=StoredModel(weights.stored.config, tensors),
         bits_per_byte=adapter.bits_per_byte,
+        scores=adapter.scores,
         provenance=f"{weights.provenance} {adapter.provenance}".strip(),
     )
 
@@ -137,6 +141,7 @@ def save_adapter(path: Path, adapter: Adapter) -> None:
     }
     measured = {"bits_before": adapter.bits_before, "bits_per_byte": adapter.bits_per_byte}
     metadata |= {name: f"{bits:.4f}" for name, bits in measured.items() if bits is not None}
+    metadata |= adapter.scores.to_metadata() if adapter.scores else {}
     write_bytes(path, save(tensors, metadata | {"sha256": checksum([metadata, tensors])}))
 
 
@@ -174,7 +179,7 @@ def load_adapter(path: Path) -> Adapter:
         raise WeightsError(f"{path} holds no adapter of afterword.")
     check_format(metadata.get("format", ""), ADAPTER_FORMAT, path)
     if metadata.pop("sha256", None) != checksum([metadata, tensors]):
-        raise WeightsError(f"{path} is damaged: its checksum does not fit; train it again.")
+        raise WeightsError(f"{path} is damaged: its checksum does not fit; {remedy(path)}.")
     refuse_non_finite(tensors, str(path))
     try:
         rank, alpha = int(metadata["rank"]), float(metadata["alpha"])
@@ -196,6 +201,7 @@ def load_adapter(path: Path) -> Adapter:
         bits.get("bits_before"),
         bits.get("bits_per_byte"),
         metadata.get("training", ""),
+        read_scores(metadata),
     )
 
 

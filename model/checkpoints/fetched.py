@@ -91,10 +91,15 @@ def is_trained(name: str) -> bool:
     return bool(_TRAINED.fullmatch(name))
 
 
+def base_of(name: str) -> str:
+    """The name of the weights that a training has made others of; of all others, their own."""
+    trained = _TRAINED.fullmatch(name)
+    return trained.group(1) if trained else name
+
+
 def new_trained_name(base: str) -> str:
     """The name of what a training makes now of all parameters of these weights."""
-    again = _TRAINED.fullmatch(base)
-    root = (again.group(1) if again else base)[:_LONGEST_ROOT]
+    root = base_of(base)[:_LONGEST_ROOT]
     return f"{root}-full-{time.strftime('%Y%m%d-%H%M%S', time.localtime())}"
 
 
@@ -127,13 +132,14 @@ def name_of(path: Path) -> str | None:
 def fetched_weights() -> list[Path]:
     """The weights files of all that is fetched, or was trained of it, by name."""
     found = weights_folder().glob(f"*/*/*{SUFFIX}")
-    return sorted(path for path in found if is_name(path.parent.name) and name_of(path))
+    named = (path for path in found if is_name(path.parent.name) and name_of(path))
+    return sorted(path for path in named if path.is_file())
 
 
 def fetch_command(name: str) -> str:
     """The command that makes weights anew; for the user's own models, without their path."""
-    if trained := _TRAINED.fullmatch(name):
-        return f"afterword train --weights {trained.group(1)} --full"
+    if is_trained(name):
+        return f"afterword train --weights {base_of(name)} --full"
     return f"afterword weights fetch {name if name in catalogue() else 'PATH'}"
 
 

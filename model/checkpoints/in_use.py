@@ -7,7 +7,7 @@ that a user makes writes it: another choice, a training's new weights, an adapte
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from config.errors import WeightsError
@@ -69,7 +69,10 @@ def go_back(language: str) -> list[str]:
     """
     now, before = in_use(language), _remembered(language)
     if before is None or before == now:
-        raise WeightsError("There are no previous weights; a training keeps those it replaces.")
+        raise WeightsError(
+            "There are no previous weights: nothing has taken the place of others yet; `afterword "
+            "weights` lists those that can be used."
+        )
     _require(language, now, before)
     with remembering(language):
         if before.small != now.small:
@@ -99,8 +102,11 @@ def _require(language: str, now: InUse, before: InUse) -> None:
     kept = {SHIPPED, now.small, *(old.name for old in store.previous(own))}
     gone = [] if before.small in kept else [before.small]
     for name in before.adapters.values():
-        if adapter_store.find_adapter(language, name) is None:
+        adapter = adapter_store.find_adapter(language, name)
+        if adapter is None:
             gone.append(name)
+        elif adapter.stem not in now.adapters.values():
+            store.refuse_damaged(adapter)
     if gone:
         raise WeightsError(
             f"The weights that were in use before had {' and '.join(gone)}, which was removed; "
@@ -111,15 +117,18 @@ def _require(language: str, now: InUse, before: InUse) -> None:
 
 
 def _remembered(language: str) -> InUse | None:
-    """What was in use before the last change; of earlier versions, the weights they have kept."""
+    """What was in use before the last change.
+
+    Without a record, of earlier versions: the weights that they have kept, else the shipped ones.
+    """
     now = in_use(language)
     try:
         found = InUse(**json.loads(fetched.read_name(_file(language))))
         names = [found.small, found.chosen or "", *found.adapters, *found.adapters.values()]
         return found if all(isinstance(name, str) for name in names) else None
     except (ValueError, TypeError, AttributeError, RecursionError):
-        earlier = store.previous(store.own_weights(language))
-        return InUse(now.chosen, earlier[0].name, now.adapters) if earlier else None
+        earlier = [old.name for old in store.previous(store.own_weights(language))]
+        return replace(now, small=[*earlier, SHIPPED][0])
 
 
 def _file(language: str) -> Path:

@@ -18,9 +18,12 @@ from importlib import resources
 from pathlib import Path
 
 from config.errors import AfterwordError, OutputError, WeightsError
+from config.installation import install_again_command
 from model.checkpoints import adapter_store, fetched
 from model.checkpoints.fetched import AUTO, LARGE, SMALL, SUFFIX
-from model.checkpoints.header import read_metadata
+from model.checkpoints.metadata.header import read_metadata
+from model.checkpoints.metadata.integrity import is_damaged
+from model.checkpoints.metadata.scores import Scores, read_scores
 
 MAX_PREVIOUS = 5  # archived files of a language; 20 MB each
 SHIPPED = "shipped"
@@ -47,6 +50,7 @@ class WeightsInfo:
         sha256: checksum of the content, as the header has it; empty if it has none.
         stamps: of the file, and of the adapter in place for it if there is one.
         adapter: name of the adapter that they are loaded with; empty if there is none.
+        scores: what the training that made them has changed; None if that is not known.
     """
 
     name: str
@@ -59,6 +63,7 @@ class WeightsInfo:
     sha256: str = ""
     stamps: "tuple[Stamp | None, ...]" = ()
     adapter: str = ""
+    scores: Scores | None = None
 
     @property
     def label(self) -> str:
@@ -78,6 +83,12 @@ def shipped_weights(language: str) -> Path:
             f'No weights come with afterword for the language "{language}"; {TRAIN_HINT}.'
         )
     return path
+
+
+def _shipped_or_none(language: str) -> Path | None:
+    with contextlib.suppress(WeightsError):
+        return shipped_weights(language)
+    return None
 
 
 def own_weights(language: str) -> Path:
@@ -208,7 +219,30 @@ def describe(path: Path) -> WeightsInfo:
         provenance,
         header.get("sha256", ""),
         (stamp, stamp_of_file(adapter)) if adapter else (stamp,),
+        scores=read_scores(header),
     )
+
+
+def remedy(path: Path) -> str:
+    """What mends a damaged weights file or adapter, or does without it."""
+    name = fetched.name_of(path)
+    if name and fetched.is_trained(name):
+        return (
+            f"`afterword weights use {fetched.base_of(name)}` uses those that they were made of, "
+            f"`afterword weights remove {name}` deletes them"
+        )
+    if name:
+        return f"run `{fetched.fetch_command(name)}`"
+    if adapter_store.is_shipped(path) or path == _shipped_or_none(path.stem):
+        return f"install Afterword again: `{install_again_command()}`"
+    if adapter_store.is_adapter(path):
+        return (
+            f"`afterword weights use {adapter_store.base_name(path)}` takes it off, "
+            f"`afterword weights remove {path.stem}` deletes it"
+        )
+    if path == own_weights(path.stem):
+        return f"`afterword weights use {SHIPPED}` uses those that come with Afterword"
+    return "use others, which `afterword weights` lists"
 
 
 def restore(language: str, name: str) -> Path:
@@ -224,13 +258,14 @@ def restore(language: str, name: str) -> Path:
             which archives the user's own; SMALL; or AUTO, after which each seed chooses.
 
     Raises:
-        WeightsError: no weights have this name, or they are not fetched.
+        WeightsError: no weights have this name, or they are not fetched, or damaged.
         OutputError: the folder cannot be written.
     """
     adapter = adapter_store.find_adapter(language, name)
     base = adapter_store.base_name(adapter) if adapter else name
     if adapter or fetched.is_known(name):
         path = fetched.find_fetched(language, base)
+        refuse_damaged(*filter(None, (path, adapter)))
         with as_output_error(path):
             adapter_store.put_in_place(language, base, name if adapter else None)
             fetched.choose(language, base)
@@ -242,16 +277,25 @@ def restore(language: str, name: str) -> Path:
     return path
 
 
+def refuse_damaged(*paths: Path) -> None:
+    """Refuse files that could not be loaded (WeightsError)."""
+    for path in paths:
+        if is_damaged(path):
+            raise WeightsError(f"{path} is damaged, and nothing is changed; {remedy(path)}.")
+
+
 def _put_in_place(language: str, name: str) -> Path:
     """Put weights that are not fetched in the place of the user's own; returns the path."""
     own = own_weights(language)
     if name == SHIPPED:
         shipped = shipped_weights(language)
+        refuse_damaged(shipped)
         archive(own)
         with as_output_error(own):
             own.unlink(missing_ok=True)
         return shipped
     if own.is_file() and name == _name(own):
+        refuse_damaged(own)
         return own
     known = {old.name: old.path for old in previous(own)}
     if name not in known:
@@ -260,6 +304,7 @@ def _put_in_place(language: str, name: str) -> Path:
             [*known, *_fetched_names(language), *adapters, SHIPPED, SMALL, AUTO],
         )
         raise WeightsError(f'No weights are called "{name}"; choose one of: {names}.')
+    refuse_damaged(known[name])
     with as_output_error(own):
         if own.is_file():
             _archive(own)
@@ -301,7 +346,7 @@ def _prune(path: Path) -> None:
 
 def _archived(path: Path) -> list[Path]:
     """The files in `previous/`, latest first: linking and renaming set the time of change."""
-    found = (path.parent / "previous").glob(f"{path.stem}-*{SUFFIX}")
+    found = filter(Path.is_file, (path.parent / "previous").glob(f"{path.stem}-*{SUFFIX}"))
     return sorted(found, key=lambda old: (old.stat().st_ctime_ns, old.name), reverse=True)
 
 
@@ -311,9 +356,8 @@ def _name(path: Path) -> str:
         return path.stem
     if name := fetched.name_of(path):
         return name
-    with contextlib.suppress(WeightsError):
-        if path == shipped_weights(path.stem):
-            return SHIPPED
+    if path == _shipped_or_none(path.stem):
+        return SHIPPED
     made = time.strftime("%Y%m%d-%H%M%S", time.localtime(path.stat().st_mtime))
     return f"{path.stem}-{made}"
 

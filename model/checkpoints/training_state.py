@@ -22,7 +22,18 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     """
     content = {"kind": KIND, "format": STATE_FORMAT, **state}
     content["sha256"] = checksum(content)
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+    write_atomically(path, lambda temporary: _write(content, temporary))
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    """torch.save, which reports a full disk as OSError and not as a fault of its own format."""
+    try:
+        with path.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:  # torch's writer, closed while the system's error is raised
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def load_state(path: Path) -> dict[str, Any]:

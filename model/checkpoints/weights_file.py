@@ -28,14 +28,15 @@ from torch import Tensor
 from config.errors import OutputError, WeightsError
 from model.checkpoints.blocks import BLOCK, Blocks, Matrix, dense
 from model.checkpoints.checksum import checksum
-from model.checkpoints.fetched import fetch_command, name_of
 from model.checkpoints.in_use import remembering
+from model.checkpoints.metadata.scores import Scores, read_scores
 from model.checkpoints.store import (
     LARGEST_CONTEXT,
     TRAIN_HINT,
     archive,
     is_of_training,
     own_weights,
+    remedy,
 )
 from model.checkpoints.stored_model import StoredModel
 from model.text.vocabulary import Vocabulary
@@ -61,6 +62,7 @@ class Weights:
         manner: how a seed is written for the model; empty for the spoken form.
         sha256: checksum of the file's content; empty if it has none.
         adapter: name of the adapter in place that they are read with; empty if there is none.
+        scores: what the training that made them has changed; None if that is not known.
     """
 
     stored: StoredModel
@@ -73,6 +75,7 @@ class Weights:
     manner: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
     adapter: str = ""
+    scores: Scores | None = None
 
     @cached_property
     def model(self) -> Transformer:
@@ -99,8 +102,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        raise OutputError(f"{path} cannot be written: {error}.") from error
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -132,6 +135,7 @@ def save_weights(path: Path, weights: Weights) -> None:
         metadata["manner"] = json.dumps(weights.manner)
     if weights.bits_per_byte is not None:
         metadata["bits_per_byte"] = f"{weights.bits_per_byte:.4f}"
+    metadata |= weights.scores.to_metadata() if weights.scores else {}
     data = save(tensors, metadata | {"sha256": checksum([metadata, tensors])})
     write_bytes(path, data)
 
@@ -192,7 +196,7 @@ def load_weights(path: Path) -> Weights:
     check_format(metadata.get("format", ""), WEIGHTS_FORMAT, path, _OLDER_FORMATS)
     found = metadata.pop("sha256", None)
     if found not in (None, checksum([metadata, tensors])):
-        raise WeightsError(f"{path} is damaged: its checksum does not fit; {_remedy(path)}.")
+        raise WeightsError(f"{path} is damaged: its checksum does not fit; {remedy(path)}.")
     config = _read_config(metadata.get("config", ""), path)
     vocabulary = _read_vocabulary(tensors, metadata.get("pattern", ""), path)
     if vocabulary.size != config.vocabulary_size:
@@ -210,6 +214,7 @@ def load_weights(path: Path) -> Weights:
         training=metadata.get("training", ""),
         manner=_read_manner(metadata, path),
         sha256=found or "",
+        scores=read_scores(metadata),
     )
 
 
@@ -293,14 +298,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise WeightsError(f"The weights file {path} is missing; {TRAIN_HINT}.") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
-            f"{path} is no complete weights file (safetensors); {_remedy(path)}."
+            f"{path} is no complete weights file (safetensors); {remedy(path)}."
         ) from error
-
-
-def _remedy(path: Path) -> str:
-    """What mends a damaged weights file."""
-    name = name_of(path)
-    return f"run `{fetch_command(name)}`" if name else "install afterword or train them again"
 
 
 def check_format(found: object, known: int, path: Path, older: Sequence[int] = ()) -> None:

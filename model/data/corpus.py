@@ -173,16 +173,23 @@ def load_corpus(files: Sequence[CorpusFile], seed: int, *, partial: bool = False
         digest.update(f"{file.share} {len(documents)}".encode())
         for document in documents:
             digest.update(document.encode())
-        random.Random(seed).shuffle(documents)  # noqa: S311
-        count = min(_MAX_HELD_OUT_DOCUMENTS, max(1, round(_HELD_OUT_SHARE * len(documents))))
-        if len(documents) > 1:
-            held_out += [document[:_HELD_OUT_CHARACTERS] for document in documents[:count]]
-            documents = documents[count:]
+        kept_back, documents = hold_out(documents, seed)
+        held_out += kept_back
         sources.append(make_source(documents, file.share))
     if not held_out and len(sources) > 1:  # files of one document each: one of them is held out
         held_out = [document[:_HELD_OUT_CHARACTERS] for document in sources.pop().documents]
     _refuse_too_little(read, sources)
     return Corpus(sources, held_out, digest.hexdigest(), notes, errors)
+
+
+def hold_out(documents: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
+    """The beginnings of a few documents, for validation, and the others; a sole one is no such."""
+    shuffled = list(documents)
+    random.Random(seed).shuffle(shuffled)  # noqa: S311
+    if len(shuffled) < 2:
+        return [], shuffled
+    count = min(_MAX_HELD_OUT_DOCUMENTS, max(1, round(_HELD_OUT_SHARE * len(shuffled))))
+    return [document[:_HELD_OUT_CHARACTERS] for document in shuffled[:count]], shuffled[count:]
 
 
 def _read_files(

@@ -4,7 +4,7 @@ Each document is scored from its own start, and its end is not scored.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,7 +52,7 @@ class Predictor(Protocol):
 
 
 def score(
-    model: Predictor, vocabulary: Vocabulary, documents: Sequence[str], device: torch.device
+    model: Predictor, vocabulary: Vocabulary, documents: Iterable[str], device: torch.device
 ) -> Score:
     """Score documents, none of them empty, each from its own start."""
     nats, tokens, size = 0.0, 0, 0

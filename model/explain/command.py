@@ -1,7 +1,8 @@
 """`afterword explain "武"`: shows how the model continues a seed, number by number.
 
 Tokens and their bytes, the crop to the context, the shapes inside, the last position's logits, the
-effect of temperature, top-k, top-p and min-p, the draw, the growing text. For teaching.
+effect of temperature, top-k, top-p and min-p, the draw, the growing text. For teaching, also as
+pictures and as a page.
 torch is imported when the command runs, so that `--help` and completion are quick.
 """
 
@@ -57,6 +58,11 @@ def write_plots(folder: Path, trace: "Trace") -> list[Path]:
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write plots to (PNG).")
 @click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write a page to (HTML) that walks through the ten steps, for learners.",
+)
+@click.option(
     "--json", "as_one_object", is_flag=True, help="Print one JSON object instead of text."
 )
 @click.option(
@@ -77,30 +83,40 @@ def explain(
     tokens: int,
     top: int,
     out: Path | None,
+    page: Path | None,
     as_one_object: bool,
     random_seed: int,
     flags: tuple[str, ...],
 ) -> None:
     """Continue SEED and show the numbers that lead to each token."""
     from config.load import load
-    from model.checkpoints.adapters import load_adapted
-    from model.checkpoints.store import find_weights
-    from model.device import choose_device
-    from model.explain.prose import describe_answer
+    from model.device import device_faults
+    from model.explain.chosen import choose
     from model.explain.text import as_json, render
-    from model.explain.trace import make_trace
+    from model.explain.tracing import make_trace
     from model.inference.loading import sampling_options
+    from model.memory import refuse_without_memory
 
     settings = load(None, [*flags, *([f"language={language}"] if language else [])]).settings
-    file = find_weights(settings.language, weights or settings.model.weights)
-    if answer := describe_answer(settings, file, seed):
-        note, seed = answer
-        click.echo(note, err=as_one_object)
-    loaded = load_adapted(file)
-    loaded.model.to(choose_device(settings.model.device))
-    sampling = sampling_options(settings.model)
-    trace = make_trace(loaded, seed, sampling, random_seed, tokens, top)
+    chosen = choose(settings, weights or settings.model.weights, seed)
+    if chosen.note:
+        click.echo(chosen.note, err=as_one_object)
+    engine, sampling = chosen.generator.engine, sampling_options(settings.model)
+    with refuse_without_memory(), device_faults(engine.device):
+        chosen.weights.model.to(engine.device)
+        trace = make_trace(chosen.weights, engine, chosen.seed, sampling, random_seed, tokens, top)
     click.echo(as_json(trace) if as_one_object else "\n".join(render(trace)))
     if out is not None:
+        from model.explain.plots import texts_of
+        from model.plotting import missing_font
+
         for path in write_plots(out, trace):
             click.echo(f"Wrote {path}.", err=True)
+        if advice := missing_font(texts_of(trace)):
+            click.echo(advice, err=True)
+    if page is not None:
+        from model.checkpoints.weights_file import write_bytes
+        from model.explain.page.page import write_page
+
+        write_bytes(page, write_page(trace, seed, chosen.generator.name).encode())
+        click.echo(f"Wrote {page}.", err=True)

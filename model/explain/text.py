@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
+from torch import Tensor
+
 from model.checkpoints.weights_file import Weights
-from model.explain.trace import Candidate, Step, Token, Trace
+from model.explain.trace import Step, Token, Trace
 
 Row = Sequence[str]
+
+_SMALL_SHARE = 0.001  # of the cumulative chances: its ends need more digits to differ
 
 _JSON_KEYS = {
     "probability": "plain",
@@ -50,10 +54,14 @@ def as_json(trace: Trace) -> str:
 
 
 def _json_value(value: Any) -> Any:
-    """The value in types of JSON; a token gets its text in addition."""
+    """The value in types of JSON, without tensors; a token gets its text in addition."""
     if is_dataclass(value) and not isinstance(value, type):
-        items = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "logits"}
-        items |= {"text": value.text} if isinstance(value, Token) else {}
+        items = {f.name: getattr(value, f.name) for f in fields(value)}
+        if isinstance(value, Step):
+            items["shapes"] = items.pop("inside").shapes
+        if isinstance(value, Token):
+            items["text"] = value.text
+        items = {name: item for name, item in items.items() if not isinstance(item, Tensor)}
         return {_JSON_KEYS.get(name, name): _json_value(item) for name, item in items.items()}
     if isinstance(value, bytes):
         return value.hex(" ")
@@ -64,8 +72,10 @@ def _render_seed(trace: Trace) -> Iterator[str]:
     """The tokens of the seed, and the sizes of the model."""
     c = trace.weights.stored.config
     yield f"The seed “{trace.seed}” as tokens; <|endoftext|> begins every text:"
+    if trace.opening:
+        yield f"These weights read “{trace.opening.strip()}” before it."
     rows = [
-        (_quoted(t), _bytes(t), " ".join(map(str, t.cl100k_ids)), str(t.id)) for t in trace.tokens
+        (quoted(t), _bytes(t), " ".join(map(str, t.cl100k_ids)), str(t.id)) for t in trace.tokens
     ]
     yield from _table(("text", "bytes", "cl100k_base", "id"), rows, left=(0, 1))
     yield _vocabulary_of(trace.weights)
@@ -99,52 +109,83 @@ def _render_step(step: Step, trace: Trace) -> Iterator[str]:
         f"  crop: {step.tokens} tokens so far, the context holds {context}; "
         + (f"the oldest {cropped} are left out" if cropped else "all are read")
     )
-    shapes = [(s.name, f"[{', '.join(map(str, s.shape))}]", s.meaning) for s in step.shapes]
+    shapes = [(s.name, f"[{', '.join(map(str, s.shape))}]", s.meaning) for s in step.inside.shapes]
     yield from _table(("part", "shape", "meaning"), shapes, left=(0, 1, 2))
-    yield f"  the likeliest at the last position; T = {trace.sampling.temperature:g}:"
-    head = ("text", "id", "logit z", "penalised", "z / T", "softmax(z)", "softmax(z/T)", "chance")
-    rows = [_candidate_row(c, step) for c in step.candidates]
-    yield from _table((*head, ""), rows, left=(0, 8))
+    yield f"  the likeliest at the last position; temperature {trace.sampling.temperature:g}:"
+    yield from _candidate_table(step, trace.sampling.temperature)
     yield "  left: " + ", then ".join(f"{count:,} ({name})" for name, count in step.left.items())
-    yield f"  drawn: {_quoted(step.drawn)}, bytes {_bytes(step.drawn)}"
+    yield f"  draw:  {_describe_draw(step)}"
+    yield f"  drawn: {quoted(step.drawn)}, bytes {_bytes(step.drawn)}"
     yield f"  text:  {step.text}"
 
 
-def _candidate_row(c: Candidate, step: Step) -> Row:
+def _candidate_table(step: Step, temperature: float) -> Iterator[str]:
+    """The candidates; at temperature 0, which divides nothing, without the columns of division."""
+    found = step.candidates
+    columns = {
+        "text": [quoted(c.token) + (f" → {c.completes}" if c.completes else "") for c in found],
+        "id": [str(c.token.id) for c in found],
+        "logit z": [f"{c.logit:.3f}" for c in found],
+        "penalised": [f"{c.penalised:.3f}" if c.penalised != c.logit else "" for c in found],
+        f"z ÷ {temperature:g}": [_number(c.tempered, 3) for c in found],
+        "softmax(z)": [_number(c.probability) for c in found],
+        f"softmax(z ÷ {temperature:g})": [_number(c.tempered_probability) for c in found],
+        "chance": [_number(c.draw_probability or None) or "0" for c in found],
+        "cumulative": ["–".join(_number(n) for n in c.cumulative or ()) for c in found],
+        "": [
+            "← drawn" if c.token == step.drawn else c.left_out_by and f"out by {c.left_out_by}"
+            for c in found
+        ],
+    }
+    if temperature == 0:
+        names = ("text", "id", "logit z", "penalised", "softmax(z)", "chance", "")
+        columns = {name: columns[name] for name in names}
+    rows = list(zip(*columns.values(), strict=True))
+    yield from _table(list(columns), rows, left=(0, len(columns) - 1))
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _describe_draw(step: Step) -> str:
+    """The random number, and whose share it falls into."""
+    share = step.drawn_candidate.cumulative
+    if step.random_number is None or share is None:
+        return "no random number; temperature 0 takes the likeliest id that is left"
+    digits = 4 if share[1] - share[0] > _SMALL_SHARE else 9
+    number, begin, end = (_number(n, digits) for n in (step.random_number, *share))
     return (
-        _quoted(c.token) + (f" → {c.completes}" if c.completes else ""),
-        str(c.token.id),
-        f"{c.logit:.3f}",
-        f"{c.penalised:.3f}" if c.penalised != c.logit else "",
-        f"{c.tempered:.3f}",
-        f"{c.probability:.4f}",
-        f"{c.tempered_probability:.4f}",
-        f"{c.draw_probability:.4f}" if c.draw_probability else "0",
-        "← drawn" if c.token == step.drawn else c.left_out_by and f"out by {c.left_out_by}",
+        f"the random number {number} falls between {begin} and {end} of the cumulative chances, "
+        f"the share of {quoted(step.drawn)}"
     )
 
 
 def _render_temperature(trace: Trace) -> Iterator[str]:
     """The table that shows why the temperature divides logits."""
+    t = f"{trace.temperature:g}"
     yield ""
     yield (
-        "Why the temperature T divides the logits z and not the probabilities p = softmax(z); "
-        f"here T = {trace.temperature:g}:"
+        "Why the temperature divides the logits z and not the probabilities p = softmax(z); "
+        f"here it is {t}:"
     )
     rows = [
-        (_quoted(row.token), *(f"{getattr(row, name):.6f}" for name in trace.distributions))
+        (quoted(row.token), *(f"{getattr(row, name):.6f}" for name in trace.distributions))
         for row in trace.temperature_rows
     ]
-    head = ("text", "p", "softmax(z/T)", "p^(1/T) to sum 1", "p/T to sum 1", "softmax(p/T)")
+    head = (
+        *("text", "p", f"softmax(z ÷ {t})", f"p^(1 ÷ {t}) to sum 1"),
+        *(f"p ÷ {t} to sum 1", f"softmax(p ÷ {t})"),
+    )
     yield from _table(head, rows, left=(0,))
     yield (
-        "  softmax(z/T) is p^(1/T), made to sum to 1: T < 1 makes the likely likelier, T > 1 evens "
-        "out, the order stays."
+        f"  softmax(z ÷ {t}) is p^(1 ÷ {t}), made to sum to 1: below 1 the temperature makes the "
+        "likely likelier, above 1 it evens out, the order stays."
     )
-    yield "  From p/T, made to sum to 1, T cancels out: it is p again."
+    yield f"  From p ÷ {t}, made to sum to 1, the temperature cancels out: it is p again."
     yield (
-        "  softmax(p/T) makes all ids nearly alike: p/T lies between 0 and 1/T, so no exp(p/T) is "
-        "far from another."
+        f"  softmax(p ÷ {t}) makes all ids nearly alike: p ÷ {t} lies between 0 and 1 ÷ {t}, so "
+        "its exponentials are close to each other."
     )
 
 
@@ -165,7 +206,8 @@ def _width(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
-def _quoted(token: Token) -> str:
+def quoted(token: Token) -> str:
+    """The token's text between quotation marks, which show blanks at its ends."""
     return f"“{token.text}”"
 
 

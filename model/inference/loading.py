@@ -226,7 +226,7 @@ def join(
     if not others:
         if settings.language != "zh" or not is_shipped:
             return small, weights
-        from model.inference.prose_answers import ProseAnswers
+        from model.inference.verse.prose_answers import ProseAnswers
 
         return ProseAnswers(small), weights
     from model.inference.routing import OWN_TEXTS, STORIES, RoutedGenerator
@@ -237,8 +237,8 @@ def join(
 
 def parts_of(generator: "Generator") -> tuple["TextGenerator", ...]:
     """The generators that `join` has joined, in their order."""
-    from model.inference.prose_answers import ProseAnswers
     from model.inference.routing import RoutedGenerator
+    from model.inference.verse.prose_answers import ProseAnswers
 
     if isinstance(generator, RoutedGenerator | ProseAnswers):
         return generator.parts
@@ -285,7 +285,7 @@ def generator_options(settings: Settings) -> "GeneratorOptions":
 
     m = settings.model
     return GeneratorOptions(
-        sampling_options(m), m.max_sentences, m.max_new_tokens, m.random_seed, _checks(m)
+        sampling_options(m), m.max_sentences, m.max_new_tokens, m.random_seed, _checks(m), m.best_of
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from config.languages import join_sentences
 from model.inference.generator import Cancelled, GeneratorOptions, TextGenerator
-from model.inference.prose_answers import ProseAnswers
+from model.inference.verse.prose_answers import ProseAnswers
 from model.text.orthography.questions import is_question
 from model.text.spoken_form import is_written, to_spoken_form
 
@@ -110,7 +110,7 @@ class RoutedGenerator:
         Raises:
             As `TextGenerator.read_ahead`.
         """
-        self._choose(seed).read_ahead(seed)
+        self.choose(seed).read_ahead(seed)
 
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
         """Yield the sentences of the chosen generator; see `TextGenerator.continue_text`.
@@ -118,7 +118,7 @@ class RoutedGenerator:
         A seed with marks that lies within a text of before ("go on") stays with its generator;
         texts of several conversations may alternate.
         """
-        text = self._text_with(seed) or _Text(self._choose(seed) is self._large)
+        text = self._text_with(seed) or _Text(self.choose(seed) is self._large)
         self._newest = self._large if text.is_large else self._small
         text.words = seed
         self._texts.append(text)
@@ -135,7 +135,12 @@ class RoutedGenerator:
             self._texts.remove(found)
         return found
 
-    def _choose(self, seed: str) -> TextGenerator:
+    def choose(self, seed: str) -> TextGenerator:
+        """The generator that continues a seed.
+
+        Raises:
+            As `TextGenerator.continue_text`.
+        """
         if self._chosen[0] != seed:
             is_story = self._rule.is_story(seed, self._small.bits_per_token(seed))
             self._chosen = seed, self._small if is_story else self._large

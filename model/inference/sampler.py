@@ -61,8 +61,29 @@ def sample(
     if options.temperature == 0:
         return int(logits.argmax())
     kept, ids = filter_logits(logits / options.temperature, options)  # (K,) each
-    probabilities = kept.softmax(dim=-1).to(generator.device)  # (K,)
-    return int(ids[int(torch.multinomial(probabilities, 1, generator=generator))])
+    cumulative = cumulative_chances(kept)  # (K,)
+    return int(ids[index_at(cumulative, random_number(generator))])
+
+
+def cumulative_chances(logits: Tensor) -> Tensor:
+    """The running sum of the probabilities by logits (K,), from above 0 up to 1, in float64."""
+    sums = logits.double().softmax(dim=-1).cumsum(dim=-1)  # (K,)
+    return sums / sums[-1]
+
+
+def random_number(generator: torch.Generator) -> float:
+    """A random number from 0 up to, but not including, 1; evenly distributed."""
+    return float(torch.rand((), dtype=torch.float64, generator=generator))
+
+
+def index_at(cumulative: Tensor, number: float) -> int:
+    """Index of the first running sum (K,) above `number`, which is below 1.
+
+    A random number falls below the first sum with its probability, and between two sums with that
+    of the second one (inverse transform sampling). One number is enough, and it can be shown:
+    torch.multinomial draws one for each id.
+    """
+    return int(torch.searchsorted(cumulative, number, right=True))
 
 
 def penalise(logits: Tensor, recent: Sequence[int], penalty: float) -> Tensor:

@@ -16,7 +16,6 @@ from model.checkpoints.store import LARGEST_CONTEXT
 from model.command import report_errors
 from model.train.options import PRESETS, TrainOptions
 
-DEFAULT_MINUTES = 30.0
 _SPOKEN_OPENINGS = "; ".join(f"{code}: {x.spoken_openings:g}" for code, x in LANGUAGES.items())
 
 
@@ -59,7 +58,10 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
 )
 @click.option("--resume", is_flag=True, help="Resume the training in --out.")
 @click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="Training time in minutes."
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Training time in minutes, at most; without --corpus it may end before, after three "
+    "passes over your texts.  [default: 30]",
 )
 @click.option("--steps", type=click.IntRange(1), help="Optimizer steps, instead of --minutes.")
 @click.option(
@@ -132,13 +134,16 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     help="Number format of the computation.",
 )
 @click.option("--device", default="auto", help="Device, as torch names it: cpu, cuda.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: torch's choice]")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="CPU threads.  [default: one or all, whichever is faster here]",
+)
 @click.option("--seed", type=click.IntRange(0), default=1, help="Random seed.")
 @report_errors
 def train(
     corpus: tuple[str, ...],
     more_corpus: tuple[str, ...],
-    threads: int | None,
     **given: Any,
 ) -> None:
     """Train a model on texts, or resume a training.
@@ -161,8 +166,8 @@ def train(
     if given["steps"] is not None and given["minutes"] is not None:
         raise click.UsageError("Give --steps or --minutes, not both.")
     keep_freed_memory()
-    if threads:
-        torch.set_num_threads(threads)
+    if given["threads"]:
+        torch.set_num_threads(given["threads"])
     files = tuple(parse_corpus_file(argument) for argument in (*corpus, *more_corpus))
     if not files and given["out"] is None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -171,8 +176,6 @@ def train(
         return
     if not corpus or given["out"] is None:
         raise click.UsageError("Give both --corpus and --out, or none of them.")
-    if given["steps"] is None and given["minutes"] is None:
-        given["minutes"] = DEFAULT_MINUTES
     given["language"] = given["language"] or "en"
     name, full = given.pop("weights"), given.pop("full")
     if full and not name:

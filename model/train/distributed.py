@@ -1,14 +1,22 @@
 """Data-parallel training in several processes under torchrun."""
 
+import contextlib
 import gc
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed, nn
 
+from config.errors import LostProcessError
 from model.loss import batch_loss
 from model.transformer import Transformer
+
+_PATIENCE = timedelta(minutes=10)
+"""How long a process waits for another one, which may validate meanwhile, or read the texts."""
+_LOST = ("gloo", "Connection", "connection", "Broken pipe", "imed out")
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ def init() -> ProcessGroup:
         return ProcessGroup()
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group()
+    distributed.init_process_group(timeout=_PATIENCE)
     return ProcessGroup(distributed.get_rank(), count)
 
 
@@ -63,6 +71,28 @@ def destroy(processes: ProcessGroup) -> None:
         # before the interpreter does: else a process now and then aborts at its very end.
         gc.collect()
         distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def lost_processes(processes: ProcessGroup) -> Iterator[None]:
+    """Report the loss of another process in one sentence.
+
+    Its host, the network or the process itself may have failed. torch raises RuntimeError, with
+    the messages of gloo on CPUs, or a subclass.
+
+    Raises:
+        LostProcessError: another process does not answer.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        known = isinstance(error, distributed.DistError) or any(x in str(error) for x in _LOST)
+        if processes.count == 1 or not known:
+            raise
+        raise LostProcessError(
+            f"Another of the {processes.count} processes of this training does not answer any "
+            "more; start all of them again with --resume."
+        ) from error
 
 
 class Loss(nn.Module):

@@ -11,6 +11,7 @@ from typing import Any
 
 from config.errors import ConfigError, OutputError
 from config.installation import add_extra_command
+from model.checkpoints.weights_file import write_bytes
 
 Record = Callable[[Mapping[str, Any]], None]
 
@@ -41,14 +42,36 @@ def open_log(folder: Path, *, tensorboard: bool, quiet: bool = False) -> Iterato
         yield record
 
 
+def drop_later(folder: Path, step: int) -> None:
+    """Drop what the log tells of steps after this one, which a resumed training repeats.
+
+    The training was killed, and its last state is older than its log; half a line, too, is dropped.
+
+    Raises:
+        OutputError: the log cannot be written.
+    """
+    path = folder / "log.jsonl"
+    with _as_output_error(path):
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if _is_until(line, step)]
+        if len(kept) < len(lines):
+            write_bytes(path, b"".join(kept))
+
+
+def _is_until(line: bytes, step: int) -> bool:
+    try:
+        values = json.loads(line)
+        return line.endswith(b"\n") and int(values.get("step", 0)) <= step
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
 @contextmanager
 def _as_output_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror}; make room, then go on with --resume."
-        ) from error
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _append(file: FileIO, line: bytes) -> None:

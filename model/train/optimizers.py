@@ -31,7 +31,8 @@ Each is the best such polynomial for the range that the one before leaves (Amsel
 _ADAM_BETAS = (0.9, 0.95)
 _WEIGHT_DECAY = 0.1  # of the matrices; rare rows of the embedding would only shrink
 _NEW_EMBEDDING_SCALE = 4.0  # times the rate: the embedding is new, the story model's body is not
-_WARM_UP = 0.02  # part of the training in which the learning rate rises
+_WARM_UP = 0.02  # part of the training in which the learning rate rises ...
+_WARM_UP_STEPS = 5  # ... but at least so many steps, however slow these are
 _FRESH_RATES = {"muon": 8e-3, "adamw": 2e-3}
 _CONTINUED_RATE = 1e-4
 _ADAPTER_RATE = 5e-4
@@ -127,9 +128,14 @@ def default_rate(options: TrainOptions, optimizer: str) -> float:
     return _CONTINUED_RATE if options.init_from else _FRESH_RATES[optimizer]
 
 
-def rate_factor(progress: float) -> float:
+def rate_factor(progress: float, step: int = _WARM_UP_STEPS) -> float:
     """The learning rate as a part of its peak: linear warm-up, then linear decay to 0.
 
     Decay to zero was the best of the simple schedules in Bergsma et al. 2025.
+
+    Args:
+        progress: of the training, 0 to 1.
+        step: steps done; a slow machine's first ones are warmed up, too.
     """
-    return min(progress / _WARM_UP + 0.05, (1 - progress) / (1 - _WARM_UP), 1.0)
+    warm_up = min(progress / _WARM_UP + 0.05, (step + 1) / _WARM_UP_STEPS)
+    return min(warm_up, (1 - progress) / (1 - _WARM_UP), 1.0)

@@ -18,7 +18,11 @@ PRESETS = {  # width, layers, heads, hidden
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The options of the command, see its --help; exactly one of `steps` and `minutes` is given."""
+    """The options of the command, see its --help.
+
+    The training ends after its steps (or passes, without these) or minutes, whichever comes first;
+    without any, it has the length of the state that it resumes, or the default one.
+    """
 
     corpus: "tuple[CorpusFile, ...]"
     out: Path
@@ -26,6 +30,7 @@ class TrainOptions:
     resume: bool = False
     minutes: float | None = None
     steps: int | None = None
+    passes: float | None = None  # over the texts
     preset: str | None = None
     context: int = 256  # tokens
     language: str = "en"
@@ -39,10 +44,12 @@ class TrainOptions:
     optimizer: str = "auto"
     learning_rate: float | None = None  # its peak; None takes `optimizers.default_rate`
     validate_every: int = 100  # steps
+    validations: int | None = None  # so many beside these, spread evenly over the training
     patience: int | None = None  # validations without a better one
     tensorboard: bool = False
     precision: str = "auto"
     device: str = "auto"
+    threads: int | None = None  # of the CPU; None takes one or all, whichever is faster
     seed: int = 1
     rank: int = 0  # of an adapter, trained instead of the weights of `init_from`; 0: none
     adapter_from: Path | None = None  # an adapter to begin with
@@ -66,6 +73,11 @@ class TrainOptions:
     def state_path(self) -> Path:
         """File of the training state, for --resume."""
         return self.folder / "last.pt"
+
+    @property
+    def resume_command(self) -> str:
+        """What resumes this training; without files it is a refresh."""
+        return "the same command with --resume" if self.corpus else "the same command"
 
     @property
     def _out_is_file(self) -> bool:

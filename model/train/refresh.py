@@ -12,19 +12,15 @@ Fetched weights are not replaced: an adapter of them is trained (model.train.ada
 import fcntl
 import hashlib
 import json
-import math
 import random
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
 import click
-import torch
 
 from config import paths
 from config.errors import InputError, MissingPackageError, OutputError, RefusedError
@@ -32,32 +28,32 @@ from config.languages import LANGUAGES
 from config.load import load
 from config.settings import Settings
 from model.checkpoints.fetched import SMALL, chosen, is_known, name_of
+from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.store import describe, find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
-from model.data.corpus import Corpus, CorpusFile, load_corpus, make_source
+from model.data.corpus import Corpus, load_corpus, make_source
 from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
+from model.data.other_language import other_languages
 from model.data.user_texts import UserText
-from model.device import choose_device, faster_with_bfloat16
-from model.loss import batch_loss
+from model.device import choose_device
+from model.inference.loading import generator_options
 from model.train.adapters.target import START, AdapterTarget
+from model.train.budget.plan import PASSES, VALIDATIONS, Plan, duration, tokens_in_pass, told
 from model.train.distributed import ProcessGroup
 from model.train.full.memory import require_memory
 from model.train.full.target import SEQUENCES, FullTarget
 from model.train.log import open_log
 from model.train.options import TrainOptions
 from model.train.own_texts import read_own_texts
-from model.train.report import make_samples, write_report
-from model.train.run import prepare, train
-from model.transformer import Transformer
+from model.train.result.page import write_report
+from model.train.result.samples import make_samples, printed
+from model.train.result.scores import STARTER_SEED, measure, starter_file
+from model.train.run import prepare, saying_how_to_go_on, train
+from model.train.trainer import Trainer
 
-_PASSES = 3  # over the user's texts
-_MIN_STEPS = 30
-_MAX_MINUTES = 30.0  # unless --minutes or --steps is given
-_VALIDATIONS = 8
 _PIECE_CHARACTERS = range(500, 2001)  # of a document to train on
 _HELD_OUT_EVERY = 20  # one piece in 20 is held out ...
 _HELD_OUT_PIECES = range(2, 33)  # ... but at least 2 and at most 32
-_LENGTH = "length.json"  # steps or minutes of the training, for resuming it
 
 
 class Target(Protocol):
@@ -84,16 +80,13 @@ class Target(Protocol):
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options of the trainer that follow from the target."""
 
-    def model(self, options: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-
     def before(self) -> Weights:
         """The weights that the training began with."""
 
     def after(self, options: TrainOptions) -> Weights:
         """The best weights of the training."""
 
-    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
+    def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Put the best weights in place; returns where they are, and what else there is to say."""
 
 
@@ -129,10 +122,6 @@ class OwnWeights:
             "provenance": f"{weights.provenance} Refreshed with texts of the user.".strip(),
         }
 
-    def model(self, _: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-        return self.before().model
-
     def before(self) -> Weights:
         """The weights that the training began with."""
         return load_weights(self._start)
@@ -141,13 +130,13 @@ class OwnWeights:
         """The best weights of the training."""
         return load_weights(options.weights_path)
 
-    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
+    def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Replace the user's own weights; returns where they are, and what else there is to say."""
         place = own_weights(options.language)
-        publish_weights(place, self.after(options))
+        publish_weights(place, replace(self.after(options), scores=scores))
         said = [
-            f"the new weights are in {place}; `afterword weights` lists those that you can go "
-            "back to."
+            f"The new weights are in {place}; `afterword weights use --previous` goes back to "
+            "those before, `afterword weights` lists all."
         ]
         if configured:
             said.append(
@@ -170,14 +159,14 @@ class _Plan:
         options: of the trainer; `out` is the training's own folder.
         corpus: the user's texts, with the starter corpus if the target wants it.
         own: held-out texts of the user, the first of `corpus.held_out`.
-        configured: True if the settings name a weights file, which then stays in use.
+        settings: of the language.
     """
 
     target: "Target"
     options: TrainOptions
     corpus: Corpus
     own: list[str]
-    configured: bool
+    settings: Settings
 
 
 def corpus_folder() -> Path:
@@ -214,13 +203,39 @@ def refresh(given: dict[str, Any]) -> None:
     with _training_lock(folder):
         plan = _plan(target, given, settings)
         trainer = prepare(plan.options, ProcessGroup(), plan.corpus)
-        if trainer.step == 0:  # score the weights in use: only better ones may replace them
-            with open_log(folder, tensorboard=False) as record:
-                record(trainer.validate())
-        if train(trainer):
-            _finish(plan)
-        else:
+        with saying_how_to_go_on(trainer):
+            _begin(trainer, target.mixes_starter)
+        if not train(trainer):
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
+            return
+        with saying_how_to_go_on(trainer):
+            _finish(plan)
+
+
+def _begin(trainer: Trainer, starter: bool) -> None:
+    """Score the weights that only better ones may replace; prints how long the training takes."""
+    trainer.threads.choose()
+    if trainer.step == 0 and trainer.first is None:
+        with open_log(trainer.options.folder, tensorboard=False) as record:
+            record(trainer.validate())
+        trainer.save()
+    options = trainer.options
+    batch = min(trainer.rehearse(options.batch) for _ in range(2))  # the first one is slower
+    seconds = options.accumulate * batch
+    trainer.clock.note_step(seconds)
+    if trainer.step:
+        click.echo(f"It takes {duration(trainer.left() or 0)} more.")
+        return
+    steps = trainer.clock.steps
+    expected = trainer.clock.expected(0, VALIDATIONS)
+    if steps is None or expected is None:
+        return
+    passes = steps * trainer.tokens_in_step / tokens_in_pass(trainer.corpus)
+    speed = trainer.tokens_in_step / seconds
+    count = trainer.threads.count
+    on_cpu = trainer.device.type == "cpu"
+    place = f"{count} thread{'s' * (count != 1)}" if on_cpu else str(trainer.device)
+    click.echo(told(Plan(steps, passes, options.minutes, expected, speed, place, starter)))
 
 
 def _choose_target(given: dict[str, Any], settings: Settings) -> Target:
@@ -255,24 +270,22 @@ def _full_target(path: Path, folder: Path, given: dict[str, Any]) -> FullTarget:
 
 
 def _plan(target: Target, given: dict[str, Any], settings: Settings) -> _Plan:
-    """Read the texts and decide how long to train; prints both."""
+    """Read the texts, and decide what is trained; prints both."""
     language, folder = settings.language, target.folder
     resumes = (folder / "last.pt").is_file()
-    pieces = cut(read_own_texts(corpus_folder(), language))
+    texts = read_own_texts(corpus_folder(), language)
+    for line in other_languages(texts, language):
+        click.echo(line)
+    pieces = cut(texts)
     if not resumes:
         click.echo(f"Starting from {_begin_folder(target)}.")
     corpus, own = _mix(pieces, language, given["seed"], target.mixes_starter)
-    fixed = {"language": language, "corpus": (), "out": folder, "resume": resumes}
+    fixed: dict[str, Any] = {"language": language, "corpus": (), "out": folder, "resume": resumes}
+    fixed |= {"passes": PASSES, "validations": VALIDATIONS}
     options = TrainOptions(**{**given, **target.options(given), **fixed})
     if resumes:
         click.echo(f"Going on with the training in {folder}; delete that folder to begin anew.")
-        length = json.loads((folder / _LENGTH).read_text())
-        if options.steps is None and options.minutes is None:
-            options = replace(options, steps=length["steps"], minutes=length["minutes"])
-        options = replace(options, validate_every=length["validate_every"])
-    else:
-        options = _with_length(options, corpus, target)
-    return _Plan(target, options, corpus, own, settings.model.weights is not None)
+    return _Plan(target, options, corpus, own, settings)
 
 
 @contextmanager
@@ -300,20 +313,31 @@ def _finish(plan: _Plan) -> None:
     log = _read_log(options.folder / "log.jsonl")
     first, best = log[0]["bits_per_byte"], min(entry["bits_per_byte"] for entry in log)
     before, after = target.before(), target.after(options)
+    scores, notes = None, []
     if best < first:
-        place, *notes = target.publish(options, plan.configured)
-        summary = f"Held-out texts went from {first:.4f} to {best:.4f} bits/byte; {place}"
+        device = choose_device(options.device)
+        scores = measure(before, after, plan.own, options.language, device)
+        click.echo(
+            f"Bits per byte, lower is better: your held-out texts {scores.own}, plain language "
+            f"{scores.plain}."
+        )
+        configured = plan.settings.model.weights is not None
+        summary, *notes = target.publish(options, scores, configured)
     else:
         summary = f"Nothing was better than before ({first:.4f} bits/byte); the weights stay."
-        notes = []
     for line in (summary, *notes):
         click.echo(line)
-    samples = make_samples(before, after, options.language, plan.own)
+    drawing = generator_options(plan.settings)
+    samples = make_samples(before, after, options.language, plan.own, drawing)
+    if scores:
+        click.echo("The same seeds before and after:")
+        click.echo("\n".join(printed(samples)))
     try:
-        click.echo(f"Report: {write_report(options.folder, samples, summary)}")
+        page = write_report(options.folder, options.language, summary, scores, samples)
+        click.echo(f"Report: {page}")
     except MissingPackageError as error:
         click.echo(f"No report: {error}")
-    for name in ("last.pt", _LENGTH, "texts.txt", START, options.weights_path.name):
+    for name in ("last.pt", "texts.txt", START, options.weights_path.name):
         (options.folder / name).unlink(missing_ok=True)
 
 
@@ -346,17 +370,11 @@ def _mix(
     digest = hashlib.sha256("\0".join(pieces).encode()).hexdigest()
     if not with_starter:
         return Corpus([mine], own, digest), own
-    starter_file = Path(str(resources.files("model").joinpath("starter", f"{language}.txt.xz")))
-    starter = load_corpus([CorpusFile(starter_file)], seed)
-    share = min(1.0, len(mine.tokens) / _size(starter))
+    starter = load_corpus([starter_file(language)], STARTER_SEED)
+    share = min(1.0, len(mine.tokens) / sum(len(s.tokens) for s in starter.sources))
     sources = [mine, *(replace(source, share=share) for source in starter.sources)]
     others = _as_much(starter.held_out, sum(map(len, own)))
     return Corpus(sources, own + others, f"{digest} {starter.fingerprint}"), own
-
-
-def _size(corpus: Corpus) -> int:
-    """Number of tokens to train on."""
-    return sum(len(source.tokens) for source in corpus.sources)
 
 
 def _as_much(texts: list[str], characters: int) -> list[str]:
@@ -381,48 +399,3 @@ def _begin_folder(target: Target) -> str:
         return target.begin()
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be written: {error.strerror}.") from error
-
-
-def _with_length(options: TrainOptions, corpus: Corpus, target: Target) -> TrainOptions:
-    """The options with a length for these texts, if none is given; prints how long it takes."""
-    tokens = sum(len(source.tokens) * source.share for source in corpus.sources)
-    model = target.model(options)
-    in_step = options.batch * options.accumulate * model.config.context_length
-    seconds = options.accumulate * seconds_per_batch(options, model)
-    steps = options.steps or max(_MIN_STEPS, math.ceil(_PASSES * tokens / in_step))
-    minutes = steps * seconds / 60
-    if options.minutes is not None or (options.steps is None and minutes > _MAX_MINUTES):
-        minutes = options.minutes or _MAX_MINUTES
-        options = replace(options, minutes=minutes, steps=None)
-        steps = max(1, int(60 * minutes / seconds))
-    else:
-        options = replace(options, steps=steps)
-    every = max(1, min(options.validate_every, steps // _VALIDATIONS))
-    click.echo(
-        f"About {steps} steps, {steps * in_step / tokens:.1f} passes over your texts"
-        f"{' and as much of the starter corpus' if target.mixes_starter else ''}; "
-        f"{in_step / seconds:,.0f} tokens a second here, so some {max(1, round(minutes))} minutes, "
-        "and the validations. Ctrl-C stops it at any time; the same command goes on."
-    )
-    length = {"steps": options.steps, "minutes": options.minutes, "validate_every": every}
-    (options.folder / _LENGTH).write_text(json.dumps(length))
-    return replace(options, validate_every=every)
-
-
-def seconds_per_batch(options: TrainOptions, model: Transformer) -> float:
-    """Seconds that forward and backward of a batch take here; the weights are not changed."""
-    device = choose_device(options.device)
-    model = model.to(device)
-    shape = (options.batch, model.config.context_length + 1)
-    rows = torch.randint(model.config.vocabulary_size, shape, device=device)  # (B, T + 1)
-    bf16 = options.precision == "bf16"
-    bf16 = bf16 or (options.precision == "auto" and faster_with_bfloat16(device))
-    seconds = math.inf
-    for _ in range(2):  # the first one is slower
-        began = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss = batch_loss(model, rows)
-        loss.backward()  # type: ignore[no-untyped-call]
-        seconds = min(seconds, time.perf_counter() - began)
-    model.zero_grad()
-    return seconds

@@ -6,6 +6,7 @@ torchrun, N processes each take a batch of every step.
 """
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ import click
 import torch
 from tqdm import tqdm
 
-from config.errors import OutputError, WeightsError
+from config.errors import LostProcessError, OutputError, WeightsError
 from model.checkpoints.training_state import load_state
 from model.checkpoints.weights_file import Weights, build_model, load_weights
 from model.command import first_lines, left_out
@@ -26,13 +27,17 @@ from model.data.corpus import Corpus, choose_vocabulary, load_corpus
 from model.teacher.llama2c import shared_ids, start_from_story_model
 from model.text.vocabulary import Vocabulary
 from model.train.adapters.start import adapted_model
-from model.train.distributed import ProcessGroup, destroy, init
-from model.train.log import open_log
+from model.train.budget.autosave import Autosave
+from model.train.budget.disk import require_room
+from model.train.budget.plan import duration, with_length
+from model.train.distributed import ProcessGroup, destroy, init, lost_processes
+from model.train.log import drop_later, open_log
 from model.train.options import PRESETS, TrainOptions
 from model.train.trainer import Trainer
 from model.transformer import Transformer, TransformerConfig
 
-_BAR = "{percentage:5.1f}% |{bar}| {elapsed} < {remaining}{postfix}"
+_BAR = "{percentage:5.1f}% |{bar}| {elapsed}{postfix}"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(options: TrainOptions) -> None:
@@ -43,6 +48,7 @@ def run(options: TrainOptions) -> None:
         WeightsError: the weights or state to start from cannot be used or do not fit.
         OutputError: the folder holds a training that is not resumed, or cannot be written.
         ConfigError: the loss is not a finite number, or TensorBoard is missing.
+        LostProcessError: another process does not answer any more.
     """
     # Not Path.exists, which raises if the folder may not be searched.
     if os.path.exists(options.state_path) and not options.resume:  # noqa: PTH110
@@ -52,7 +58,8 @@ def run(options: TrainOptions) -> None:
         )
     processes = init()
     try:
-        _train(options, processes)
+        with lost_processes(processes):
+            _train(options, processes)
     finally:
         destroy(processes)
 
@@ -60,6 +67,7 @@ def run(options: TrainOptions) -> None:
 def _train(options: TrainOptions, processes: ProcessGroup) -> None:
     """Train, and print how it ended."""
     trainer = prepare(options, processes)
+    trainer.threads.choose()
     if processes.is_main:
         click.echo(_announcement(trainer))
     finished = train(trainer)
@@ -69,7 +77,7 @@ def _train(options: TrainOptions, processes: ProcessGroup) -> None:
         where = where if options.rank else f"the weights are in {path}."
         click.echo(f"Done: {trainer.best:.4f} bits/byte on held-out text; {where}")
     elif processes.is_main:
-        click.echo(f"Stopped after step {trainer.step}; the same command with --resume goes on.")
+        click.echo(f"Stopped after step {trainer.step}; {options.resume_command} goes on.")
 
 
 def prepare(
@@ -80,10 +88,11 @@ def prepare(
     Raises:
         InputError: a corpus cannot be used.
         WeightsError: the weights or state to start from cannot be used or do not fit.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or has not enough room.
     """
     _check_writable(options.folder)
     state = load_state(options.state_path) if options.resume else None
+    options = with_length(options, state)
     if corpus is None:
         corpus = load_corpus(options.corpus, options.seed, partial=True)
         if processes.is_main:
@@ -102,6 +111,8 @@ def prepare(
     if state and processes.is_main and state["corpus"] != corpus.fingerprint:
         click.echo("The corpus is not the one that training began with; going on with it.")
     manner = start.manner if start else (state or {}).get("manner")  # absent from older states
+    trained = sum(w.numel() for w in model.parameters() if w.requires_grad)
+    require_room(options, trained)
     return Trainer(options, corpus, vocabulary, model, state, processes, base, manner)
 
 
@@ -188,34 +199,101 @@ def _refuse_other_shape(options: TrainOptions, config: TransformerConfig, path: 
 
 
 def train(trainer: Trainer) -> bool:
-    """The training loop: ends after steps, minutes or patience; False if a signal ended it."""
+    """The training loop: ends after steps, minutes or patience; False if a signal ended it.
+
+    Raises:
+        OutputError: the disk is full; the last state stays.
+        LostProcessError: another process does not answer any more; the main one has saved.
+        ConfigError: the loss is not a finite number.
+    """
     options, processes = trainer.options, trainer.processes
+    if processes.is_main:
+        drop_later(options.folder, trainer.step)
     log = open_log(options.folder, tensorboard=options.tensorboard, quiet=not processes.is_main)
-    with log as record, _progress_bar(trainer) as bar, _stop_requested() as stop:
+    with (
+        saying_how_to_go_on(trainer),
+        log as record,
+        _bar(trainer) as bar,
+        _stop_requested() as stop,
+    ):
         record({"start": _describe(trainer)})
-        early = False
-        while processes.broadcast(trainer.progress() < 1 and not (stop or early), trainer.device):
+        autosave, early = Autosave(lambda: _save(trainer)), False
+        trainer.clock.start()
+        done = trainer.progress()
+        while processes.broadcast(done < 1 and not (stop or early), trainer.device):
+            if trainer.threads.choose():
+                record({"step": trainer.step, "threads": trainer.threads.count})
             values = trainer.train_step(trainer.progress())
             record(values)
-            bar.n = round(100 * trainer.progress(), 2)
-            bar.set_postfix_str(
-                f"loss {values['loss']:.3f}, {values['tokens_per_second']:.0f} tokens/s, "
-                f"best {trainer.best:.3f} bits/byte"
-            )
-            due = trainer.step % options.validate_every == 0 or trainer.progress() >= 1
-            if due and processes.is_main:
-                found = trainer.validate()
-                record(found)
-                trainer.save()
-                bar.write(f"Step {trainer.step}: {found['bits_per_byte']:.4f} bits/byte held out")
-                bar.write(f"    {found['sample']}")
+            before, done = done, trainer.progress()
+            _show(bar, trainer, values)
+            if processes.is_main and _validation_due(trainer, before, done):
+                record(_validate(trainer, bar))
+                autosave.now()
                 early = options.patience is not None and trainer.worse >= options.patience
-    if processes.is_main:
+            autosave.if_due()
+        _save(trainer)
+    return early or done >= 1
+
+
+def _save(trainer: Trainer) -> None:
+    """Let the main process save the state, if a step was made since the last time."""
+    if trainer.processes.is_main and trainer.saved != trainer.step:
         trainer.save()
-    return early or trainer.progress() >= 1
 
 
-def _progress_bar(trainer: Trainer) -> "tqdm[Never]":
+@contextlib.contextmanager
+def saying_how_to_go_on(trainer: Trainer) -> Iterator[None]:
+    """End a training that cannot go on in one sentence, which says how it can, and from where."""
+    options = trainer.options
+    try:
+        with lost_processes(trainer.processes):
+            yield
+    except LostProcessError:
+        if trainer.processes.is_main:
+            trainer.save()
+        raise
+    except OutputError as error:
+        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL
+        remedy = "make room" if full else "mend that"
+        more = f"{options.resume_command} goes on after step {trainer.saved}"
+        if trainer.saved is None:
+            more = f"begin anew, without {options.folder}: no state is saved yet"
+        raise OutputError(f"{str(error).removesuffix('.')}; {remedy}, and {more}.") from error
+
+
+def _validate(trainer: Trainer, bar: "tqdm[Never]") -> dict[str, Any]:
+    """Score the held-out texts; prints the score and a sample."""
+    found = trainer.validate()
+    bar.write(f"Step {trainer.step}: {found['bits_per_byte']:.4f} bits/byte held out")
+    bar.write(f"    {found['sample']}")
+    return found
+
+
+def _show(bar: "tqdm[Never]", trainer: Trainer, values: dict[str, float]) -> None:
+    """Show how far the training is, and how long it still takes as fast as it now is."""
+    bar.n = round(100 * trainer.progress(), 2)
+    left = trainer.left()
+    shown = [f"{duration(left)} left"] if left is not None else []
+    shown += [
+        f"loss {values['loss']:.3f}",
+        f"{values['tokens_per_second']:.0f} tokens/s",
+        f"best {trainer.best:.3f} bits/byte",
+    ]
+    bar.set_postfix_str(", ".join(shown))
+
+
+def _validation_due(trainer: Trainer, before: float, done: float) -> bool:
+    """True after the last step, each `validate_every` and each part of so many `validations`.
+
+    `before` and `done` are the progress before and after the step.
+    """
+    parts = trainer.options.validations or 1
+    passed = int(parts * before) < int(parts * done)
+    return passed or trainer.step % trainer.options.validate_every == 0
+
+
+def _bar(trainer: Trainer) -> "tqdm[Never]":
     begin = 100 * trainer.progress()
     hidden = not trainer.processes.is_main
     return tqdm(total=100.0, initial=begin, unit="%", bar_format=_BAR, disable=hidden)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from config.errors import ConfigError
 from config.languages import LANGUAGES, join_sentences
@@ -23,16 +24,23 @@ from model.evaluate.score import score
 from model.inference.engine import InferenceEngine
 from model.inference.generator import GeneratorOptions, TextGenerator
 from model.inference.sampler import SamplingOptions
+from model.loss import batch_loss
 from model.memory import peak_memory_mb
 from model.text.manner import Manner
 from model.text.vocabulary import Vocabulary
 from model.train.adapters.low_rank import ALPHA_FACTOR, changes_of
+from model.train.budget.clock import Clock
+from model.train.budget.plan import planned_steps
+from model.train.budget.scoring import openings
+from model.train.budget.threads import Threads
 from model.train.distributed import ProcessGroup, shared_loss
 from model.train.optimizers import choose_optimizer, default_rate, make_optimizers, rate_factor
 from model.train.options import TrainOptions
 from model.transformer import Transformer
 
 _MAX_GRADIENT_NORM = 1.0
+_REHEARSED_PART = 8  # of a batch is timed with each number of threads
+_SILENT_SECONDS = 1.0  # before a bar is shown
 
 
 class Trainer:
@@ -42,7 +50,10 @@ class Trainer:
         optimizer: "muon" for the body's matrices (AdamW trains the rest), or "adamw" for all.
         rate: peak learning rate.
         step: optimizer steps done.
-        seconds: training time so far, that before a resumption included.
+        saved: the step of the last state that was written; None before.
+        clock: time and progress.
+        threads: chooses their number.
+        held_out: the sample of the held-out texts that validations score.
         first: bits per byte of the held-out texts before the first step; None if not measured.
         best: lowest bits per byte of the held-out texts so far.
         worse: validations since then.
@@ -82,18 +93,16 @@ class Trainer:
             self.model, options, self.optimizer, self.bfloat16
         )
         self._optimizers = [o for o in (self._adamw, self._muon) if o]
-        self.step, self.seconds, self.best, self.worse = 0, 0.0, math.inf, 0
-        if state:
-            self._adamw.load_state_dict(state["optimizer"])
-            if self._muon:
-                self._muon.load_state_dict(state["muon"])
-            self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
-            self.worse = state.get("worse", 0)  # absent from older states
-        self.first: float | None = (state or {}).get("first")
-        self.name = (state or {}).get("name") or secrets.token_hex(4)
+        self.step, self.best, self.worse = 0, math.inf, 0
+        self.first: float | None = None
+        self.saved: int | None = None
+        self.name, seconds = secrets.token_hex(4), 0.0
         default = default_rate(options, self.optimizer)
         self.rate = options.learning_rate or (state or {}).get("rate") or default
         number, position = state["data"] if state else (0, 0)
+        if state:
+            self._resume(state)
+            seconds = state["seconds"]
         self.batches = Batches(
             lambda n: render_pass(corpus, vocabulary, options.spoken_openings, options.seed, n),
             options.batch,
@@ -102,14 +111,53 @@ class Trainer:
             number,
             position,
         )
-        self._resumed_at = time.monotonic() - self.seconds
+        self._position = (number, position)  # in the data, after the last whole step
+        steps = planned_steps(options, corpus, self.tokens_in_step)
+        self.clock = Clock(steps, options.minutes, seconds)
+        alone = self.device.type == "cpu" and processes.count == 1
+        self.threads = Threads(
+            lambda: self.rehearse(max(1, options.batch // _REHEARSED_PART)),
+            fixed=options.threads is not None or not alone,
+        )
+        self.held_out = openings(corpus.held_out, vocabulary, model.config.context_length)
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        """Take the optimizers' state and what has been counted; older states lack some of it."""
+        self._adamw.load_state_dict(state["optimizer"])
+        if self._muon:
+            self._muon.load_state_dict(state["muon"])
+        self.step = self.saved = state["step"]
+        self.best, self.worse = state["best"], state.get("worse", 0)
+        self.first = state.get("first")
+        self.name = state.get("name") or self.name
 
     def progress(self) -> float:
         """The part of the training that is done, 0 to 1."""
-        if self.options.steps is not None:
-            return min(1.0, self.step / self.options.steps)
-        seconds = 60 * (self.options.minutes or 0.0)
-        return min(1.0, (time.monotonic() - self._resumed_at) / seconds) if seconds else 1.0
+        return self.clock.progress(self.step)
+
+    def left(self) -> float | None:
+        """Seconds to the end, as fast as it now is; None if not known."""
+        parts = self.options.validations or 1
+        return self.clock.left(self.step, math.ceil(parts * (1 - self.progress())))
+
+    @property
+    def tokens_in_step(self) -> int:
+        """Tokens that a step of all processes trains on."""
+        o = self.options
+        return self.processes.count * o.batch * o.accumulate * self.model.config.context_length
+
+    def rehearse(self, sequences: int) -> float:
+        """Seconds of forward and backward of so many random sequences; nothing is learnt."""
+        began = time.perf_counter()
+        shape = (sequences, self.model.config.context_length + 1)
+        rows = torch.randint(self.vocabulary.size, shape, device=self.device)  # (B, T + 1)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            loss = batch_loss(self.model, rows)
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss.item()  # waits for a GPU
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
+        return time.perf_counter() - began
 
     def train_step(self, progress: float) -> dict[str, float]:
         """Take one optimizer step at this progress, 0 to 1; returns its values for the log.
@@ -119,7 +167,7 @@ class Trainer:
         """
         begin = time.perf_counter()
         progress = self.processes.broadcast(progress, self.device)  # clocks differ
-        rate = self.rate * rate_factor(progress)
+        rate = self.rate * rate_factor(progress, self.step)
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["rate_scale"]
@@ -130,14 +178,16 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad()
         self.step += 1
-        self.seconds = time.monotonic() - self._resumed_at
+        self._position = (self.batches.number, self.batches.position)
+        seconds = time.perf_counter() - begin
+        self.clock.note_step(seconds)
         return {
             "step": self.step,
             "loss": loss,
             "rate": rate,
             "gradient_norm": norm.item(),
-            "tokens_per_second": self._tokens_in_step() / (time.perf_counter() - begin),
-            "seconds": self.seconds,
+            "tokens_per_second": self.tokens_in_step / seconds,
+            "seconds": self.clock.seconds,
         }
 
     def _add_gradients(self) -> float:
@@ -154,15 +204,16 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.item())
 
-    def _tokens_in_step(self) -> int:
-        o = self.options
-        return self.processes.count * o.batch * o.accumulate * self.model.config.context_length
-
     def validate(self) -> dict[str, Any]:
-        """Score the held-out texts and save the weights if best; returns the values for the log."""
+        """Score the held-out texts and save the weights if best; returns the values for the log.
+
+        A bar shows how far that is.
+        """
+        began = time.perf_counter()
         self.model.eval()
+        texts = tqdm(self.held_out, "Scoring held-out texts", leave=False, delay=_SILENT_SECONDS)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            result = score(self.model, self.vocabulary, self.corpus.held_out, self.device)
+            result = score(self.model, self.vocabulary, texts, self.device)
         bits = result.bits_per_byte
         self.first = bits if self.step == 0 else self.first
         self.worse += 1
@@ -171,12 +222,12 @@ class Trainer:
             self._publish()
         sample = self._sample()
         self.model.train()
-        self.seconds = time.monotonic() - self._resumed_at
+        self.clock.note_validation(time.perf_counter() - began)
         return {
             "step": self.step,
             "bits_per_byte": bits,
             "best": self.best,
-            "seconds": self.seconds,
+            "seconds": self.clock.seconds,
             "pass": self.batches.number,
             "peak_memory_mb": peak_memory_mb(),
             "sample": sample,
@@ -239,16 +290,18 @@ class Trainer:
             "optimizer": self._adamw.state_dict(),
             "muon": self._muon.state_dict() if self._muon else None,
             "step": self.step,
-            "seconds": self.seconds,
+            "seconds": self.clock.seconds,
+            "length": {"steps": self.options.steps, "minutes": self.options.minutes},
             "first": self.first,
             "best": self.best,
             "worse": self.worse,
             "rate": self.rate,
             "name": self.name,
-            "data": [self.batches.number, self.batches.position],
+            "data": list(self._position),
             "corpus": self.corpus.fingerprint,
             "language": self.options.language,
             "base": self._base.sha256 if self._base else "",
             "manner": self._manner,
         }
         save_state(self.options.state_path, state)
+        self.saved = self.step

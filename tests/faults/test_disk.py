@@ -22,6 +22,7 @@ from model.checkpoints.training_state import load_state
 from model.checkpoints.weights_file import load_weights, save_weights
 from model.train.command import train as main
 from model.train.log import open_log
+from model.train.trainer import Trainer
 from tests.model.made import small_weights, story_text
 from tests.support.program import Outcome, afterword
 
@@ -71,7 +72,20 @@ def train(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_a_disk_that_fills_up_in_training_keeps_the_last_state(small_disk: Path) -> None:
+def fill_in_training(monkeypatch: pytest.MonkeyPatch, disk: Path) -> None:
+    """Let the next step of a training fill the disk, but for what its log needs."""
+    step = Trainer.train_step
+
+    def filling(trainer: Trainer, progress: float) -> dict[str, float]:
+        fill(disk, leave=2 * 4096)
+        return step(trainer, progress)
+
+    monkeypatch.setattr(Trainer, "train_step", filling)
+
+
+def test_a_disk_that_fills_up_in_training_keeps_the_last_state(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     corpus = small_disk.parent / f"{small_disk.name}.txt"
     corpus.write_text(story_text())
     out = small_disk / "training"
@@ -82,11 +96,16 @@ def test_a_disk_that_fills_up_in_training_keeps_the_last_state(small_disk: Path)
         subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
         assert train(*training, "--steps", "1").exit_code == 0
         step = load_state(out / "last.pt")["step"]
-        fill(small_disk, leave=100 * 4096)
+        fill_in_training(monkeypatch, small_disk)
         done = train(*training, "--steps", "3", "--resume")
         assert done.exit_code == OutputError.exit_code, done.output
-        assert re.search(r"^Error: .*cannot be written.*\n\Z", done.output, re.M)
+        remedy = rf"make room, and the same command with --resume goes on after step {step}\."
+        sentence = rf"^Error: \S+ cannot be written: No space left on device; {remedy}\n\Z"
+        assert re.search(sentence, done.output, re.M), done.output
         assert load_state(out / "last.pt")["step"] == step
+        refused = train(*training, "--steps", "3", "--resume")  # now it is full before
+        assert refused.exit_code == OutputError.exit_code, refused.output
+        assert f"There is not enough room in {out}: the training needs about" in refused.output
         assert load_weights(out / "en.safetensors").language == "en"  # the old or the new, whole
         assert not [file for file in out.iterdir() if file.name.startswith(".")]
     finally:

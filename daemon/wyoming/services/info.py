@@ -19,6 +19,7 @@ from wyoming.info import (
 
 from audio.tts.neural.engines import engine_of
 from audio.tts.voices import ESPEAK, Voice, find_voice
+from config.languages import LANGUAGES
 from daemon.wyoming.services.languages import find_language
 from daemon.wyoming.services.offer import Offer
 
@@ -139,7 +140,19 @@ def _voices(offer: Offer) -> list[TtsVoice]:
         listed.remove(voice)
         told.append(_voice(voice, find_language(voice.language, [code])))
     codes = [*LANGUAGE_NAMES]
-    return [*told, *(_voice(voice, find_language(voice.language, codes)) for voice in listed)]
+    return [*told, *(_voice(voice, _main_language(voice, codes)) for voice in listed)]
+
+
+def _main_language(voice: Voice, codes: Sequence[str]) -> str | None:
+    """The code of a voice's language; None for a relative, such as Cantonese of Chinese.
+
+    A client that lists the voices of a language would offer it first, by its name.
+    """
+    code = find_language(voice.language, codes)
+    if code is None:
+        return None
+    primary = voice.language.partition("-")[0]
+    return code if primary in (code, LANGUAGES[code].voice_prefixes[0]) else None
 
 
 def _voice(voice: Voice, code: str | None) -> TtsVoice:

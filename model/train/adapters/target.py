@@ -1,18 +1,17 @@
 """Fetched weights as what a refresh trains: an adapter of them, and their file stays."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from model.checkpoints.adapter_store import in_place
 from model.checkpoints.adapters import apply, load_adapter, publish_adapter
 from model.checkpoints.fetched import chosen, name_of
+from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.weights_file import Weights, load_weights
 from model.train.adapters.low_rank import RANK
-from model.train.adapters.start import adapted_model
 from model.train.options import TrainOptions
-from model.transformer import Transformer
 
 START = "start.safetensors"
 """Name of the copy of what a refresh begins with, in its folder."""
@@ -55,10 +54,6 @@ class AdapterTarget:
             "provenance": f"Adapter of {name_of(self.source)}, from texts of the user.",
         }
 
-    def model(self, options: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-        return adapted_model(load_weights(self.source), options, None)
-
     def before(self) -> Weights:
         """The weights that the training began with."""
         weights = load_weights(self.source)
@@ -71,12 +66,12 @@ class AdapterTarget:
         path = options.weights_path
         return apply(load_adapter(path), load_weights(self.source), str(path))
 
-    def publish(self, options: TrainOptions, _: bool) -> list[str]:
+    def publish(self, options: TrainOptions, scores: Scores, _: bool) -> list[str]:
         """Put the best adapter in place; returns where it is, and what else there is to say."""
-        place = publish_adapter(load_adapter(options.weights_path))
+        place = publish_adapter(replace(load_adapter(options.weights_path), scores=scores))
         said = [
-            f"the adapter {place.stem} is in place for {name_of(self.source)}; `afterword weights` "
-            f"lists it, `afterword weights remove {place.stem}` removes it."
+            f"The adapter {place.stem} is in place for {name_of(self.source)}; `afterword weights "
+            f"use --previous` goes back, `afterword weights remove {place.stem}` removes it."
         ]
         if (name := chosen(options.language)) not in (None, name_of(self.source)):
             said.append(

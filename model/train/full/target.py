@@ -8,13 +8,13 @@ from model.checkpoints import fetched
 from model.checkpoints.adapters import load_adapted
 from model.checkpoints.blocks import dense
 from model.checkpoints.in_use import remembering
+from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.store import as_output_error
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.trained import publish_trained
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.train.adapters.target import START
 from model.train.options import TrainOptions
-from model.transformer import Transformer
 
 SEQUENCES = 2  # at a time at most, as of an adapter
 _ACCUMULATE = 4  # times as many batches in a step, in return
@@ -60,10 +60,6 @@ class FullTarget:
             "provenance": f"{weights.provenance} Trained further on texts of the user.".strip(),
         }
 
-    def model(self, _: TrainOptions) -> Transformer:
-        """The model as it is trained, for measuring how fast that is."""
-        return self.before().model
-
     def before(self) -> Weights:
         """The weights that the training began with."""
         return load_weights(self._start)
@@ -72,15 +68,15 @@ class FullTarget:
         """The best weights of the training."""
         return load_weights(options.weights_path)
 
-    def publish(self, options: TrainOptions, configured: bool) -> list[str]:
+    def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Keep the best weights; returns where they are, and what else there is to say.
 
         They are used from now on where those that they began with were chosen alone.
         """
-        place = publish_trained(self.source, self.after(options))
+        place = publish_trained(self.source, replace(self.after(options), scores=scores))
         name, language = place.parent.name, options.language
         said = [
-            f"the new weights are {name}, in {place.parent}; `afterword weights remove {name}` "
+            f"The new weights are {name}, in {place.parent}; `afterword weights remove {name}` "
             "removes them."
         ]
         if configured or fetched.chosen(language) != fetched.name_of(self.source):

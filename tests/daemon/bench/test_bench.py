@@ -101,7 +101,8 @@ def test_an_utterance_through_wyoming_is_measured(vosk_en: Path) -> None:
     pytest.importorskip("wyoming", reason="needs the extra wyoming")
     (passage,) = wyoming.measure(1, [f"hearing.model={vosk_en}", "model.max_sentences=1"])
     assert passage.voice_to_transcript >= wyoming.SILENCE_SECONDS
-    assert passage.voice_to_transcript < passage.voice_to_sentence < passage.voice_to_sound < 60
+    assert passage.voice_to_transcript < passage.voice_to_sentence <= passage.voice_to_text
+    assert passage.voice_to_text < passage.voice_to_sound < 60
 
 
 def test_a_service_that_does_not_start_says_why() -> None:

@@ -1,6 +1,7 @@
 """`afterword weights` lists, fetches, verifies and chooses; tests/system has the daemon's part."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,12 +20,15 @@ from daemon.cli.main import cli
 from model.checkpoints import adapter_store, fetched
 from model.checkpoints.adapters import Adapter, publish_adapter
 from model.checkpoints.fetched import folder_of
+from model.checkpoints.metadata.scores import Change, Scores
 from model.checkpoints.store import describe, find_weights, own_weights, shipped_weights
 from model.checkpoints.weights_file import publish_weights, save_weights
 from tests.daemon.cli.test_weights_fetching import PACKAGE, WHEEL, tiny
 from tests.model.made import small_weights
 from tests.support.program import ROOT
 from tests.support.web_site import Site, serving
+
+SCORES = Scores(Change(2.0, 1.5), Change(0.5, 0.625))
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def weights(*arguments: str) -> Result:
 
 def marked(result: Result) -> list[str]:
     """The lines of the list up to the name."""
-    return [line[:20].rstrip() for line in result.stdout.splitlines() if "bits/byte" in line]
+    return [line[:20].rstrip() for line in result.stdout.splitlines()]
 
 
 def test_one_command_fetches_and_another_uses_them(site: Site) -> None:
@@ -164,7 +168,12 @@ def test_previous_names_what_was_removed_and_changes_nothing(site: Site) -> None
 def test_without_a_record_the_newest_that_are_kept_are_the_previous(
     content: str, site: Site
 ) -> None:
-    """A record of an earlier version is missing; one may be damaged."""
+    """A record of an earlier version is missing; one may be damaged. Of none: the shipped ones."""
+    assert "There are no previous weights" in str(weights("use", "--previous").exception)
+    publish_own("first", 1)
+    (fetched.weights_folder() / "en.previous").write_text(content)
+    assert is_in_place("shipped")
+    weights("use", "en-20260501-120000")
     publish_own("first", 1)
     publish_own("second", 2)
     (fetched.weights_folder() / "en.previous").write_text(content)
@@ -211,7 +220,7 @@ def put_adapter() -> str:
     sha256 = describe(folder_of("tiny") / "en.safetensors").sha256
     changes = {"blocks.0.mlp.down.weight": (torch.ones(2, 24), torch.ones(16, 2))}
     adapter = Adapter(changes, 2, 4.0, sha256, "tiny", "en", "MIT", "By a test.", 2.0, 1.5)
-    return publish_adapter(adapter).stem
+    return publish_adapter(replace(adapter, scores=SCORES)).stem
 
 
 def test_an_adapter_is_listed_used_and_removed(site: Site) -> None:
@@ -224,7 +233,8 @@ def test_an_adapter_is_listed_used_and_removed(site: Site) -> None:
     assert adapter_store.in_place(path) == adapter_store.find_adapter("en", name)
     assert [line[0] for line in marked(weights())] == ["*", "*", " "]
     assert f"{name:<20}" in weights().stdout
-    assert "1.500 bits/byte  By a test." in weights().stdout
+    told = "your texts 2.000 → 1.500, plain 0.500 → 0.625 bits/byte  By a test."
+    assert told in weights().stdout
     assert f"{name}: its checksum is right." in weights("verify").stdout
     weights("use", "tiny")
     assert [line[0] for line in marked(weights())] == ["*", " ", " "]
@@ -257,9 +267,98 @@ def test_a_damaged_adapter_is_found(site: Site) -> None:
     weights("fetch", "tiny")
     adapter = adapter_store.find_adapter("en", put_adapter())
     assert adapter
-    adapter.write_bytes(adapter.read_bytes()[:-1])
+    whole = adapter.read_bytes()
+    adapter.write_bytes(whole[:-1])
     assert f"{adapter} is no complete" in str(weights("verify").exception)
     assert [line[0] for line in marked(weights())] == [" ", " ", "*"]
+    weights("use", "shipped")
+    adapter.write_bytes(whole[:-1] + b"\xff")
+    done = weights("use", adapter.stem)
+    assert isinstance(done.exception, WeightsError)
+    assert f"{adapter} is damaged, and nothing is changed; " in str(done.exception)
+    assert f"`afterword weights remove {adapter.stem}` deletes it." in str(done.exception)
+
+
+def is_told(name: str, fault: str) -> bool:
+    """Whether the list says of these weights, in one line, that they cannot be used, and why."""
+    (line,) = (line for line in weights().stdout.splitlines() if f" {name} " in line)
+    return line.endswith(f" MB  {fault}")
+
+
+def flip_last_bit(path: Path) -> None:
+    """Damage that no length and no header shows."""
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def test_damaged_weights_of_ones_own_are_marked_and_done_without(site: Site) -> None:
+    older, newer = publish_own("first", 1), publish_own("second", 2)
+    own = own_weights("en")
+    flip_last_bit(own)
+    flip_last_bit(own.parent / "previous" / f"{older}.safetensors")
+    newer = describe(own).name
+    assert is_told(newer, "damaged")
+    assert is_told(older, "damaged")
+    remedy = "`afterword weights use shipped` uses those that come with Afterword."
+    assert f"{newer}: damaged; {remedy}" in weights().stderr
+    assert remedy in str(weights("verify").exception)
+    assert "nothing is changed" in str(weights("use", older).exception)
+    assert weights("use", "shipped").stdout.startswith("shipped is in place.")
+    assert find_weights("en", None) == shipped_weights("en")
+    assert "nothing is changed" in str(weights("use", "--previous").exception)
+    assert find_weights("en", None) == shipped_weights("en")
+
+
+def test_fetched_and_trained_ones_and_adapters_are_marked_with_their_remedy(site: Site) -> None:
+    weights("fetch", "tiny")
+    tiny_file = folder_of("tiny") / "en.safetensors"
+    whole = tiny_file.read_bytes()
+    adapter = put_adapter()
+    weights("use", adapter)
+    trained = folder_of("tiny-full-20261129-150000") / "en.safetensors"
+    trained.parent.mkdir(parents=True)
+    trained.write_bytes(b"x")
+    flip_last_bit(tiny_file)
+    assert "tiny: damaged; run `afterword weights fetch tiny`.\n" in weights().stderr
+    assert is_told("tiny", "damaged")
+    assert is_told("tiny-full-20261129-150000", "damaged")
+    told = str(weights("use", "tiny-full-20261129-150000").exception)
+    assert "`afterword weights use tiny` uses those that they were made of" in told
+    save_weights(tiny_file, small_weights(seed=2))
+    assert is_told(adapter, f"of other weights than tiny: `afterword weights remove {adapter}`")
+    tiny_file.unlink()
+    assert is_told(adapter, "its weights tiny are missing: `afterword weights fetch tiny`")
+    tiny_file.write_bytes(whole)
+    assert not is_told(adapter, "damaged")
+    flip_last_bit(adapter_store.adapters_folder("en") / f"{adapter}.safetensors")
+    assert is_told(adapter, "damaged")
+    remedy = f"`afterword weights use tiny` takes it off, `afterword weights remove {adapter}`"
+    assert f"{adapter}: damaged; {remedy} deletes it.\n" in weights().stderr
+    weights("use", "tiny")
+    assert "takes it off" not in weights().stderr
+
+
+def test_links_that_lead_nowhere_are_left_out_of_the_list(site: Site) -> None:
+    publish_own("first", 1)
+    for folder in ("previous", "adapters/en", "fetched/tiny"):
+        place = fetched.weights_folder() / folder / "en-1.safetensors"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to("nowhere")
+    assert [line[0] for line in marked(weights())] == ["*", " "]
+
+
+def test_scores_are_listed_that_can_be_compared(site: Site) -> None:
+    """Those of other texts than plain language stand beside those before the training alone."""
+    publish_weights(own_weights("en"), replace(small_weights(), scores=SCORES, bits_per_byte=9.9))
+    shown = weights()
+    own, shipped = shown.stdout.splitlines()
+    assert "your texts 2.000 → 1.500, plain 0.500 → 0.625 bits/byte  made by a test" in own
+    assert re.search(r"MB +plain 0\.\d{3} +bits/byte", shipped)
+    assert "9.9" not in shown.stdout
+    assert "Lower is better" in shown.stderr
+    weights("use", "shipped")
+    assert "your texts 2.000 → 1.500" in weights().stdout  # kept with the file
 
 
 def test_the_latest_adapters_are_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,9 +392,9 @@ def test_every_file_is_verified(site: Site) -> None:
     done = weights("verify")
     assert isinstance(done.exception, WeightsError)
     assert str(done.exception) == (
-        f"{own_weights('en')} is no complete weights file (safetensors); install afterword or "
-        f"train them again. The weights tiny in {folder_of('tiny')} are damaged: NOTICE is cut "
-        "short; run `afterword weights fetch tiny`."
+        f"{own_weights('en')} is no complete weights file (safetensors); `afterword weights use "
+        f"shipped` uses those that come with Afterword. The weights tiny in {folder_of('tiny')} "
+        "are damaged: NOTICE is cut short; run `afterword weights fetch tiny`."
     )
     assert done.stdout == "shipped: its checksum is right.\n"
     weights("fetch", "tiny")

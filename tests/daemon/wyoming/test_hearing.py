@@ -247,6 +247,14 @@ def test_services_that_are_off_are_not_told_and_refused_in_the_protocol(tmp_path
     served(test, tmp_path, offer=replace(HEARING, services=frozenset({"asr"})))
 
 
+def test_recognition_that_is_off_is_refused(tmp_path: Path) -> None:
+    async def test(shared: Shared, uri: str) -> None:
+        (event,) = await ask(uri, Transcribe(language="en").event(), "error")
+        assert Error.from_event(event) == Error("The service asr is switched off.", "off")
+
+    served(test, tmp_path, offer=replace(BOTH, services=frozenset({"tts"})))
+
+
 # Real speech
 
 

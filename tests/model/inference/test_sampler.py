@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from config.errors import GenerationError
-from model.inference.sampler import SamplingOptions, filter_logits, sample
+from model.inference.sampler import (
+    SamplingOptions,
+    cumulative_chances,
+    filter_logits,
+    index_at,
+    random_number,
+    sample,
+)
 
 PLAIN = SamplingOptions(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0)
 DRAWS = 8000
@@ -96,6 +103,25 @@ def test_many_ids_are_drawn_in_their_proportion():
 def test_what_has_no_probability_is_never_drawn():
     logits = torch.tensor([-1e30, 0.0, -1e30, 0.0, -1e30])
     assert draw(logits, PLAIN).keys() == {1, 3}
+
+
+@pytest.mark.parametrize(
+    ("number", "index"), [(0.0, 1), (0.249, 1), (0.25, 3), (0.499, 3), (0.5, 4), (1 - 2**-53, 4)]
+)
+def test_a_random_number_draws_the_id_whose_share_it_falls_into(number: float, index: int):
+    logits = torch.tensor([0.0, 1.0, 0.0, 1.0, 2.0, 0.0]).log()
+    cumulative = cumulative_chances(logits)
+    assert cumulative.tolist() == pytest.approx([0, 0.25, 0.25, 0.5, 1, 1])
+    exact = torch.tensor([0, 0.25, 0.25, 0.5, 1, 1], dtype=torch.float64)
+    assert index_at(exact, number) == index
+
+
+def test_one_random_number_draws_one_id():
+    generators = [torch.Generator().manual_seed(3) for _ in range(2)]
+    logits = torch.linspace(0, 3, 40)
+    for _ in range(20):
+        drawn = sample(logits, (), PLAIN, generators[0])
+        assert drawn == index_at(cumulative_chances(logits), random_number(generators[1]))
 
 
 def test_a_top_k_beyond_the_vocabulary_is_no_limit():

@@ -110,16 +110,19 @@ def test_a_refresh_puts_an_adapter_on_the_fetched_weights_in_use(base: Path):
     result = refresh()
     assert result.exit_code == 0, result.output
     assert f"Starting from an adapter of rank 16 on {base}, which stays" in result.output
-    assert "tokens a second here, so some 1 minutes" in result.output
+    assert "16 steps make" in result.output
+    assert "tokens a second here on 1 thread, validations included" in result.output
     assert base.read_bytes() == before
     place = in_place(base)
     assert place
-    assert f"the adapter {place.stem} is in place for tiny" in result.output
+    assert f"The adapter {place.stem} is in place for tiny" in result.output
     adapter = load_adapter(place)
     assert adapter.bits_before
     assert adapter.bits_per_byte
     assert adapter.bits_per_byte < adapter.bits_before - 0.5
-    assert f"from {adapter.bits_before:.4f} to {adapter.bits_per_byte:.4f}" in result.output
+    assert adapter.scores
+    assert adapter.scores.own.after < adapter.scores.own.before - 0.5
+    assert f"texts {adapter.scores.own}, plain language {adapter.scores.plain}." in result.output
     assert adapter.provenance == "Adapter of tiny, from texts of the user."
     left = {path.name for path in training_folder("en", "tiny").iterdir()}
     assert left == {"log.jsonl", "report.html", "report.png"}

@@ -73,7 +73,7 @@ def test_weights_of_their_own_are_made_and_the_base_stays(base: Path):
     assert base.read_bytes() == before
     path = the_trained_ones()
     name = path.parent.name
-    assert f"the new weights are {name}, in {path.parent}; " in result.output
+    assert f"The new weights are {name}, in {path.parent}; " in result.output
     assert sorted(file.name for file in path.parent.iterdir()) == ["LICENSE", "en.safetensors"]
     made, old = load_weights(path), load_weights(base)
     assert (made.manner, made.licence, made.stored.config) == (
@@ -87,6 +87,8 @@ def test_weights_of_their_own_are_made_and_the_base_stays(base: Path):
     bits = [entry["bits_per_byte"] for entry in map(json.loads, lines) if "bits_per_byte" in entry]
     assert made.bits_per_byte == pytest.approx(min(bits), abs=1e-4)
     assert min(bits) < bits[0] - 0.5
+    assert made.scores
+    assert made.scores.own.after < made.scores.own.before - 0.5
     # What was chosen is replaced, in a running daemon, too, and can be gone back to.
     assert "They are used from now on" in result.output
     assert find_weights("en", None) == path
@@ -214,7 +216,7 @@ def test_they_are_listed_verified_used_and_removed(base: Path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    assert "run `afterword train --weights tiny --full`" in str(weights("verify").exception)
+    assert f"`afterword weights remove {name}` deletes them" in str(weights("verify").exception)
     assert weights("remove", name).stdout.startswith(f"{name} is removed.")
     assert (chosen("en"), path.parent.exists(), base.is_file()) == (None, False, True)
     assert f'called "{name}" (there are none)' in str(weights("remove", name).exception)

@@ -5,22 +5,34 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from config import paths
+from config.languages import LANGUAGES
 from model.checkpoints import fetched
-from model.checkpoints.store import describe, own_weights, previous, shipped_weights
+from model.checkpoints.in_use import go_back
+from model.checkpoints.store import (
+    describe,
+    find_weights,
+    own_weights,
+    previous,
+    shipped_weights,
+)
 from model.checkpoints.stored_model import StoredModel
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.data.user_texts import UserText
 from model.text.vocabulary import Vocabulary
 from model.train.command import train as main
 from model.train.refresh import corpus_folder, cut, training_folder
+from model.train.trainer import Trainer
 from model.transformer import Transformer, TransformerConfig
+from tests.model.data.test_other_language import FRENCH
 from tests.model.made import story_text
 
 ROOT = Path(__file__).parents[3]
@@ -65,8 +77,13 @@ def test_better_weights_take_the_place_of_those_in_use(first: bytes):
     assert "24 steps" in result.output
     scores = validations()
     assert scores[-1] < scores[0] - 0.5
-    assert f"from {scores[0]:.4f} to {min(scores):.4f} bits/byte" in result.output
     new = load_weights(own_weights("en"))
+    assert new.scores
+    assert new.scores.own.after < new.scores.own.before - 0.5
+    assert new.scores.plain.before != new.scores.own.before
+    told = f"your held-out texts {new.scores.own}, plain language {new.scores.plain}.\n"
+    assert told in result.output
+    assert f"“{LANGUAGES['en'].report_seeds[0]}”\n    before: " in result.output
     assert new.provenance == "made by a test. Refreshed with texts of the user."
     assert new.bits_per_byte == pytest.approx(min(scores), abs=1e-4)
     (kept,) = previous(own_weights("en"))
@@ -84,12 +101,50 @@ def check_report(output: str) -> None:
     page = training_folder("en") / "report.html"
     assert f"Report: {page}" in output
     html = page.read_text()
-    assert html.count("data:image/png;base64,") == 1
-    links = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(\w+:)""", html)
-    assert set(links) == {"data:"}
-    assert "<td>the old sailor</td>" in html
-    assert html.count("<tr>") > 8  # five seeds and several validations
+    assert html.count("<svg role") == 2
+    assert html.count("<b>before</b>") == len(LANGUAGES["en"].report_seeds) + 2
+    assert "<td>your texts</td>" in html
+    assert re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(\w+:)""", html) == []
     assert (page.parent / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_three_passes_end_it_however_slow_it_seemed_and_the_scoring_is_outside_the_clock(
+    first: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Trainer, "rehearse", lambda *_: 60.0)  # as under load
+    validate = Trainer.validate
+
+    def slow(trainer: Trainer) -> dict[str, Any]:
+        time.sleep(1.5 * (trainer.step == 0))
+        return validate(trainer)
+
+    monkeypatch.setattr(Trainer, "validate", slow)
+    result = train(*QUICK[2:], "--context", 32, "--batch", 16)
+    assert result.exit_code == 0, result.output
+    told = re.search(
+        r"It stops after 30 minutes, in which it reads .* your texts and the starter corpus.*, "
+        r"at 9 tokens a second here on 1 thread; `--minutes (\d+)` makes 3\.\d passes",
+        result.output,
+    )
+    assert told, result.output
+    lines = (training_folder("en") / "log.jsonl").read_text().splitlines()
+    steps = [entry for entry in map(json.loads, lines) if "loss" in entry]
+    assert 30 < len(steps) <= int(told[1])  # a minute each, it said
+    assert len(validations()) == 9  # that before the training, and 8
+    assert steps[0]["seconds"] < 1.5
+    rates = [entry["rate"] for entry in steps]
+    assert rates[0] <= 0.2 * max(rates)
+    assert rates[-1] < 0.1 * max(rates)
+
+
+def test_texts_in_another_language_are_told(first: bytes):
+    (corpus_folder() / "conte.txt").write_text(FRENCH * 20)
+    (corpus_folder() / "诗.txt").write_text("床前明月光，疑是地上霜。举头望明月，低头思故乡。" * 30)
+    result = train(*QUICK, "--steps", 1)
+    assert result.exit_code == 0, result.output
+    assert "诗.txt is in Chinese" in result.output
+    assert "conte.txt is not in the language that is trained (en)" in result.output
+    assert "mine.txt is" not in result.output
 
 
 def test_worse_weights_replace_nothing(first: bytes):
@@ -97,6 +152,7 @@ def test_worse_weights_replace_nothing(first: bytes):
     assert result.exit_code == 0, result.output
     assert min(validations()) == validations()[0]
     assert "Nothing was better than before" in result.output
+    assert "The same seeds before and after" not in result.output
     assert own_weights("en").read_bytes() == first
     assert previous(own_weights("en")) == []
 
@@ -119,6 +175,7 @@ def test_a_stopped_training_goes_on(first: bytes):
     assert stopped.returncode == 0, stopped.stderr
     assert "Stopped after step 10; the same command goes on." in stopped.stdout
     assert own_weights("en").read_bytes() == first
+    (training_folder("en") / "length.json").write_text("{")  # an older version's, damaged
     result = train(*QUICK[2:])  # it remembers how many steps there are to be
     assert result.exit_code == 0, result.output
     assert f"Going on with the training in {training_folder('en')}" in result.output
@@ -133,6 +190,18 @@ def test_the_shipped_weights_are_the_start_where_there_are_no_own(first: bytes):
     result = train("--steps", 1, "--batch", 1, "--threads", 1, "--learning-rate", 1e-7)
     assert result.exit_code == 0, result.output
     assert f"Starting from {shipped_weights('en')}." in result.output
+
+
+def test_the_first_training_can_be_undone(first: bytes):
+    """From the shipped weights' place; a tiny model's, as theirs take long to train."""
+    own_weights("en").unlink()
+    start = own_weights("en").with_name("start.safetensors")
+    start.write_bytes(first)
+    result = train(*QUICK, "--init-from", start)
+    assert result.exit_code == 0, result.output
+    assert "`afterword weights use --previous` goes back" in result.output
+    assert go_back("en") == ["shipped"]
+    assert find_weights("en", None) == shipped_weights("en")
 
 
 def test_without_texts_it_says_where_to_put_them(home: Path):

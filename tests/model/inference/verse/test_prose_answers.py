@@ -10,7 +10,7 @@ from model.checkpoints.store import own_weights, shipped_weights
 from model.checkpoints.weights_file import save_weights
 from model.inference import loading
 from model.inference.generator import Check, TextGenerator
-from model.inference.prose_answers import ProseAnswers
+from model.inference.verse.prose_answers import ProseAnswers
 from model.text.form_faults import Candidate
 from model.text.verse.couplets import line_length
 from tests.model.made import small_weights
@@ -19,7 +19,7 @@ SETTINGS = load(flags=["language=zh"], environment={}).settings
 OPTIONS = loading.generator_options(SETTINGS)
 ROWS = [
     line.split("\t")
-    for line in (Path(__file__).parent / "verse-seeds.tsv").read_text("utf-8").splitlines()
+    for line in (Path(__file__).parents[1] / "verse-seeds.tsv").read_text("utf-8").splitlines()
 ]
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from config.languages import join_sentences
-from model.inference.couplet_writer import Couplet, CoupletWriter
 from model.inference.generator import Cancelled, GeneratorOptions, TextGenerator
+from model.inference.verse.couplet_writer import Couplet, CoupletWriter
 from model.text.form_faults import Candidate
 from model.text.spoken_form import prepare_seed
 from model.text.verse.couplets import MARKS, last_character

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from config.errors import GenerationError
-from model.inference.couplet_writer import CoupletWriter
 from model.inference.engine import InferenceEngine
 from model.inference.sampler import SamplingOptions
+from model.inference.verse.couplet_writer import CoupletWriter
 from model.text.vocabulary import Vocabulary
 from tests.model.made import ScriptedEngine, small_weights
 
