@@ -1,6 +1,7 @@
 """The recognition pipeline: sound in, events out.
 
-    sound ─→ trigger detector ─→ capture ─→ rescoring ─→ Seed or VoiceCommand
+    sound ─→ trigger detector ─→ capture ─→ rescoring ─→ careful ─→ Seed or VoiceCommand
+      │                             │                    recogniser, if there is one
       │                             └─ resumption detector: the capture may go on after its end
       └────→ command detector, while commands need no trigger ─→ VoiceCommand
 
@@ -35,12 +36,14 @@ from audio.events import (
 from audio.high_pass import BELOW_SPEECH_HZ, HighPass
 from audio.pcm import SAMPLE_RATE, AudioChunk, AudioRingBuffer
 from audio.phrases import Phrase, parse_phrases, phrase_weakness
+from audio.stt.careful.rehearing import CapturedSound, SeedRehearing, WordRecognizer
 from audio.stt.vosk_engine import VoskEngine
 from audio.trigger.detector import UTTERANCE_END_SECONDS, Detection, TriggerDetector
 from audio.trigger.likelihood_ratio import LikelihoodRatio
 from audio.turn.capture import Capture
 from audio.turn.echo_level import EchoLevel
-from audio.turn.resumption import ResumptionDetector
+from audio.turn.resumption import NewWordsDetector, Resumption, ResumptionDetector
+from audio.turn.user_voice import ROOM_SECONDS, UserVoice
 from audio.vad import VoiceDetector
 from config.languages import LANGUAGES, Language
 from config.settings import SeedSettings, TriggerSettings
@@ -52,6 +55,7 @@ Commands = Mapping[str, Sequence[str]]
 
 _BUFFER_SECONDS = 30  # an utterance, and with it the verdict on a phrase in it, may last 20
 _REPLAY_BYTES = 2 * SAMPLE_RATE // 10  # 0.1 s
+_AFTER_WORDS_SECONDS = 0.3  # of sound after the last word that the careful recogniser hears
 _GAP_SECONDS = 0.01  # a longer gap in audio time is a closed microphone; shorter ones are rounding
 
 
@@ -61,6 +65,7 @@ def open_recognition(
     seed: SeedSettings,
     language: str,
     commands: Commands | None = None,
+    careful: WordRecognizer | None = None,
 ) -> "AudioRecognition":
     """Load the Vosk model in `folder`; takes half a second.
 
@@ -71,17 +76,19 @@ def open_recognition(
         language: its code, such as "en".
         commands: phrases that are commands as a whole seed; all but "never mind" also without a
             trigger, while `feed` is asked for them and no capture is active.
+        careful: hears each seed again, if there is one.
 
     Raises:
         HearingModelError: the model is missing, incomplete or damaged.
         ConfigError: a phrase has a word that the model does not know.
     """
     engine = VoskEngine(folder, UTTERANCE_END_SECONDS)
-    return _build(engine, trigger, seed, language, commands or {})
+    return _build(engine, careful, trigger, seed, language, commands or {})
 
 
 def _build(
     engine: VoskEngine,
+    careful: WordRecognizer | None,
     trigger: TriggerSettings,
     seed: SeedSettings,
     language: str,
@@ -103,7 +110,7 @@ def _build(
         must_begin=trigger.must_begin,
         refractory_seconds=trigger.cooldown_seconds,
     )
-    return AudioRecognition(engine, detector, seed, LANGUAGES[language], spoken)
+    return AudioRecognition(engine, detector, seed, LANGUAGES[language], spoken, careful)
 
 
 def _warn_if_weak(phrase: Phrase) -> None:
@@ -125,21 +132,26 @@ class AudioRecognition:
         seed: SeedSettings,
         language: Language,
         commands: Sequence[SpokenCommand] = (),
+        careful: WordRecognizer | None = None,
     ) -> None:
         self._engine = engine
+        self._careful = careful
+        self._rehearing = None if careful is None else SeedRehearing(careful)
         self._detector = detector
         self._settings = seed
         self._language = language
         self._high_pass = HighPass(BELOW_SPEECH_HZ)
         self._sound = AudioRingBuffer(_BUFFER_SECONDS)
         self._offset = 0.0  # seconds from the buffer's time to the source's
-        self._voice = VoiceDetector()  # shared by all captures, for it takes a while to load
+        self._voice = UserVoice(VoiceDetector())  # of all captures, for it takes a while to load
         self._capture: Capture | None = None
-        self._resumption: ResumptionDetector | None = None  # of the capture that has just ended
+        self._resumption: Resumption | None = None  # of the capture that has just ended
         self._resumed_after = ""  # the seed after which the user has resumed already
         self._echo = EchoLevel()
         self._playing = False
+        self._played_until = 0.0  # in the buffer's time
         self._capture_start = 0.0  # in the buffer's time
+        self._captured_pcm = bytearray()  # all sound that the capture has heard
         self._backlog = b""  # sound that the capture is still to hear
         self._without_trigger = [one for one in commands if one.kind != NEVER_MIND]
         self._command_voice = VoiceDetector()
@@ -165,7 +177,7 @@ class AudioRecognition:
         Raises:
             ConfigError: a phrase has a word that the model does not know.
         """
-        return _build(self._engine, trigger, seed, language, commands or {})
+        return _build(self._engine, self._careful, trigger, seed, language, commands or {})
 
     def feed(
         self, chunk: AudioChunk, *, commands: bool = False, playing: bool = False
@@ -191,6 +203,8 @@ class AudioRecognition:
             return []
         pcm = self._high_pass.filter(chunk.pcm)
         self._sound.add(pcm)
+        if playing:
+            self._played_until = self._sound.seconds
         self._offset = chunk.end_seconds - self._sound.seconds
         self._echo.observe(pcm, playing=playing)
         suspected, detection = self._detector.process(pcm)
@@ -198,7 +212,7 @@ class AudioRecognition:
             return self._begin_capture(detection)
         events: list[Event] = [] if suspected is None else [TriggerSuspected(suspected.text)]
         if self._command_detector and (command := self._command_detector.process(pcm)):
-            events += self._with_source_time([command])
+            events += self._rescored_events([command])
         return events + self._capture_more(pcm)
 
     def _skip_gap(self, chunk: AudioChunk) -> None:
@@ -230,26 +244,35 @@ class AudioRecognition:
             events += self._begin_capture(detection)
         events += self._capture_more(b"")
         if self._capture is not None:
-            events += self._with_source_time([self._capture.finish(empty="end of audio")])
+            events += self._resolved([self._capture.finish(empty="end of audio")])
             self._capture = None
         self._resumption = None
+        if self._rehearing is not None:
+            events += map(self._command_or_seed, self._rehearing.finish())
         return events
 
     def cancel(self) -> None:
         """Drop a capture that has begun, or might resume, and listen for the trigger again."""
         self._capture = self._resumption = None
         self._backlog = b""
+        if self._rehearing is not None:
+            self._rehearing.drop()
 
     def _begin_capture(self, detection: Detection) -> list[Event]:
         """Start a capture at the phrase's end; one that was under way is dropped."""
         self._capture_start = detection.end
         self._rescored_seeds = {}
+        self._captured_pcm = bytearray()
+        if self._rehearing is not None:
+            self._rehearing.drop()
         self._resumption, self._resumed_after = None, ""
+        phrase = self._sound.since(detection.start, detection.end)
+        before = max(detection.start - ROOM_SECONDS, self._played_until)  # an echo is not the room
+        self._voice.begin(self._sound.since(before, detection.start), phrase)
         self._capture = Capture(
             self._engine, self._voice, self._settings, self._language, self._echo
         )
         self._backlog = self._sound.since(detection.end)
-        phrase = self._sound.since(detection.start, detection.end)
         is_louder = self._echo.phrase_is_louder(phrase, self._sound.seconds - detection.start)
         if is_louder:
             self._echo.discard_current()
@@ -268,37 +291,61 @@ class AudioRecognition:
                 events += self._captured(self._capture, block)
             elif self._resumption is not None:
                 events += self._maybe_resumed(self._resumption, block)
-        return events
+        return events if self._rehearing is None else events + self._resolved([])
 
     def _captured(self, capture: Capture, block: bytes) -> list[Event]:
+        self._captured_pcm += block
         events = capture.accept(block)
         last = events[-1] if events else None
         if isinstance(last, Seed | NoSpeech):
             self._capture = None
         if isinstance(last, Seed) and capture.may_resume:
             self._await_resumption(capture, last.text)
-        return self._with_source_time(events)
+        return self._resolved(events)
 
     def _await_resumption(self, capture: Capture, seed: str) -> None:
         if seed != self._resumed_after:  # without new words it was noise, and would be so again
             self._resumed_after = seed
-            self._resumption = ResumptionDetector(capture, self._voice, self._echo)
+            if capture.is_quiet:
+                self._resumption = ResumptionDetector(capture, self._voice, self._echo)
+            else:
+                self._resumption = NewWordsDetector(capture, self._echo)
 
-    def _maybe_resumed(self, resumption: ResumptionDetector, block: bytes) -> list[Event]:
+    def _maybe_resumed(self, resumption: Resumption, block: bytes) -> list[Event]:
         if resumption.user_resumed(block, playing=self._playing):
-            self._capture, self._resumption = resumption.capture, None
-            resumption.capture.resume(resumption.sound)
+            self._captured_pcm += resumption.sound
+            self._capture, self._resumption = resumption.resumed_capture(), None
             self._echo.discard_current()
-            return [Resumed()]
+            return self._resolved([Resumed()])
         if resumption.expired:
             self._resumption = None
         return []
 
-    def _with_source_time(self, events: Iterable[Event]) -> list[Event]:
-        """The events in the source's time, with command phrases resolved."""
-        return [*self._resolved(events)]
+    def _resolved(self, events: Iterable[Event]) -> list[Event]:
+        """The events of the capture in the source's time, with their final words and commands."""
+        resolved = [*self._rescored_events(events)]
+        if self._rehearing is None:
+            return resolved
+        found = self._rehearing.filter(resolved, self._heard(events), self._sound.seconds)
+        return [*map(self._command_or_seed, found)]
 
-    def _resolved(self, events: Iterable[Event]) -> Iterator[Event]:
+    def _heard(self, events: Iterable[Event]) -> CapturedSound:
+        """The sound of the capture where an event needs it: of a seed, up to its last word."""
+        pcm = b""
+        for event in events:
+            if isinstance(event, Paused):
+                pcm = bytes(self._captured_pcm)
+            elif isinstance(event, Seed):
+                end = event.end_seconds + _AFTER_WORDS_SECONDS
+                pcm = bytes(self._captured_pcm[: 2 * round(end * SAMPLE_RATE)])
+        return CapturedSound(pcm, self._voice.voiced_seconds)
+
+    def _command_or_seed(self, event: Event) -> Event:
+        if isinstance(event, Seed):  # the careful words may be a command
+            return self._seed_commands.event(event.text, event.end_seconds)
+        return event
+
+    def _rescored_events(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
             match event:
                 case Paused(text=text):

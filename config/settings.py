@@ -71,9 +71,11 @@ class CueSettings:
 
 @dataclass(frozen=True, config=_STRICT)
 class HearingSettings:
-    """The speech recogniser; `model` is the folder of a Vosk model."""
+    """The speech recognisers: folders of a Vosk and of a Whisper model, and which hears seeds."""
 
     model: Text | None
+    seed: Literal["vosk", "careful"]
+    careful_model: Text | None
 
 
 def _none_if_auto(value: object) -> object:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # each is imported where it is used; all together take second
     from audio.output.wav_file import WavFilePlayer
     from audio.pcm import Samples
     from audio.recognition import AudioRecognition
+    from audio.stt.careful.whisper import WhisperRecognizer
     from audio.tts.engine import SpeechEngine
     from model.inference.routing import Generator
 
@@ -158,10 +159,11 @@ def open_source(
 
 
 def open_recognition(settings: Settings) -> "AudioRecognition":
-    """Load the Vosk model and build the recognition (0.5 s).
+    """Load the Vosk model, and the careful one if set, and build the recognition (0.5 s; 1.5 s).
 
     Raises:
-        HearingModelError: the model is missing or damaged.
+        MissingPackageError: the careful recogniser is not installed.
+        HearingModelError: a model is missing or damaged.
         ConfigError: the model does not know a word of a trigger phrase.
     """
     from audio import recognition
@@ -169,8 +171,28 @@ def open_recognition(settings: Settings) -> "AudioRecognition":
 
     folder = vosk_models.find(settings.language, settings.hearing.model)
     return recognition.open_recognition(
-        folder, settings.trigger, settings.seed, settings.language, commands(settings)
+        folder,
+        settings.trigger,
+        settings.seed,
+        settings.language,
+        commands(settings),
+        open_careful_recognizer(settings),
     )
+
+
+def open_careful_recognizer(settings: Settings) -> "WhisperRecognizer | None":
+    """The recogniser that hears seeds again, if the settings ask for it.
+
+    Raises:
+        MissingPackageError, HearingModelError: it is not installed, or its model is not usable.
+    """
+    if settings.hearing.seed != "careful":
+        return None
+    from audio.stt.careful import model_files
+    from audio.stt.careful.whisper import WhisperRecognizer
+
+    model_files.require_package(settings.language)
+    return WhisperRecognizer(model_files.find(settings.hearing.careful_model), settings.language)
 
 
 def commands(settings: Settings) -> Mapping[str, list[str]]:

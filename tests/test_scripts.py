@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,26 @@ def test_an_unknown_option_is_refused(name: str, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith(f"{name}: ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_try_home_assistant_names_what_is_missing(tmp_path: Path) -> None:
+    tools = tmp_path / "tools"  # a machine with nothing else
+    tools.mkdir()
+    for name in ("dirname", "id", "realpath"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    folder = tmp_path / "folder"
+    done = subprocess.run(
+        ["/bin/bash", str(ROOT / "scripts/try-home-assistant"), str(folder)],
+        env={"PATH": str(tools)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    missing = "apt install debootstrap" if os.getuid() == 0 else "as root"
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert done.stderr.startswith("try-home-assistant: ")
+    assert missing in done.stderr
+    assert not folder.exists()
 
 
 def looked_for_microphone(**environment: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from audio.pcm import SAMPLE_RATE, AudioRingBuffer, level_percentile_db, levels_db
+from audio.pcm import CHUNK_SECONDS, SAMPLE_RATE, AudioRingBuffer, level_percentile_db, levels_db
 from audio.phrases import COMMON_WORDS, Phrase, dissimilar
 from audio.stt.vosk_engine import UNKNOWN, BackgroundRecognizer, Hypothesis, VoskEngine
 
@@ -16,6 +16,7 @@ _NOISE_PERCENTILE = 0.05  # of the levels around a phrase: the noise, for noise 
 _MIN_GAIN_SHARE = 0.38  # of the needed gain that each of the two gains must have
 _SURE_SHARE = 0.8  # of it in context alone: the other gain was then never too small
 _SLOW_WORD_SECONDS = 0.78  # a phrase that took longer for each counted word must win by more
+_ONSET_DB = 25.0  # below the voice: a phrase begins with the first block that is no softer
 _MARGIN_SECONDS = 0.1  # before and after the phrase that are heard with it alone
 _NOISE_BEFORE_SECONDS, _NOISE_AFTER_SECONDS = 1.5, 1.0  # around a phrase: there noise is measured
 _MAX_WORD_SECONDS = 1.0  # silence before a phrase is sometimes taken for a part of it
@@ -69,6 +70,17 @@ def _needed_gain(sound: AudioRingBuffer, start: float, end: float) -> float:
     return min(_GAIN_NATS, max(_MIN_GAIN_NATS, gain))
 
 
+def onset(sound: AudioRingBuffer, start: float, end: float) -> float:
+    """The time of the first loud moment from `start` to `end`, in seconds.
+
+    The recogniser stretches a soft first word, as "hey", over the silence before it.
+    """
+    levels = levels_db(sound.since(start, end), SAMPLE_RATE)
+    limit = level_percentile_db(levels, _SPEECH_PERCENTILE) - _ONSET_DB if levels else 0.0
+    first = next((at for at, level in enumerate(levels) if level >= limit), 0)
+    return start + first * CHUNK_SECONDS
+
+
 def _best(paths: Iterable[Hypothesis], text: str = "") -> float:
     """The score of the best path that holds the text; minus infinity where none does."""
     found = [path.score for path in paths if not text or f" {text} " in f" {path.text} "]
@@ -114,7 +126,8 @@ class LikelihoodRatio:
         start = earliest_start(phrase, start, end)
         words = min(len(phrase.words), _MAX_COUNTED_WORDS)
         needed = words * _needed_gain(sound, start, end)
-        together = needed * max(1.0, (end - start) / (_SLOW_WORD_SECONDS * words))
+        seconds = end - onset(sound, start, end)
+        together = needed * max(1.0, seconds / (_SLOW_WORD_SECONDS * words))
         in_context = context.gain()
         if in_context >= _SURE_SHARE * together:  # for the user waits
             return True

@@ -12,9 +12,10 @@ from audio.turn.endpointing import (
     NO_WORDS_SECONDS,
     PAUSE_SECONDS,
     STABLE_WORDS_SECONDS,
+    VOICE_NO_WORDS_SECONDS,
     endpoint_delay,
 )
-from audio.vad import VoiceDetector
+from audio.turn.user_voice import UserVoice
 from config.languages import Language
 from config.settings import SeedSettings
 
@@ -29,6 +30,8 @@ _NOISE_WORDS = _HESITATIONS | _LAUGHS | {"a", "the", "的", "了"}
 _MIN_CONFIDENCE = 0.6  # of one word of a seed; words made of laughs and barks have less
 _MIN_VOICE_SECONDS = 0.15  # in a seed; a slammed door or music has less
 RESUMED_VOICE_SECONDS = 0.16  # after a seed, from which on the user resumes; a breath has less
+_LATE_WORDS_SECONDS = 0.15  # after the user's voice, in which its last words are recognised
+_EXTRA_TIMEOUT_SECONDS = 2.0  # after the timeout, for a user who is just beginning
 
 
 class Capture:
@@ -40,20 +43,21 @@ class Capture:
     def __init__(
         self,
         engine: VoskEngine,
-        voice: VoiceDetector,
+        voice: UserVoice,
         settings: SeedSettings,
         language: Language,
         echo: EchoLevel,
     ) -> None:
+        """`voice` has begun, but heard nothing yet."""
         self._settings = settings
         self._language = language
         self._engine = engine
         self._voice = voice
-        self._voice.reset()
         self._echo = echo
         self._levels: list[float] = []  # of blocks that end with a voice
         self._words: list[Word] = []  # of the engine's ended utterances
         self._partial = ""
+        self._is_noise = False  # if there were words that were none
         self._paused = ""  # the text at the last pause that was reported
         self._changed = 0.0  # when the words last changed
         self._quiet = 0.0  # seconds without a voice
@@ -68,29 +72,41 @@ class Capture:
 
     def accept(self, pcm: bytes) -> list[Partial | Paused | Seed | NoSpeech]:
         """Hear 16-bit samples; Seed or NoSpeech is the last event."""
-        self.seconds += len(pcm) / 2 / SAMPLE_RATE
         before = self._text()
-        self._measure_pauses(pcm, begun=bool(before))
-        ended = self._recognizer.accept(pcm)
-        if ended is not None and self._is_voiced():
-            self._words += ended
-        self._partial = self._recognizer.partial()
+        self._listen(pcm, begun=bool(before))
         text = self._text()
         events: list[Partial | Paused | Seed | NoSpeech] = []
         if text != before:
             self._changed = self.seconds
             events.append(Partial(text))
-        if self._is_at_end():
-            events.append(self.finish())
+        if self._is_at_end() and (end := self._end()):
+            events.append(end)
         elif self._quiet >= PAUSE_SECONDS and text != self._paused and self._is_begun():
             self._paused = text
             events.append(Paused(text))
         return events
 
+    def _listen(self, pcm: bytes, *, begun: bool) -> None:
+        self.seconds += len(pcm) / 2 / SAMPLE_RATE
+        self._measure_pauses(pcm, begun=begun)
+        ended = self._recognizer.accept(pcm)
+        if ended is not None and self._is_voiced():
+            self._words += ended
+        # What is recognised while only another voice speaks is not the user's.
+        if ended is not None:
+            self._partial = ""
+        elif self._quiet < _LATE_WORDS_SECONDS or not self._voice.is_other_heard:
+            self._partial = self._recognizer.partial()
+
     @property
     def may_resume(self) -> bool:
-        """True if it has ended in silence, before `max_seconds`."""
-        return self._quiet >= PAUSE_SECONDS and self.seconds < self._settings.max_seconds
+        """True if it has ended before `max_seconds`."""
+        return self.seconds < self._settings.max_seconds
+
+    @property
+    def is_quiet(self) -> bool:
+        """True if the user's voice has ended; False where it is never quiet."""
+        return self._quiet >= PAUSE_SECONDS
 
     def resume(self, pcm: bytes) -> None:
         """Go on after the end with the sound since, which the voice detector has heard."""
@@ -102,20 +118,37 @@ class Capture:
         )
         self._quiet, self._changed, self._resumed = 0.0, self.seconds, self.seconds
 
+    def hears_words(self, pcm: bytes) -> bool:
+        """Hear 16-bit samples after the end; True once there are new words, and it goes on."""
+        known = len(self._user_words())
+        self._listen(pcm, begun=True)
+        new = [word.text for word in self._user_words()[known:]] + self._partial.split()
+        if is_speech(new):
+            self._changed = self._resumed = self.seconds
+        return is_speech(new)
+
     def finish(self, empty: str = "silence") -> Seed | NoSpeech:
         """End now; `empty` is the reason of NoSpeech where there was no word at all."""
         self._words += self._recognizer.finish()
         self._partial = ""
-        texts = [word.text for word in self._words]
+        words = self._user_words()
         if not self._is_spoken() or not self._is_voiced():
-            return NoSpeech("noise" if texts else empty)
-        return Seed(self._text(), self._words[-1].end)
+            return NoSpeech("noise" if words or self._is_noise else empty)
+        return Seed(self._text(), words[-1].end)
+
+    def _end(self) -> Seed | NoSpeech | None:
+        """The seed; None if what was heard is none, as a cough, and the user may still speak."""
+        end = self.finish()
+        latest = min(self._settings.timeout_seconds, self._settings.max_seconds)
+        if isinstance(end, Seed) or self.seconds >= latest:
+            return end
+        self._is_noise = True
+        self._words = []
+        return None
 
     def _is_at_end(self) -> bool:
         if self.seconds >= self._settings.max_seconds:
             return True
-        if not self._is_begun():
-            return self.seconds >= self._settings.timeout_seconds
         words = self._seed_words()
         delay = endpoint_delay(
             words,
@@ -124,13 +157,20 @@ class Capture:
             self._language,
             echo_masks_user=self._echo.masks(median(self._levels or [SILENCE_DB])),
         )
+        if not self._is_begun():
+            late = 0.0 if self._quiet else _EXTRA_TIMEOUT_SECONDS
+            is_noise_over = bool(self._words) and self._quiet >= delay
+            return is_noise_over or self.seconds >= self._settings.timeout_seconds + late
         unchanged = self.seconds - self._changed
         if self._quiet >= delay and unchanged >= min(delay, STABLE_WORDS_SECONDS):
             return True
-        # Where it is never quiet, the end is a time without new words.
+        # Where it is never quiet, the end is a time without new words: a long one if the voice is
+        # surely one, for words may come late.
         between = self._is_between_utterances()
         last = max(self._words[-1].end, self._resumed) if between else self._changed
-        return self.seconds - last >= delay + NO_WORDS_SECONDS
+        is_voice = self._voice.is_told_from_noise and not self._quiet
+        no_words = VOICE_NO_WORDS_SECONDS if is_voice else NO_WORDS_SECONDS
+        return self.seconds - last >= delay + no_words
 
     def _is_begun(self) -> bool:
         # Nothing is known yet of the words in a partial result.
@@ -141,7 +181,7 @@ class Capture:
 
         One is enough, for also in a whole sentence said softly most words may be unsure.
         """
-        return is_speech([w.text for w in self._words if w.confidence >= _MIN_CONFIDENCE])
+        return is_speech([w.text for w in self._user_words() if w.confidence >= _MIN_CONFIDENCE])
 
     def _is_voiced(self) -> bool:
         """True if there was a voice at all: the recogniser makes words of any noise."""
@@ -159,8 +199,12 @@ class Capture:
         """True if the engine has ended one, and so knows the time of its last word."""
         return bool(self._words) and not set(self._partial.split()) - _NOISE_WORDS
 
+    def _user_words(self) -> list[Word]:
+        """The words of the engine's ended utterances, without those of other voices."""
+        return [word for word in self._words if not self._voice.is_other(word.start, word.end)]
+
     def _all_words(self) -> list[str]:
-        return [word.text for word in self._words] + self._partial.split()
+        return [word.text for word in self._user_words()] + self._partial.split()
 
     def _text(self) -> str:
         return self._language.word_space.join(self._seed_words())

@@ -14,7 +14,8 @@ from config.languages import Language
 
 PAUSE_SECONDS = 0.15  # without a voice, after which the words so far may be the whole seed
 STABLE_WORDS_SECONDS = 0.2  # for which the words must not have changed, for they come late
-NO_WORDS_SECONDS = 1.0  # beyond the delay without new words, where it is never quiet
+NO_WORDS_SECONDS = 1.0  # beyond the delay without new words, where all is a voice to the detector
+VOICE_NO_WORDS_SECONDS = 3.0  # likewise, where the detector has told voice from noise
 
 MAX_EXTRA_SECONDS = 0.75  # max_delay above min_delay: where more words are likely, or must come
 MASKED_EXTRA_SECONDS = 0.12  # more of both where a premature end could not be mended

@@ -1,18 +1,21 @@
-"""`afterword models`: lists, fetches and verifies the Vosk models."""
+"""`afterword models`: lists, fetches and verifies the models of the recognisers."""
 
 import click
 
+from audio.fetching.files import full_problems
 from audio.stt import vosk_download, vosk_models
+from audio.stt.careful import model_files
 from config.errors import HearingModelError
 from config.languages import LANGUAGES
 
-_language = click.argument("language", type=click.Choice([*LANGUAGES, "all"]), default="en")
+CAREFUL = "careful"
+_model = click.argument("model", type=click.Choice([*LANGUAGES, "all", CAREFUL]), default="en")
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def models(context: click.Context) -> None:
-    """List, fetch and verify the speech recognition models (Vosk)."""
+    """List, fetch and verify the speech recognition models (Vosk, and Whisper for seeds)."""
     if context.invoked_subcommand is None:
         context.invoke(list_models)
 
@@ -22,31 +25,44 @@ def list_models() -> None:
     """Print language, name, state and folder of each model."""
     for known in vosk_models.list_models():
         click.echo(f"{known.model.language}  {known.model.name}  {known.state}  {known.folder}")
+    careful = model_files.published()
+    click.echo(f"{CAREFUL}  {careful.name}  {careful.state}  {careful.folder}")
 
 
 @models.command("fetch")
-@_language
-def fetch_models(language: str) -> None:
-    """Download a model (40 MB) and check every file of it. A complete model is left alone."""
-    for name in _languages(language):
-        model = vosk_models.catalogue()[name]
-        folder = vosk_download.fetch(model, lambda line: click.echo(line, err=True))
-        click.echo(f"{name}: {folder}")
+@_model
+def fetch_models(model: str) -> None:
+    """Download a model and check every file of it. A complete model is left alone.
+
+    en, zh: Vosk's, 40 MB each; all: both. careful: Whisper base of all languages, 133 MB, for
+    hearing.seed.
+    """
+    if model == CAREFUL:
+        click.echo(f"{CAREFUL}: {model_files.fetch(model_files.published(), _say)}")
+    for name in _languages(model):
+        click.echo(f"{name}: {vosk_download.fetch(vosk_models.catalogue()[name], _say)}")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 @models.command("verify")
-@_language
-def verify_models(language: str) -> None:
+@_model
+def verify_models(model: str) -> None:
     """Check every file of a model against its known SHA-256."""
-    for name in _languages(language):
-        problems = vosk_models.verify(name)
-        if problems:
+    problems = {name: vosk_models.verify(name) for name in _languages(model)}
+    if model == CAREFUL:
+        careful = model_files.published()
+        problems[CAREFUL] = full_problems(careful.files, careful.folder)
+    for name, found in problems.items():
+        if found:
             remedy = f"run `afterword models fetch {name}`"
-            raise HearingModelError(
-                f"The {name} model is damaged: {'; '.join(problems)}; {remedy}."
-            )
+            raise HearingModelError(f"The {name} model is damaged: {'; '.join(found)}; {remedy}.")
         click.echo(f"{name}: every file is as published.")
 
 
-def _languages(language: str) -> list[str]:
-    return list(vosk_models.catalogue()) if language == "all" else [language]
+def _languages(model: str) -> list[str]:
+    if model == CAREFUL:
+        return []
+    return list(vosk_models.catalogue()) if model == "all" else [model]

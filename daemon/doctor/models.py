@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audio.pcm import SAMPLE_RATE
+from audio.stt.careful.rehearing import WAIT_SECONDS
 from config.errors import AfterwordError
 from config.settings import Settings
 from daemon.doctor.finding import Finding, fault
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from model.inference.engine import InferenceEngine
 
 SPEED_TOKENS = 48
+TRIAL_SECONDS = 5  # of silence for the careful recogniser
 SLOW_TOKENS_PER_SECOND = 20  # speech needs about 4; below 20 the first sentence is late
 
 
@@ -31,6 +34,31 @@ def vosk(settings: Settings) -> Finding:
         return fault("Vosk model", error)
     took = time.perf_counter() - began
     return Finding("Vosk model", "ok", f"{folder.name}, loaded in {took:.1f} s")
+
+
+def seed_words(settings: Settings) -> Finding:
+    """Check that the careful recogniser works, where seeds are heard with it."""
+    from daemon.components import open_careful_recognizer
+
+    name = "seed words"
+    try:
+        try_within_limit(lambda: open_careful_recognizer(settings))
+        began = time.perf_counter()
+        recognizer = open_careful_recognizer(settings)
+    except AfterwordError as error:
+        return fault(name, error)
+    if recognizer is None:
+        return Finding(name, "ok", "by Vosk alone (hearing.seed)")
+    loaded = time.perf_counter() - began
+    began = time.perf_counter()
+    recognizer.hear(bytes(2 * TRIAL_SECONDS * SAMPLE_RATE))
+    took = time.perf_counter() - began
+    seen = f"by Whisper ({recognizer.folder}), loaded in {loaded:.1f} s"
+    seen = f"{seen}, {TRIAL_SECONDS} s heard in {took:.1f} s"
+    if took > WAIT_SECONDS:
+        remedy = "a smaller model, or hearing.seed: vosk, which is used now where it is late"
+        return Finding(name, "warning", f"{seen}, which is too slow", remedy)
+    return Finding(name, "ok", seen)
 
 
 def trigger(settings: Settings) -> Finding:

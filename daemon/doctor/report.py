@@ -22,6 +22,7 @@ AUDIBLE_CHECKS: tuple[Check, ...] = (sound.microphone, sound.speaker)
 OTHER_CHECKS: tuple[Check, ...] = (
     sound.echo,
     models.vosk,
+    models.seed_words,
     models.trigger,
     voice.voice,
     models.weights,

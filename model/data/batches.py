@@ -29,7 +29,7 @@ def render_pass(
     end = np.array([vocabulary.end], dtype=np.int32)
     parts = [end]
     for source, i in chosen:
-        if rng.random() < spoken_share:
+        if source.spoken and rng.random() < spoken_share:
             opened = with_spoken_opening(source.documents[i], rng)
             parts += [np.array(vocabulary.encode(opened), dtype=np.int32), end]
         else:

@@ -63,12 +63,14 @@ class Source:
         tokens: (N,) cl100k_base ids of all documents, `<|endoftext|>` after each.
         starts: (documents + 1,) where each document begins in `tokens`.
         share: see CorpusFile.
+        spoken: False if no opening is written in spoken form.
     """
 
     documents: list[str]
     tokens: Tokens
     starts: npt.NDArray[np.int64]
     share: float
+    spoken: bool = True
 
 
 @dataclass(frozen=True)

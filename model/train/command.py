@@ -15,6 +15,7 @@ from config.languages import LANGUAGES
 from model.checkpoints.store import LARGEST_CONTEXT
 from model.command import report_errors
 from model.train.options import PRESETS, TrainOptions
+from model.train.style.amount import DEFAULT as DEFAULT_STYLE
 
 _SPOKEN_OPENINGS = "; ".join(f"{code}: {x.spoken_openings:g}" for code, x in LANGUAGES.items())
 
@@ -55,6 +56,12 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
     is_flag=True,
     help="Of fetched weights, train all parameters instead of an adapter; needs a GPU with much "
     "memory.",
+)
+@click.option(
+    "--style",
+    type=click.FloatRange(0, 1),
+    help="How much of your texts is heard, where there is no --corpus: 0 is plain language, 1 your "
+    f"texts alone.  [default: {DEFAULT_STYLE:g}]",
 )
 @click.option("--resume", is_flag=True, help="Resume the training in --out.")
 @click.option(
@@ -124,7 +131,8 @@ def _minimum(_c: click.Context, _p: click.Parameter, value: str) -> int | None:
 @click.option(
     "--patience",
     type=click.IntRange(1),
-    help="Stop early after this many validations without a better one.",
+    help="Stop early after this many validations without a better one.  [default: never; without "
+    "--corpus 2]",
 )
 @click.option("--tensorboard", is_flag=True, help="Also write curves for TensorBoard into --out.")
 @click.option(
@@ -176,6 +184,8 @@ def train(
         return
     if not corpus or given["out"] is None:
         raise click.UsageError("Give both --corpus and --out, or none of them.")
+    if given.pop("style") is not None:
+        raise click.UsageError("--style goes without --corpus; there, give FILE@SHARE.")
     given["language"] = given["language"] or "en"
     name, full = given.pop("weights"), given.pop("full")
     if full and not name:

@@ -1,18 +1,17 @@
 """Refresh the weights in use from the user's own texts: `afterword train` without arguments.
 
-The texts are in `$XDG_DATA_HOME/afterword/corpus`. As many again come from a starter corpus, a
-sample of the training texts of the shipped weights, so that the language is not forgotten.
-Training starts from the weights in use; new weights replace them only if they predict the held-out
-texts, half of them the user's, better. A stopped training resumes from its own folder.
+The texts are in `$XDG_DATA_HOME/afterword/corpus`. Some more come from a starter corpus, a sample
+of the training texts of the shipped weights, so that the language is not forgotten: how many, and
+how much of what is learnt is kept, follows from --style (model.train.style). Training starts from
+the weights in use; new weights replace them only if they predict the user's held-out texts better.
+A stopped training resumes from its own folder.
 
 Fetched weights are not replaced: an adapter of them is trained (model.train.adapters), or with
 --full weights of their own (model.train.full), from the user's texts alone.
 """
 
 import fcntl
-import hashlib
 import json
-import random
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,10 +30,8 @@ from model.checkpoints.fetched import SMALL, chosen, is_known, name_of
 from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.store import describe, find_weights, own_weights
 from model.checkpoints.weights_file import Weights, load_weights, publish_weights
-from model.data.corpus import Corpus, load_corpus, make_source
-from model.data.cutting import LINES, PARAGRAPHS, SENTENCES, WORDS, cut_text
+from model.data.corpus import Corpus
 from model.data.other_language import other_languages
-from model.data.user_texts import UserText
 from model.device import choose_device
 from model.inference.loading import generator_options
 from model.train.adapters.target import START, AdapterTarget
@@ -47,13 +44,19 @@ from model.train.options import TrainOptions
 from model.train.own_texts import read_own_texts
 from model.train.result.page import write_report
 from model.train.result.samples import make_samples, printed
-from model.train.result.scores import STARTER_SEED, measure, starter_file
+from model.train.result.scores import measure
 from model.train.run import prepare, saying_how_to_go_on, train
+from model.train.style.amount import DEFAULT as DEFAULT_STYLE
+from model.train.style.amount import Style
+from model.train.style.average import average
+from model.train.style.mix import cut, is_new_form, mix
 from model.train.trainer import Trainer
 
-_PIECE_CHARACTERS = range(500, 2001)  # of a document to train on
-_HELD_OUT_EVERY = 20  # one piece in 20 is held out ...
-_HELD_OUT_PIECES = range(2, 33)  # ... but at least 2 and at most 32
+_PATIENCE = 2  # validations without a better one, unless --patience is given
+_BATCH = 4  # sequences at a time at most: of few texts, more and smaller steps learn more
+_RATE = 2e-4
+_NEW_FORM_RATE = 1e-3
+_SPOKEN_OPENINGS = 1.0  # share of the user's pieces, in a language that has them: seeds are spoken
 
 
 class Target(Protocol):
@@ -62,8 +65,12 @@ class Target(Protocol):
     Attributes:
         source: the weights file to begin with.
         folder: of the training.
+        style: how the user's texts and plain language are weighed.
         mixes_starter: True if the starter corpus is trained on, too.
     """
+
+    @property
+    def style(self) -> Style: ...  # noqa: D102
 
     @property
     def source(self) -> Path: ...  # noqa: D102
@@ -84,7 +91,7 @@ class Target(Protocol):
         """The weights that the training began with."""
 
     def after(self, options: TrainOptions) -> Weights:
-        """The best weights of the training."""
+        """The best weights of the training, with the style's share of what it changed."""
 
     def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Put the best weights in place; returns where they are, and what else there is to say."""
@@ -97,10 +104,12 @@ class OwnWeights:
     Attributes:
         source: the weights file to begin with.
         folder: of the training.
+        style: how the user's texts and plain language are weighed.
     """
 
     source: Path
     folder: Path
+    style: Style
     mixes_starter = True
 
     @property
@@ -115,9 +124,12 @@ class OwnWeights:
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options of the trainer that follow from the target."""
         spoken, weights = given["spoken_openings"], self.before()
-        default = LANGUAGES[weights.language].spoken_openings
+        rate = _NEW_FORM_RATE if self.style.new_form else _RATE
+        default = _SPOKEN_OPENINGS if LANGUAGES[weights.language].spoken_openings else 0.0
         return {
             "init_from": self._start,
+            "batch": min(given["batch"], _BATCH),
+            "learning_rate": given["learning_rate"] or rate,
             "spoken_openings": default if spoken is None else spoken,
             "provenance": f"{weights.provenance} Refreshed with texts of the user.".strip(),
         }
@@ -127,8 +139,11 @@ class OwnWeights:
         return load_weights(self._start)
 
     def after(self, options: TrainOptions) -> Weights:
-        """The best weights of the training."""
-        return load_weights(options.weights_path)
+        """The best weights of the training, with the style's share of what it changed."""
+        after = average(self.before(), load_weights(options.weights_path), self.style.kept)
+        factor = LANGUAGES[after.language].own_temperature_factor
+        factor = min(factor, after.manner.get("temperature_factor", 1.0))
+        return replace(after, manner={**after.manner, "temperature_factor": factor})
 
     def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Replace the user's own weights; returns where they are, and what else there is to say."""
@@ -157,15 +172,13 @@ class _Plan:
     Attributes:
         target: what is trained.
         options: of the trainer; `out` is the training's own folder.
-        corpus: the user's texts, with the starter corpus if the target wants it.
-        own: held-out texts of the user, the first of `corpus.held_out`.
+        corpus: the user's texts, with some of the starter corpus if the target wants it.
         settings: of the language.
     """
 
     target: "Target"
     options: TrainOptions
     corpus: Corpus
-    own: list[str]
     settings: Settings
 
 
@@ -198,13 +211,17 @@ def refresh(given: dict[str, Any]) -> None:
         ConfigError: the loss is not a finite number.
     """
     settings = load(None, [f"language={given['language']}"] if given["language"] else []).settings
-    target = _choose_target(given, settings)
+    texts = read_own_texts(corpus_folder(), settings.language)
+    for line in other_languages(texts, settings.language):
+        click.echo(line)
+    pieces = cut(texts)
+    target = _choose_target(given, settings, _choose_style(given, settings.language, pieces))
     folder = target.folder
     with _training_lock(folder):
-        plan = _plan(target, given, settings)
+        plan = _plan(target, given, settings, pieces)
         trainer = prepare(plan.options, ProcessGroup(), plan.corpus)
         with saying_how_to_go_on(trainer):
-            _begin(trainer, target.mixes_starter)
+            _begin(trainer, _starter_share(target) > 0)
         if not train(trainer):
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
             return
@@ -238,8 +255,24 @@ def _begin(trainer: Trainer, starter: bool) -> None:
     click.echo(told(Plan(steps, passes, options.minutes, expected, speed, place, starter)))
 
 
-def _choose_target(given: dict[str, Any], settings: Settings) -> Target:
-    """What --weights names, else the weights in use; takes these options out of the given ones."""
+def _choose_style(given: dict[str, Any], language: str, pieces: Sequence[str]) -> Style:
+    """The given or default style; takes it out of the given options, and prints if it is moot."""
+    value = DEFAULT_STYLE if given["style"] is None else given["style"]
+    del given["style"]
+    if not is_new_form(pieces, language):
+        return Style(value)
+    click.echo(
+        "Your texts are prose, and the starter corpus is verse: prose is learnt from your texts "
+        "alone, as with --style 1."
+    )
+    return Style(value, new_form=True)
+
+
+def _choose_target(given: dict[str, Any], settings: Settings, style: Style) -> Target:
+    """What --weights names, else the weights in use, to be trained in this style.
+
+    Takes these options out of the given ones.
+    """
     weights, full, init_from = given.pop("weights"), given.pop("full"), given["init_from"]
     language = settings.language
     if weights not in (None, SMALL) and not is_known(weights):
@@ -250,42 +283,45 @@ def _choose_target(given: dict[str, Any], settings: Settings) -> Target:
     path = find_weights(language, weights or settings.model.weights)
     if (fetched := name_of(path)) and init_from is None:
         if full:
-            return _full_target(path, training_folder(language, f"{fetched}-full"), given)
-        return AdapterTarget(path, training_folder(language, fetched))
+            return _full_target(path, training_folder(language, f"{fetched}-full"), style, given)
+        return AdapterTarget(path, training_folder(language, fetched), style)
     if full:
         raise InputError(
             "--full is for fetched weights, such as --weights large; of others all parameters are "
             "trained without it."
         )
-    return OwnWeights(Path(init_from or path), training_folder(language))
+    return OwnWeights(Path(init_from or path), training_folder(language), style)
 
 
-def _full_target(path: Path, folder: Path, given: dict[str, Any]) -> FullTarget:
+def _full_target(path: Path, folder: Path, style: Style, given: dict[str, Any]) -> FullTarget:
     """All parameters of fetched weights; prints how much memory that needs."""
     config = load_weights(path).stored.config
     config = replace(config, context_length=min(given["context"], config.context_length))
     sequences = min(given["batch"], SEQUENCES)
     click.echo(require_memory(config, sequences, given["device"]))
-    return FullTarget(path, folder, config.context_length)
+    return FullTarget(path, folder, style, config.context_length)
 
 
-def _plan(target: Target, given: dict[str, Any], settings: Settings) -> _Plan:
-    """Read the texts, and decide what is trained; prints both."""
+def _plan(
+    target: Target, given: dict[str, Any], settings: Settings, pieces: Sequence[str]
+) -> _Plan:
+    """Decide what is trained; prints what it begins with."""
     language, folder = settings.language, target.folder
     resumes = (folder / "last.pt").is_file()
-    texts = read_own_texts(corpus_folder(), language)
-    for line in other_languages(texts, language):
-        click.echo(line)
-    pieces = cut(texts)
     if not resumes:
         click.echo(f"Starting from {_begin_folder(target)}.")
-    corpus, own = _mix(pieces, language, given["seed"], target.mixes_starter)
+    corpus = mix(pieces, language, given["seed"], _starter_share(target))
     fixed: dict[str, Any] = {"language": language, "corpus": (), "out": folder, "resume": resumes}
     fixed |= {"passes": PASSES, "validations": VALIDATIONS}
+    fixed |= {"patience": given["patience"] or _PATIENCE}
     options = TrainOptions(**{**given, **target.options(given), **fixed})
     if resumes:
         click.echo(f"Going on with the training in {folder}; delete that folder to begin anew.")
-    return _Plan(target, options, corpus, own, settings)
+    return _Plan(target, options, corpus, settings)
+
+
+def _starter_share(target: Target) -> float:
+    return target.style.starter_share if target.mixes_starter else 0.0
 
 
 @contextmanager
@@ -312,11 +348,11 @@ def _finish(plan: _Plan) -> None:
     target, options = plan.target, plan.options
     log = _read_log(options.folder / "log.jsonl")
     first, best = log[0]["bits_per_byte"], min(entry["bits_per_byte"] for entry in log)
-    before, after = target.before(), target.after(options)
+    before, after, own = target.before(), target.after(options), plan.corpus.held_out
     scores, notes = None, []
     if best < first:
         device = choose_device(options.device)
-        scores = measure(before, after, plan.own, options.language, device)
+        scores = measure(before, after, own, options.language, device)
         click.echo(
             f"Bits per byte, lower is better: your held-out texts {scores.own}, plain language "
             f"{scores.plain}."
@@ -328,7 +364,7 @@ def _finish(plan: _Plan) -> None:
     for line in (summary, *notes):
         click.echo(line)
     drawing = generator_options(plan.settings)
-    samples = make_samples(before, after, options.language, plan.own, drawing)
+    samples = make_samples(before, after, options.language, own, drawing)
     if scores:
         click.echo("The same seeds before and after:")
         click.echo("\n".join(printed(samples)))
@@ -345,46 +381,6 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
     """The validations of a training, oldest first."""
     lines = (json.loads(line) for line in path.read_text("utf-8").splitlines())
     return [line for line in lines if "bits_per_byte" in line]
-
-
-def cut(texts: Sequence[UserText]) -> list[str]:
-    """Cut texts at sentence ends into pieces of a twentieth of all, 500 to 2,000 characters.
-
-    A sentence that is longer by itself is cut at blanks, or anywhere if it has none.
-    """
-    size = sum(len(text.text) for text in texts)
-    longest = min(_PIECE_CHARACTERS[-1], max(_PIECE_CHARACTERS[0], size // _HELD_OUT_EVERY))
-    ends = (PARAGRAPHS, LINES, SENTENCES, WORDS)
-    return [piece for text in texts for piece in cut_text(text.text, longest, ends)]
-
-
-def _mix(
-    pieces: list[str], language: str, seed: int, with_starter: bool
-) -> tuple[Corpus, list[str]]:
-    """The user's pieces, with as much of the starter corpus, and the user's held-out texts."""
-    pieces = list(pieces)
-    random.Random(seed).shuffle(pieces)  # noqa: S311
-    count = len(pieces) // _HELD_OUT_EVERY
-    count = min(_HELD_OUT_PIECES[-1], max(_HELD_OUT_PIECES[0], count))
-    own, mine = pieces[:count], make_source(pieces[count:])
-    digest = hashlib.sha256("\0".join(pieces).encode()).hexdigest()
-    if not with_starter:
-        return Corpus([mine], own, digest), own
-    starter = load_corpus([starter_file(language)], STARTER_SEED)
-    share = min(1.0, len(mine.tokens) / sum(len(s.tokens) for s in starter.sources))
-    sources = [mine, *(replace(source, share=share) for source in starter.sources)]
-    others = _as_much(starter.held_out, sum(map(len, own)))
-    return Corpus(sources, own + others, f"{digest} {starter.fingerprint}"), own
-
-
-def _as_much(texts: list[str], characters: int) -> list[str]:
-    """The first texts, one at least, up to about this many characters."""
-    kept: list[str] = []
-    for text in texts:
-        if kept and sum(map(len, kept)) >= characters:
-            break
-        kept.append(text)
-    return kept
 
 
 def _begin_folder(target: Target) -> str:

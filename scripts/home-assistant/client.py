@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from websockets.asyncio.client import ClientConnection, connect
 
-SECONDS = 300.0  # for one answer, on a busy machine
+SECONDS = 600.0  # for one answer, on a busy machine; Home Assistant gives up after 300 by itself
 _CHUNK_SECONDS = 0.064  # of sound, as satellites send it
 _RATE = 16_000  # samples per second
 Json = dict[str, Any]
@@ -30,6 +30,7 @@ class Run:
         sound: as it comes from Home Assistant, MP3.
         error: the code of the error that ended it.
         processed_locally: Home Assistant has followed a command of its own.
+        heard_seconds: from the end of the recording to its words.
         sound_seconds: from the end of the recording, or from the text, to the first piece of sound.
     """
 
@@ -39,6 +40,7 @@ class Run:
     sound: bytes = b""
     error: str = ""
     processed_locally: bool = False
+    heard_seconds: float = 0.0
     sound_seconds: float = 0.0
 
 
@@ -107,7 +109,8 @@ class Socket:
         given: Json = {"text": text} if text else {"sample_rate": _RATE}
         await self._send(
             "assist_pipeline/run",
-            {"start_stage": stage, "end_stage": "tts", "input": given, **options},
+            {"start_stage": stage, "end_stage": "tts", "input": given}
+            | {"timeout": SECONDS, **options},
         )
         began, run, feeding = time.monotonic(), Run(), None
         if sound:
@@ -125,12 +128,12 @@ class Socket:
                             feeding.cancel()
                         case "stt-end":
                             run.heard = data["stt_output"]["text"]
+                            run.heard_seconds = time.monotonic() - began
                         case "intent-end":
                             _take_answer(run, data)
                         case "tts-end":
                             url = data["tts_output"]["url"]
-                            first, run.sound = await asyncio.to_thread(self.http.sound, url)
-                            run.sound_seconds = first - began
+                            await self._take_sound(run, url, began)
                         case "error":
                             run.error = data["code"]
         finally:
@@ -138,6 +141,13 @@ class Socket:
                 feeding.cancel()
                 await asyncio.gather(feeding, return_exceptions=True)
         return run
+
+    async def _take_sound(self, run: Run, url: str, began: float) -> None:
+        try:
+            first, run.sound = await asyncio.to_thread(self.http.sound, url)
+            run.sound_seconds = first - began
+        except RefusedError:
+            run.error = "no speech"
 
     async def _feed(self, handler: int, sound: bytes) -> None:
         """Send a sound as fast as a microphone gives it, then silence until it is taken."""

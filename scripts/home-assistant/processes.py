@@ -95,8 +95,9 @@ def home_assistant(folder: Path, port: int) -> Program:
     (config / "configuration.yaml").write_text(CONFIGURATION.format(port=port), "utf-8")
     link = tree / "root" / "ffmpeg"
     link.unlink(missing_ok=True)
-    binaries = "opt/hass/lib/python3.14/site-packages/imageio_ffmpeg/binaries"
-    link.symlink_to(Path("/", next((tree / binaries).glob("ffmpeg-*")).relative_to(tree)))
+    packages = next(tree.glob("opt/hass/lib/python3*/site-packages"))
+    binary = next(packages.glob("imageio_ffmpeg/binaries/ffmpeg-*"))  # Home Assistant encodes MP3
+    link.symlink_to("/" / binary.relative_to(tree))
     options = ["--register=no", "--keep-unit", "--pipe", "--as-pid2"]
     hass = ["/opt/hass/bin/hass", "--config", "/root/config", "--skip-pip"]
     command = ["systemd-nspawn", "--quiet", f"--directory={tree}", *options, *hass]

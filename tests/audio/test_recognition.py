@@ -28,6 +28,7 @@ from audio.trigger import detector as trigger_module
 from audio.trigger.detector import TriggerDetector
 from audio.turn.capture import Capture
 from audio.turn.echo_level import EchoLevel
+from audio.turn.resumption import NewWordsDetector
 from config.errors import ConfigError, HearingModelError
 from config.languages import LANGUAGES
 from config.load import load
@@ -468,17 +469,24 @@ class Sure:
 
 
 class ScriptedVoice:
-    """Stands in for the voice detector: a voice wherever the script has partial words."""
+    """Stands in for the user's voice: one wherever the script has partial words, or always."""
 
-    def __init__(self, script: Script) -> None:
+    is_other_heard = False
+
+    def __init__(self, script: Script, *, always: bool = False, sure: bool = True) -> None:
         self.script = script
+        self.always = always
+        self.is_told_from_noise = sure
         self.quiet = self.voiced_seconds = 0.0
 
     def reset(self) -> None:
         pass
 
+    def is_other(self, start: float, end: float) -> bool:
+        return False
+
     def accept(self, pcm: bytes) -> float:
-        voiced = bool(self.script.steps and self.script.steps[0][0])
+        voiced = self.always or bool(self.script.steps and self.script.steps[0][0])
         self.voiced_seconds += voiced * len(pcm) / 2 / RATE
         self.quiet = 0.0 if voiced else self.quiet + len(pcm) / 2 / RATE
         return self.quiet
@@ -490,13 +498,28 @@ def words(text: str, start: float) -> list[Word]:
     ]
 
 
-def captured(
-    *steps: tuple[str, list[Word] | None], echo: EchoLevel | None = None
-) -> tuple[Seed | NoSpeech, float]:
+Steps = Sequence[tuple[str, list[Word] | None]]
+
+
+def capturing(
+    steps: Steps, *, always: bool = False, sure: bool = True, echo: EchoLevel | None = None
+) -> Capture:
     settings = SeedSettings(silence_seconds=0.8, timeout_seconds=6.0, max_seconds=20.0)
     script = Script(*steps)
-    voice = ScriptedVoice(script)
-    capture = Capture(script, voice, settings, LANGUAGES["en"], echo or EchoLevel())  # type: ignore[arg-type]
+    voice = ScriptedVoice(script, always=always, sure=sure)
+    return Capture(script, voice, settings, LANGUAGES["en"], echo or EchoLevel())  # type: ignore[arg-type]
+
+
+def captured(
+    *steps: tuple[str, list[Word] | None],
+    always: bool = False,
+    sure: bool = True,
+    echo: EchoLevel | None = None,
+) -> tuple[Seed | NoSpeech, float]:
+    return ended(capturing(steps, always=always, sure=sure, echo=echo))
+
+
+def ended(capture: Capture) -> tuple[Seed | NoSpeech, float]:
     for _ in range(400):
         for event in capture.accept(bytes(RATE // 10 * 2)):
             if isinstance(event, Seed | NoSpeech):
@@ -543,6 +566,50 @@ def test_one_sure_word_makes_unsure_ones_a_seed() -> None:
 
 def test_a_sure_noise_word_makes_none() -> None:
     assert captured(*unsure("have her"), *said("the", 0.6))[0] == NoSpeech("noise")
+
+
+def test_speech_after_a_cough_is_the_seed() -> None:
+    cough = [*unsure("have her"), *[("", None)] * 15]
+    heard, _ = captured(*cough, *said("she went home after dark", 2.1))
+    assert heard == Seed("she went home after dark", 2.6)
+
+
+def test_a_user_who_begins_at_the_timeout_is_heard() -> None:
+    late: Steps = [("", None)] * 57
+    heard, _ = captured(*late, *[("huh", None)] * 5, *said("she went home after dark", 6.3))
+    assert heard == Seed("she went home after dark", 6.8)
+
+
+SLOW_WORDS: Steps = [
+    *[("she went home after", None)] * 25,
+    *[("she went home after dark", None)] * 5,
+]
+
+
+def test_a_user_who_goes_on_is_not_cut_off_where_words_come_late() -> None:
+    heard, _ = captured(*SLOW_WORDS, ("", words("she went home after dark", 0.0)))
+    assert heard == Seed("she went home after dark", 0.5)
+
+
+def test_in_noise_that_is_taken_for_a_voice_a_time_without_words_is_the_end() -> None:
+    said_in_noise = said("she went home after dark")
+    heard, seconds = captured(*said_in_noise, always=True, sure=False)
+    assert heard == Seed("she went home after dark", 0.5)
+    assert seconds == pytest.approx(0.5 + 0.8 + 1.0, abs=0.15)
+    assert captured(*said_in_noise, always=True)[1] == pytest.approx(seconds + 2.0, abs=0.15)
+
+
+def test_words_in_noise_after_the_end_are_taken_up() -> None:
+    steps = [*said("she went home after dark"), *[("", None)] * 25, *said("and slept", 3.1)]
+    capture = capturing(steps, always=True, sure=False)
+    assert ended(capture)[0] == Seed("she went home after dark", 0.5)
+    assert capture.may_resume
+    assert not capture.is_quiet
+    detector = NewWordsDetector(capture, EchoLevel())
+    block = bytes(RATE // 10 * 2)
+    heard = [detector.user_resumed(block, playing=False) for _ in range(15)]
+    assert heard.index(True) == pytest.approx(8, abs=2)
+    assert detector.expired
 
 
 def test_hesitations_are_dropped_at_the_ends_only() -> None:
@@ -705,3 +772,41 @@ def test_seeds_of_real_voices(pause: float, vosk_en: Path, real_voices: Path) ->
         count += len(text.split())
     assert count > 60
     assert wrong / count < 0.35
+
+
+def behind(sound: np.ndarray, start: int, level: float, voices: Path) -> np.ndarray:
+    """The sound with another reader behind it, softer than its part from `start` by `level` dB."""
+    files = sorted((voices / "sentences").glob("3080-*.flac"))[:3]
+    other = np.resize(np.concatenate([flac(file) for file in files]), len(sound)).astype(float)
+    rms = [np.sqrt(np.mean(one.astype(float) ** 2)) for one in (sound[start:], other)]
+    return sound + other * rms[0] / rms[1] * 10 ** (level / 20)
+
+
+@pytest.mark.parametrize("level", [-20, -30])
+def test_another_voice_does_not_keep_the_seed_open(
+    level: float, vosk_en: Path, real_voices: Path
+) -> None:
+    sentence = flac(real_voices / "sentences" / "367-130732-0001.flac")
+    trigger = flac(real_voices / "phrases" / "hey-computer" / "000.flac")[: round(1.55 * RATE)]
+    sound = np.concatenate([room(1.0), trigger, room(0.5), sentence])
+    mixed = behind(
+        np.concatenate([sound, room(4.0)]), len(sound) - len(sentence), level, real_voices
+    )
+    events = hear(make(vosk_en, silence=0.35), mixed)
+    (at, seed) = of(Seed, events)[-1]
+    assert isinstance(seed, Seed)
+    assert at - len(sound) / RATE < 1.0
+    assert seed.text.split()[-1] == "crayfish"
+    assert len(seed.text.split()) <= 11 + 1
+    assert len(of(Seed, events)) - len(of(Resumed, events)) == 1
+
+
+def test_a_user_who_turns_away_in_a_silent_room_is_not_cut(
+    vosk_en: Path, real_voices: Path
+) -> None:
+    sentence = flac(real_voices / "sentences" / "367-130732-0001.flac").astype(float)
+    half = len(sentence) // 2
+    sentence[half:] = np.convolve(sentence, np.ones(8) / 8, "same")[half:] * 0.35  # -9 dB, no highs
+    trigger = flac(real_voices / "phrases" / "hey-computer" / "000.flac")[: round(1.55 * RATE)]
+    sound = np.concatenate([room(1.0), trigger, room(0.5), sentence, room(2.0)])
+    assert seeds(hear(make(vosk_en, silence=0.35), sound))[-1].split()[-1] == "crayfish"

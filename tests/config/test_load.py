@@ -260,4 +260,4 @@ def test_every_key_says_what_it_may_hold() -> None:
     assert expected("cues.nothing") == "true or false, or a text"
     assert expected("commands.stop") == "a list of 0 to 16 texts"
     for key in known_keys():
-        assert re.match(r"(a |en or |debug|true or false)", expected(key))
+        assert re.match(r"(a |en or |vosk or |debug|true or false)", expected(key))

@@ -259,7 +259,8 @@ def test_a_reload_takes_the_voice_that_has_been_fetched(
         assert len(speech_workers()) == 1
 
 
-def publish(training: str, language: str = "en", seed: int = 1) -> Path:
+def publish(training: str, language: str = "en", seed: int = 6) -> Path:
+    """Weights of random numbers; with this seed, and with 7, they say something at their trial."""
     path = own_weights("en")
     weights = small_weights(language, seed)
     publish_weights(path, replace(weights, training=training, provenance=f"made by {training}"))
@@ -272,7 +273,7 @@ def test_new_weights_are_loaded_between_turns_and_can_be_undone(daemon: Running)
     daemon.wait_for("The weights in use are now en-")
     assert status()["models"]["weights"] == str(path)
 
-    publish("second", seed=2)
+    publish("second", seed=7)
     daemon.wait_for("The weights in use are now en-")
     listed = afterword("weights").out.splitlines()
     assert [line[0] for line in listed] == ["*", " ", " "]
@@ -290,7 +291,7 @@ def test_new_weights_are_loaded_between_turns_and_can_be_undone(daemon: Running)
 
     large = folder_of("large") / "en.safetensors"
     large.parent.mkdir(parents=True)
-    save_weights(large, small_weights())
+    save_weights(large, small_weights(seed=6))
     assert afterword("weights", "use", "large").code == 0
     assert status()["weights"]["name"] == "large"
     assert status()["models"]["weights"] == str(large)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from model.checkpoints.adapter_store import in_place
-from model.checkpoints.adapters import apply, load_adapter, publish_adapter
+from model.checkpoints.adapters import Adapter, apply, load_adapter, publish_adapter
 from model.checkpoints.fetched import chosen, name_of
 from model.checkpoints.metadata.scores import Scores
 from model.checkpoints.weights_file import Weights, load_weights
 from model.train.adapters.low_rank import RANK
 from model.train.options import TrainOptions
+from model.train.style.amount import Style
+from model.train.style.average import average_adapters
 
 START = "start.safetensors"
 """Name of the copy of what a refresh begins with, in its folder."""
@@ -25,6 +27,7 @@ class AdapterTarget:
 
     source: Path
     folder: Path
+    style: Style
     mixes_starter = False  # the base stays, so the language is not forgotten
 
     @property
@@ -62,13 +65,17 @@ class AdapterTarget:
         return apply(load_adapter(self._start), weights, str(self._start))
 
     def after(self, options: TrainOptions) -> Weights:
-        """The best weights of the training."""
-        path = options.weights_path
-        return apply(load_adapter(path), load_weights(self.source), str(path))
+        """The best weights of the training, with the style's share of what it changed."""
+        adapter = self._averaged(options)
+        return apply(adapter, load_weights(self.source), str(options.weights_path))
+
+    def _averaged(self, options: TrainOptions) -> Adapter:
+        start = load_adapter(self._start) if self._start.is_file() else None
+        return average_adapters(start, load_adapter(options.weights_path), self.style.kept)
 
     def publish(self, options: TrainOptions, scores: Scores, _: bool) -> list[str]:
-        """Put the best adapter in place; returns where it is, and what else there is to say."""
-        place = publish_adapter(replace(load_adapter(options.weights_path), scores=scores))
+        """Put this adapter in place; returns where it is, and what else there is to say."""
+        place = publish_adapter(replace(self._averaged(options), scores=scores))
         said = [
             f"The adapter {place.stem} is in place for {name_of(self.source)}; `afterword weights "
             f"use --previous` goes back, `afterword weights remove {place.stem}` removes it."

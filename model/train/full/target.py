@@ -15,6 +15,8 @@ from model.checkpoints.trained import publish_trained
 from model.checkpoints.weights_file import Weights, load_weights, save_weights
 from model.train.adapters.target import START
 from model.train.options import TrainOptions
+from model.train.style.amount import Style
+from model.train.style.average import average
 
 SEQUENCES = 2  # at a time at most, as of an adapter
 _ACCUMULATE = 4  # times as many batches in a step, in return
@@ -27,11 +29,13 @@ class FullTarget:
     Attributes:
         source: the weights file, which stays as it is.
         folder: of the training.
+        style: how the user's texts and plain language are weighed.
         context: of the training, in tokens.
     """
 
     source: Path
     folder: Path
+    style: Style
     context: int
     mixes_starter = False  # they were not trained on it
 
@@ -65,8 +69,8 @@ class FullTarget:
         return load_weights(self._start)
 
     def after(self, options: TrainOptions) -> Weights:
-        """The best weights of the training."""
-        return load_weights(options.weights_path)
+        """The best weights of the training, with the style's share of what it changed."""
+        return average(self.before(), load_weights(options.weights_path), self.style.kept)
 
     def publish(self, options: TrainOptions, scores: Scores, configured: bool) -> list[str]:
         """Keep the best weights; returns where they are, and what else there is to say.

@@ -10,7 +10,7 @@ from audio.pcm import AudioRingBuffer
 from audio.phrases import Phrase
 from audio.stt.vosk_engine import VoskEngine
 from audio.stt.vosk_words import all_words, most_frequent
-from audio.trigger.likelihood_ratio import LikelihoodRatio, earliest_start
+from audio.trigger.likelihood_ratio import LikelihoodRatio, earliest_start, onset
 from tests.audio.conftest import RECORDINGS
 
 HEY_COMPUTER = Phrase("hey computer", ("hey", "computer"))
@@ -43,6 +43,19 @@ def test_silence_that_is_taken_for_a_part_of_a_phrase_does_not_fail_it(engine: V
     sound.add(bytes(2 * 16000 * 3))
     sound.add(sound_of(RECORDINGS / "one-breath.wav").since(0.0))
     assert passes(LikelihoodRatio(engine), HEY_COMPUTER, sound, 0.5, 4.5)
+
+
+@pytest.mark.parametrize("silence", [0.0, 0.5, 0.9])
+def test_a_phrase_begins_at_its_first_loud_moment(silence: float) -> None:
+    phrase = sound_of(RECORDINGS / "one-breath.wav").since(0.55, 1.5)
+    sound = AudioRingBuffer(30)
+    sound.add(bytes(2 * round(16000 * silence)))
+    sound.add(phrase)
+    assert onset(sound, 0.0, silence + 0.95) == pytest.approx(silence, abs=0.1)
+
+
+def test_silence_has_no_onset() -> None:
+    assert onset(AudioRingBuffer(30), 1.0, 2.0) == 1.0
 
 
 def test_sentences_of_real_people_pass_for_no_phrase(engine: VoskEngine, real_voices: Path) -> None:

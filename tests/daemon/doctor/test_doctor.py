@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from audio.devices.selection import find_device
+from audio.stt.careful import model_files
 from config.errors import AudioDeviceError, SpeechError
 from config.load import load
 from config.settings import Settings
@@ -147,6 +148,19 @@ def test_a_missing_vosk_model_tells_how_to_fetch_it(settings: Settings) -> None:
     finding = models.vosk(settings)
     assert finding.level == "fault"
     assert "afterword models fetch en" in finding.remedy
+
+
+def test_a_missing_careful_recogniser_tells_how_to_get_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert models.seed_words(settings).level == "ok"
+    asked = load(None, ["hearing.seed=careful"]).settings
+    monkeypatch.setattr(model_files, "find_spec", lambda _: object())
+    finding = models.seed_words(asked)
+    assert (finding.level, "afterword models fetch careful" in finding.remedy) == ("fault", True)
+    monkeypatch.setattr(model_files, "find_spec", lambda _: None)
+    finding = models.seed_words(asked)
+    assert (finding.level, "faster-whisper" in finding.remedy) == ("fault", True)
 
 
 def test_the_adapter_of_the_weights_is_told(home: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +67,16 @@ def test_batches_go_on_from_two_numbers():
     again = Batches(numbers, 3, 10, 1, batches.number, batches.position)
     for _ in range(5):
         np.testing.assert_array_equal(again.next(), batches.next())
+
+
+def test_a_source_may_have_no_spoken_openings(stories: Path):
+    corpus = load_corpus([CorpusFile(stories)], seed=1)
+    written = replace(corpus.sources[0], spoken=False)
+    vocabulary = choose_vocabulary(corpus, Vocabulary.full(), 8)
+    both = replace(corpus, sources=[written, replace(written, spoken=True)])
+    count = len(written.documents)
+    ids = render_pass(both, vocabulary, 1.0, 1, 0)
+    parts = np.split(ids, np.flatnonzero(ids == vocabulary.end))[1:-1]
+    spoken = sum(vocabulary.decode(part[1:]).startswith(" ") for part in parts)
+    assert len(parts) == 2 * count
+    assert 0.9 * count < spoken <= count  # a short document stays as it is

@@ -4,6 +4,7 @@ from model.data.gutenberg import without_licence
 
 TEXT = "A fox lived by the sea.\n\nHe was old."
 HEAD = "The Project Gutenberg eBook of Fox\n\nThis ebook is for the use of anyone.\n"
+START, END = (f"*** {word} OF THE PROJECT GUTENBERG EBOOK FOX ***" for word in ("START", "END"))
 TAIL = "Section 1. Terms of use of Project Gutenberg.\nThe Foundation."
 
 
@@ -60,14 +61,42 @@ def test_the_text_between_the_marks_is_kept(start: str, end: str):
     assert without_licence(f"{head}{TEXT}{tail}").strip() == TEXT
 
 
+NOTE = "Transcriber's Note"
+
+
+@pytest.mark.parametrize(
+    ("front", "back"),
+    [
+        ("Produced by A. Hen\nand others", ""),
+        ("FOX\n\nTranscribed from the 1910 edition by A. Hen, email a@hen", ""),
+        ("FOX\n\n[Project Gutenberg Editor's Note: there is another\nversion]\n\nBY A. HEN", ""),
+        ("[Illustration: A fox\nby the sea]\n\n[Illustration]\n\nFOX", ""),
+        (f"{NOTE}: Spelling is as it was.\n\nFOX", f"{NOTE}s:\n\nPage 2: hen.\n\nPage 3: fox."),
+        ("TRANSCRIBER’S NOTES\n\nSpelling is as it was.\n\nFOX", f"[{NOTE}: Spelling\nkept.]"),
+        ("FOX", "This file was produced from images of the Library of Hens."),
+        ("HTML version by A. Hen.\n\nE-text prepared by A. Hen", "Cover by A. Hen"),
+    ],
+)
+def test_what_the_makers_of_a_file_have_added_goes(front: str, back: str):
+    story = "\n\n".join(f"The _old_ fox ran {n} miles, produced by nobody." for n in range(500))
+    kept = without_licence(f"{HEAD}{START}\n\n{front}\n\n{story}\n\n{back}\n\n{END}\n{TAIL}")
+    assert story.replace("_", "") in kept
+    left = kept.replace(story.replace("_", ""), "").split()
+    assert left in ([], ["FOX"], ["FOX", "BY", "A.", "HEN"])
+
+
+def test_a_text_that_speaks_of_notes_and_producers_stays():
+    text = "He _meant_ it.\n\nTranscriber's notes bored him.\n\n[Sings] a_b_c\n\nProduced by hand."
+    filler = "\n\n".join("The hen sat on the wall and looked." for _ in range(900))
+    kept = without_licence(f"{START}\n{filler}\n\n{text}\n\n{filler}\n{END}")
+    assert text.replace("_meant_", "meant") in kept
+
+
 def test_several_books_in_one_file_are_kept():
     book = f"{HEAD}*** START OF THE PROJECT GUTENBERG EBOOK A ***\n{{}}\n"
     book += f"*** END OF THE PROJECT GUTENBERG EBOOK A ***\n{TAIL}\n"
     kept = without_licence(book.format("The fox.") + book.format("The hen."))
     assert kept.split() == ["The", "fox.", "The", "hen."]
-
-
-START, END = (f"*** {word} OF THE PROJECT GUTENBERG EBOOK FOX ***" for word in ("START", "END"))
 
 
 @pytest.mark.parametrize(

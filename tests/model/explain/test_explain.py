@@ -216,9 +216,8 @@ def test_what_the_weights_read_before_the_seed_is_told():
     assert trace.text == "An opening.\n a fox"
     assert "These weights read “An opening.” before it." in list(render(trace))
     assert "read “An opening.” before the seed" in write_page(trace, "a fox", "w")
-    assert not any(
-        "These weights read" in line for line in render(trace_of("a fox", SamplingOptions()))
-    )
+    others = render(trace_of("a fox", SamplingOptions()))
+    assert not any("These weights read" in line for line in others)
 
 
 def test_a_word_in_progress_may_go_on():

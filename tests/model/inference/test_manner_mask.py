@@ -7,7 +7,7 @@ from torch import Tensor
 
 from config.errors import WeightsError
 from model.checkpoints.weights_file import load_weights, save_weights
-from model.explain.trace import make_trace
+from model.explain.tracing import make_trace
 from model.inference.generator import GeneratorOptions, TextGenerator, load_generator
 from model.inference.manner_mask import MannerMask
 from model.inference.sampler import SamplingOptions
@@ -90,7 +90,8 @@ def written(tmp_path: Path) -> Path:
 def test_a_generator_has_the_manner_of_its_weights(written: Path):
     options = GeneratorOptions(max_new_tokens=40, random_seed=1)
     generator = load_generator(written, options, "cpu")
-    trace = make_trace(load_weights(written), "fox", SamplingOptions(), 1, count=3, top=5)
+    weights, sampling = load_weights(written), SamplingOptions()
+    trace = make_trace(weights, generator.engine, "fox", sampling, 1, count=3, top=5)
     assert trace.steps[0].text.startswith("A story. Fox")
     assert [token.id for token in trace.tokens] == generator._input("fox")
     text = " ".join(generator.continue_text("fox", lambda: False))

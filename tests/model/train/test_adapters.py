@@ -118,8 +118,7 @@ def test_a_refresh_puts_an_adapter_on_the_fetched_weights_in_use(base: Path):
     assert f"The adapter {place.stem} is in place for tiny" in result.output
     adapter = load_adapter(place)
     assert adapter.bits_before
-    assert adapter.bits_per_byte
-    assert adapter.bits_per_byte < adapter.bits_before - 0.5
+    assert adapter.bits_per_byte is None  # the scores are those of the average with the start
     assert adapter.scores
     assert adapter.scores.own.after < adapter.scores.own.before - 0.5
     assert f"texts {adapter.scores.own}, plain language {adapter.scores.plain}." in result.output
@@ -130,7 +129,7 @@ def test_a_refresh_puts_an_adapter_on_the_fetched_weights_in_use(base: Path):
     assert f"Starting from {place}, an adapter of {base}" in again.output
     assert "Nothing was better than before" in again.output
     assert (adapters("en"), in_place(base)) == ([place], place)
-    assert load_adapted(base).bits_per_byte == adapter.bits_per_byte
+    assert load_adapted(base).scores == adapter.scores
 
 
 @pytest.mark.usefixtures("interrupted")

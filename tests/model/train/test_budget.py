@@ -113,6 +113,7 @@ def test_the_faster_number_of_threads_is_taken_and_timed_again(
     chosen = Threads(work, fixed=False)
     assert chosen.choose()
     assert (chosen.count, present) == (1, [1])
+    assert fake_time.now == 4 + 1 + 4  # the first one, then one of each, as two are much slower
     spent = fake_time.now
     assert not chosen.choose()  # not yet again
     assert fake_time.now == spent

@@ -85,7 +85,7 @@ def test_weights_of_their_own_are_made_and_the_base_stays(base: Path):
     assert made.vocabulary.pieces == old.vocabulary.pieces
     lines = (training_folder("en", "tiny-full") / "log.jsonl").read_text().splitlines()
     bits = [entry["bits_per_byte"] for entry in map(json.loads, lines) if "bits_per_byte" in entry]
-    assert made.bits_per_byte == pytest.approx(min(bits), abs=1e-4)
+    assert made.bits_per_byte is None  # those of the average with the start are its scores
     assert min(bits) < bits[0] - 0.5
     assert made.scores
     assert made.scores.own.after < made.scores.own.before - 0.5
