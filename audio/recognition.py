@@ -38,7 +38,7 @@ from audio.pcm import SAMPLE_RATE, AudioChunk, AudioRingBuffer
 from audio.phrases import Phrase, parse_phrases, phrase_weakness
 from audio.stt.careful.rehearing import CapturedSound, SeedRehearing, WordRecognizer
 from audio.stt.vosk_engine import VoskEngine
-from audio.trigger.detector import Detection, TriggerDetector
+from audio.trigger.detector import UTTERANCE_END_SECONDS, Detection, TriggerDetector
 from audio.trigger.likelihood_ratio import LikelihoodRatio
 from audio.turn.capture import Capture
 from audio.turn.echo_level import EchoLevel
@@ -54,7 +54,6 @@ Commands = Mapping[str, Sequence[str]]
 """Command phrases by their kind."""
 
 _BUFFER_SECONDS = 30  # an utterance, and with it the verdict on a phrase in it, may last 20
-_UTTERANCE_END_SECONDS = 0.2  # of silence (rule 2 of the engine); the model's 0.5 is only later
 _REPLAY_BYTES = 2 * SAMPLE_RATE // 10  # 0.1 s
 _AFTER_WORDS_SECONDS = 0.3  # of sound after the last word that the careful recogniser hears
 _GAP_SECONDS = 0.01  # a longer gap in audio time is a closed microphone; shorter ones are rounding
@@ -83,7 +82,7 @@ def open_recognition(
         HearingModelError: the model is missing, incomplete or damaged.
         ConfigError: a phrase has a word that the model does not know.
     """
-    engine = VoskEngine(folder, _UTTERANCE_END_SECONDS)
+    engine = VoskEngine(folder, UTTERANCE_END_SECONDS)
     return _build(engine, careful, trigger, seed, language, commands or {})
 
 

@@ -15,6 +15,7 @@ from audio.trigger.likelihood_ratio import LikelihoodRatio
 from audio.trigger.verifier import TriggerVerifier
 from audio.vad import VoiceDetector
 
+UTTERANCE_END_SECONDS = 0.2  # of silence (rule 2 of the engine); the model's 0.5 is only later
 _MAX_GAP_SECONDS = 1.0  # between two words of one phrase
 _RENEW_SECONDS = 600  # of sound, after which the recogniser is replaced, for its memory grows
 _PAUSE_SECONDS = 0.09  # without voice after a phrase: decide now; the engine waits 0.2 to 0.5 s

@@ -23,7 +23,7 @@ import numpy as np
 
 from audio.pcm import SAMPLE_RATE
 from config.errors import AfterwordError, AudioDeviceError, ControlError
-from daemon.bench import interruption, soak, speech, voices
+from daemon.bench import interruption, soak, speech, voices, wyoming
 from daemon.bench.usage import processor_seconds, require_psutil, resident_mb
 from daemon.bench.virtual_audio import SoundServer, missing_programs
 from daemon.control import client
@@ -89,13 +89,37 @@ def measure(turns: int, listen_seconds: float, flags: Sequence[str]) -> tuple[li
         wavs = [server.folder / f"{number}.wav" for number in range(len(speech.SEEDS))]
         talk, noise = server.folder / "talk.wav", server.folder / "noise.wav"
         _write_speech(wavs, talk, noise, listen_seconds)
-        exchanges = []
-        for number in range(turns):
-            if found := _exchange(server, wavs[number % len(wavs)]):
-                exchanges.append(found)
+        exchanges = _hold(server, wavs, turns)
         time.sleep(CALM_SECONDS)
         loads = [_load(process, server, wav, listen_seconds) for wav in (None, noise, talk)]
         return exchanges, Load(loads[0], loads[1], loads[2], resident_mb(process))
+
+
+def measure_wyoming(turns: int, flags: Sequence[str]) -> dict[str, list[float]]:
+    """Seconds from the last voiced sample on, through Wyoming and through the microphone.
+
+    Raises:
+        MissingPackageError, AudioDeviceError, ControlError: as `measure` and `wyoming.measure`.
+    """
+    _require_virtual_devices()
+    passages = wyoming.measure(turns, flags)
+    with _sound_server() as server, _daemon((*SETTINGS, *flags)):
+        wavs = [server.folder / f"{number}.wav" for number in range(len(speech.SEEDS))]
+        _write_speech(wavs, server.folder / "talk.wav", server.folder / "noise.wav", 1.0)
+        exchanges = _hold(server, wavs, turns)
+    return {
+        "wyoming_transcript": [one.voice_to_transcript for one in passages],
+        "wyoming_sentence": [one.voice_to_sentence for one in passages],
+        "wyoming_text": [one.voice_to_text for one in passages],
+        "wyoming_sound": [one.voice_to_sound for one in passages],
+        "microphone_sound": [one.voice_to_sound for one in exchanges],
+    }
+
+
+def _hold(server: SoundServer, wavs: Sequence[Path], turns: int) -> list[Exchange]:
+    """So many exchanges; those that were not recognised are left out."""
+    found = (_exchange(server, wavs[number % len(wavs)]) for number in range(turns))
+    return [exchange for exchange in found if exchange]
 
 
 def measure_interruptions(
@@ -247,7 +271,7 @@ def _median_and_late(values: Sequence[float]) -> tuple[float, float]:
     return round(statistics.median(ranked), 3), round(late, 3)
 
 
-def _print_interruptions(count: int, found: Mapping[str, list[float]], as_json: bool) -> None:
+def _print_latencies(count: int, found: Mapping[str, list[float]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"times": count, "found": found}))
         return
@@ -288,6 +312,12 @@ def _print_interruptions(count: int, found: Mapping[str, list[float]], as_json: 
     help="Seconds from one exchange to the next, with --soak.",
 )
 @click.option(
+    "--wyoming",
+    "through_wyoming",
+    is_flag=True,
+    help="Instead: measure the latency through Wyoming, beside the microphone's, in each turn.",
+)
+@click.option(
     "--interruptions",
     type=click.IntRange(min=1),
     help="Instead: measure the latency of cues and of barge-ins, so many times each.",
@@ -307,6 +337,7 @@ def main(
     as_json: bool,
     soak_hours: float | None,
     gap: float,
+    through_wyoming: bool,
     interruptions: int | None,
     quiet: float,
 ) -> None:
@@ -319,7 +350,10 @@ def main(
             return
         if interruptions is not None:
             latencies = measure_interruptions(interruptions, quiet, flags)
-            _print_interruptions(interruptions, latencies, as_json)
+            _print_latencies(interruptions, latencies, as_json)
+            return
+        if through_wyoming:
+            _print_latencies(turns, measure_wyoming(turns, flags), as_json)
             return
         exchanges, load = measure(turns, listen, flags)
         if not exchanges:

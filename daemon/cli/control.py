@@ -6,27 +6,40 @@ They answer at once: nothing heavy is imported here at the top.
 import contextlib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast
 
 import click
 
 from audio.native_stderr import let_c_libraries_speak
-from config.errors import MissingPackageError
+from config.errors import AfterwordError, MissingPackageError, NotRunningError
 from config.installation import add_extra_command
 from config.standard_streams import json_bytes
 from daemon.cli.help import examples
 from daemon.control import client
-from daemon.control.status import in_lines
+from daemon.control.status import Status, in_lines, wyoming_in_lines
 from daemon.systemd import unit
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def status(as_json: bool) -> None:
-    """Show what the daemon is doing."""
-    answer = client.status()
-    click.echo(json_bytes(answer) if as_json else "\n".join(in_lines(answer)))
+    """Show what the daemon is doing, and the Wyoming service, if it runs."""
+    serving = client.wyoming_status()
+    answer: Status | None = None
+    try:
+        answer = client.status()
+    except NotRunningError:
+        if serving is None:
+            raise
+    if as_json:
+        click.echo(json_bytes({**(answer or {}), **({"wyoming": serving} if serving else {})}))
+    else:
+        lines = [*(in_lines(answer) if answer else ["The daemon does not run."])]
+        click.echo("\n".join([*lines, *(wyoming_in_lines(serving) if serving else [])]))
+    if answer is None:
+        sys.exit(NotRunningError.exit_code)
 
 
 @click.command()
@@ -50,7 +63,28 @@ def hush() -> None:
 @click.command()
 @click.option("--wait", is_flag=True, help="Return when everything is in use, models included.")
 def reload(wait: bool) -> None:
-    """Read the settings again, and look for new weights; a running reply goes on."""
+    """Read the settings again, and look for new weights; a running reply goes on.
+
+    The daemon and the Wyoming service, whichever run.
+    """
+    errors: list[AfterwordError] = []
+    acts: tuple[Callable[[], None], ...] = (partial(_reload_daemon, wait), _reload_wyoming)
+    for act in acts:
+        try:
+            act()
+        except AfterwordError as error:
+            errors.append(error)
+    refused = [error for error in errors if not isinstance(error, NotRunningError)]
+    if refused or len(errors) == 2:  # the one without the other is no error
+        raise (refused or errors)[0]
+
+
+def _reload_wyoming() -> None:
+    client.ask_wyoming("reload")
+    click.echo("The Wyoming service has taken the settings in.")
+
+
+def _reload_daemon(wait: bool) -> None:
     answer = client.ask("reload", **({"wait": "yes"} if wait else {}))
     changed = cast(Iterable[str], answer.get("changed", ()))
     if answer.get("loading"):

@@ -1,21 +1,14 @@
 """`afterword wyoming`: the Wyoming server, if the package `wyoming` is installed."""
 
-import importlib.metadata
-import re
 from pathlib import Path
 
 import click
 
-from config.errors import MissingPackageError
-from config.installation import add_extra_command
 from daemon.cli.help import examples
 from daemon.cli.options import load_settings, read_settings, settings_options
 from daemon.memory import try_within_limit
 from daemon.systemd import journal
-
-# Of the package `wyoming`, as in pyproject.toml. 1.7.0 is the first with streamed answers; until
-# 1.7.2 its client fails at an event without data, and 1.7.0 excludes Python 3.14.
-OLDEST_LIBRARY = (1, 7, 2)
+from daemon.wyoming.library import check_library
 
 
 @click.command(
@@ -23,6 +16,7 @@ OLDEST_LIBRARY = (1, 7, 2)
         "afterword wyoming                                       for this machine alone",
         "afterword wyoming --uri unix:///run/user/1000/afterword/wyoming.sock",
         "afterword wyoming --uri tcp://0.0.0.0:10750 --expose    for everyone in your network",
+        "afterword wyoming --uri tcp://0.0.0.0:10750 --expose --zeroconf",
     )
 )
 @settings_options
@@ -33,10 +27,20 @@ OLDEST_LIBRARY = (1, 7, 2)
     "--expose", is_flag=True, help="Accept connections from other machines; there is no password."
 )
 @click.option(
+    "--zeroconf",
+    "name",
+    is_flag=False,
+    flag_value=".",
+    default="",
+    metavar="[NAME]",
+    help="Announce the service in the network, so that Home Assistant finds it.",
+)
+@click.option(
     "--without",
-    type=click.Choice(["handle", "tts", "asr"]),
+    type=click.Choice(["handle", "tts", "asr", "wake"]),
     multiple=True,
-    help="Switch off a service: the continuation (handle), speech (tts), recognition (asr).",
+    help="Switch off a service: the continuation (handle), speech (tts), recognition (asr), "
+    "the trigger phrases (wake).",
 )
 def wyoming(
     config_file: Path | None,
@@ -44,12 +48,13 @@ def wyoming(
     language: str | None,
     uri: str,
     expose: bool,
+    name: str,
     without: tuple[str, ...],
 ) -> None:
     """Continue, speak and recognise for Home Assistant and other Wyoming clients."""
     loaded = load_settings(config_file, flags, language)
-    _check_library()
-    from daemon.wyoming import address, server
+    check_library()
+    from daemon.wyoming import address, discovery, server
     from daemon.wyoming.loading import Loader, make_loader
     from daemon.wyoming.reloading import Reloader
     from daemon.wyoming.services.engines import Engines
@@ -57,6 +62,9 @@ def wyoming(
     from daemon.wyoming.services.shared import Shared
 
     place = address.check_uri(uri, exposed=expose)
+    if name:
+        name = discovery.default_name() if name == "." else name
+        discovery.check_announced(name, place)
     services = [name for name in SERVICES if name not in without]
     if not services:
         raise click.UsageError("--without leaves no service.")
@@ -64,27 +72,12 @@ def wyoming(
     def read() -> Loader:
         again = read_settings(config_file, flags, language)
         journal.set_level(again.settings.log.level)
-        return make_loader(again, services)
+        return make_loader(again, services, loader.in_memory)
 
     loader = make_loader(loaded, services)
     offer = loader.offer()
     try_within_limit(lambda: loader.load_all(offer))
     engines = Engines(loader.open_engine)
-    shared = Shared(offer, loader.load_generator, engines, loader.open_transcriber)
-    reloader = Reloader(shared, loader, read)
-    server.serve(place, shared, lambda line: click.echo(line, err=True), reloader)
-
-
-def _check_library() -> None:
-    """Refuse to start without the package `wyoming`, or with one that is too old."""
-    remedy = f"`{add_extra_command('wyoming')}` brings it."
-    try:
-        found = importlib.metadata.version("wyoming")
-    except importlib.metadata.PackageNotFoundError as error:
-        raise MissingPackageError(f"Wyoming needs its library; {remedy}") from error
-    if tuple(map(int, re.findall(r"\d+", found)[:3])) < OLDEST_LIBRARY:
-        oldest = ".".join(map(str, OLDEST_LIBRARY))
-        raise MissingPackageError(
-            f"Wyoming needs its library in version {oldest} or newer, and {found} is installed; "
-            f"{remedy}"
-        )
+    shared = Shared(offer, loader, engines)
+    reloader = Reloader(shared, read)
+    server.serve(place, shared, lambda line: click.echo(line, err=True), reloader, name)

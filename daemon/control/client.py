@@ -3,13 +3,20 @@
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from config.errors import ControlError, NotRunningError, RefusedError
-from daemon.control.protocol import LINE_BYTES, read_answer, request_line, socket_path
+from daemon.control.protocol import (
+    LINE_BYTES,
+    read_answer,
+    request_line,
+    socket_path,
+    wyoming_socket_path,
+)
 
 if TYPE_CHECKING:
-    from daemon.control.status import Status
+    from daemon.control.status import Status, WyomingStatus
 
 ANSWER_SECONDS = 5.0
 RELOAD_SECONDS = 65.0  # new models are loaded before the answer
@@ -26,6 +33,27 @@ def ask(command: str, **arguments: str) -> Mapping[str, object]:
     """
     with _sent(command, arguments) as (_, _, result):
         return result
+
+
+def ask_wyoming(command: str) -> Mapping[str, object]:
+    """Send one request, `status` or `reload`, to the Wyoming service; its result.
+
+    Raises:
+        As `ask`.
+    """
+    with _sent(command, {}, wyoming_socket_path()) as (_, _, result):
+        return result
+
+
+def wyoming_status() -> "WyomingStatus | None":
+    """The Wyoming service's status; None if none runs.
+
+    Raises:
+        As `ask`, but NotRunningError.
+    """
+    with contextlib.suppress(NotRunningError):
+        return cast("WyomingStatus", ask_wyoming("status"))
+    return None
 
 
 def status() -> "Status":
@@ -53,10 +81,10 @@ def follow(command: str = "follow") -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def _sent(
-    command: str, arguments: Mapping[str, str]
+    command: str, arguments: Mapping[str, str], path: Path | None = None
 ) -> Iterator[tuple[socket.socket, IO[bytes], Mapping[str, object]]]:
     seconds = RELOAD_SECONDS if command == "reload" else ANSWER_SECONDS
-    with _connected() as connection, connection.makefile("rb") as stream:
+    with _connected(path or socket_path()) as connection, connection.makefile("rb") as stream:
         connection.settimeout(seconds)
         try:
             with contextlib.suppress(BrokenPipeError):  # refused before it was read
@@ -71,8 +99,7 @@ def _sent(
         yield connection, stream, read_answer(line)
 
 
-def _connected() -> socket.socket:
-    path = socket_path()
+def _connected(path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(ANSWER_SECONDS)
     try:

@@ -51,6 +51,11 @@ def socket_path() -> Path:
     return runtime_folder() / "control.sock"
 
 
+def wyoming_socket_path() -> Path:
+    """The path at which this user's Wyoming service listens."""
+    return runtime_folder() / "wyoming-control.sock"
+
+
 def request_line(command: str, arguments: Mapping[str, str]) -> bytes:
     """Encode a request; for the client."""
     return _line({"version": VERSION, "command": command, **arguments})

@@ -103,6 +103,30 @@ class Status(Counts, ComponentStatus):
     refused: str | None
 
 
+class WyomingStatus(TypedDict):
+    """The answer of the Wyoming service to the command `status`.
+
+    Attributes:
+        address: where it listens, as a URI.
+        services: of Wyoming, that are switched on: "handle", "tts", "asr", "wake".
+        languages: that are continued, the default first.
+        weights: names of the weights in memory, by language.
+        voice: who speaks where no voice is asked for.
+        clients: that are connected.
+        refused: why the newest settings or weights are not in force; None if they are.
+    """
+
+    address: str
+    pid: int
+    uptime_seconds: float
+    services: list[str]
+    languages: list[str]
+    weights: dict[str, list[str]]
+    voice: str
+    clients: int
+    refused: str | None
+
+
 def last_turn(record: TurnRecord) -> LastTurn:
     """A turn's record as `status` carries it."""
     content = {**asdict(record), **asdict(record.times)}
@@ -138,6 +162,20 @@ def in_lines(status: Status) -> Iterator[str]:
         yield f"  refused     {reason}"
     if turn := status["last_turn"]:
         yield f"  last reply  {_record(turn).summary()}"
+
+
+def wyoming_in_lines(status: WyomingStatus) -> Iterator[str]:
+    """The Wyoming service's status as text, line by line."""
+    yield f"Wyoming at {status['address']}"
+    yield f"  running     {_duration(status['uptime_seconds'])}, process {status['pid']}"
+    yield f"  services    {', '.join(status['services'])}"
+    yield f"  languages   {', '.join(status['languages'])}"
+    for code, names in status["weights"].items():
+        yield f"  weights     {code}: {', '.join(names)}"
+    yield f"  voice       {status['voice']}"
+    yield f"  clients     {status['clients']}"
+    if reason := status["refused"]:
+        yield f"  refused     {reason}"
 
 
 def _about(status: Status, kind: str) -> str:

@@ -12,7 +12,7 @@ from config.installation import install_again_command
 from config.load import load
 from config.settings import Settings
 from config.standard_streams import json_bytes
-from daemon.doctor import environment, models, sound, voice
+from daemon.doctor import environment, models, sound, voice, wyoming
 from daemon.doctor.finding import Finding, Level, fault
 
 Check = Callable[[Settings], Finding]
@@ -28,6 +28,7 @@ OTHER_CHECKS: tuple[Check, ...] = (
     models.weights,
     environment.folders,
     environment.service,
+    wyoming.wyoming,
 )
 
 EXIT_CODES: dict[Level, int] = {"ok": 0, "warning": 1, "fault": 2}

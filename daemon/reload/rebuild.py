@@ -6,7 +6,6 @@ A component is rebuilt when the settings that it is made from differ: see daemon
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import AfterwordError, ConfigError, RefusedError
@@ -17,7 +16,6 @@ from daemon.components import Components
 from daemon.ports import AudioSource, ComponentUpdate
 from daemon.reload.settings import (
     MadeFrom,
-    computing_settings,
     cue_settings,
     engine_settings,
     generator_settings,
@@ -31,13 +29,12 @@ from daemon.reload.settings import (
     weights_settings,
 )
 from daemon.systemd import journal
-from model.checkpoints.store import WeightsInfo, describe
+from model.checkpoints.store import WeightsInfo
 from model.inference import loading
 
 if TYPE_CHECKING:  # imported where they are used; all together take seconds
     from audio.recognition import AudioRecognition
     from audio.tts.engine import SpeechEngine
-    from model.inference.generator import TextGenerator
     from model.inference.routing import Generator
 
 
@@ -133,36 +130,14 @@ class Rebuild:
     def _generator(
         self, weights: bool, device: str | None
     ) -> tuple["Generator | None", tuple[WeightsInfo, ...]]:
-        settings = self._settings
-        if weights or self._differs(weights_settings):
-            return loading.with_cpu_fallback(self._load_changed, device)
-        if self._differs(generator_settings):
-            return self._old.generator.with_options(loading.generator_options(settings)), ()
-        return None, ()
-
-    def _load_changed(self, device: str | None) -> tuple["Generator", tuple[WeightsInfo, ...]]:
-        """Load and try the weights that are not in use yet; the others stay in memory, once."""
-        settings = self._settings
-        loaded = []
-        for path in loading.weights_files(settings):
-            if in_use := self._in_use(path, device):
-                loaded.append(in_use)
-                continue
-            loaded.append(loading.load_file(settings, path, device))
-            loading.try_out(loaded[-1][0], settings, path)
-        return loading.join(settings, loaded)
-
-    def _in_use(self, path: Path, device: str | None) -> tuple["TextGenerator", WeightsInfo] | None:
-        """What is loaded of a weights file, if neither it nor its adapter has changed since."""
         old, settings = self._old, self._settings
-        if self._differs(computing_settings) or device not in (None, old.generator.device):
-            return None
-        for generator, info in zip(loading.parts_of(old.generator), old.weights, strict=True):
-            if info.path == path and info.stamps and info.stamps == describe(path).stamps:
-                if self._differs(generator_settings):
-                    generator = generator.with_options(loading.generator_options(settings))
-                return generator, info
-        return None
+        if weights or self._differs(weights_settings):
+            in_use = loading.InUse(old.generator, old.weights, self._in_force)
+            new = loading.load_changed(settings, in_use, device)
+            return new.generator, new.weights
+        if self._differs(generator_settings):
+            return old.generator.with_options(loading.generator_options(settings)), ()
+        return None, ()
 
     def _voice_has_come(self) -> bool:
         """True if the voice may work now and did not before, such as one that has been fetched."""

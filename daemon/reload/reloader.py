@@ -19,7 +19,7 @@ from daemon.ports import ComponentUpdate, UpdateRejected
 from daemon.reload.rebuild import Rebuild, move_to_cpu
 from daemon.reload.settings import weights_settings
 from model.checkpoints.store import Stamp
-from model.inference.loading import stamps_of
+from model.inference.loading import WeightsWatch, stamps_of
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,7 @@ class Reloader:
         self._read = read
         self._loaded = loaded
         self._components = components
-        self._handled = stamps  # of the newest files that are in use, or were rejected
-        self._seen = stamps
+        self._watch = WeightsWatch(stamps)
         self._jobs: queue.Queue[ReloadRequest | None] = queue.Queue()
         self._send: Callable[[ComponentUpdate | UpdateRejected], None] = lambda _: None
         self._thread = threading.Thread(target=self._work, name="reloader", daemon=True)
@@ -110,7 +109,7 @@ class Reloader:
                 device = None  # the user has chosen another device
             self._rebuild(new, changed, weights=False, device=device)
         if weights_settings(before) != weights_settings(new.settings):
-            self._handled = stamps
+            self._watch.handled(stamps)
         self._loaded = new
         self._take_weights(stamps_of(new.settings))
         return result
@@ -127,19 +126,14 @@ class Reloader:
     def _check_weights(self) -> None:
         """Take new weights; a file that is still being written is left for the next check."""
         stamps = stamps_of(self._loaded.settings)
-        settled, self._seen = stamps == self._seen, stamps
-        if settled:
+        if self._watch.settled(stamps):
             with contextlib.suppress(RefusedError, NotRunningError):
                 self._take_weights(stamps)
 
     def _take_weights(self, stamps: Stamps) -> None:
-        """Take the weights files with these stamps, unless they are in use or were rejected.
-
-        Without the first file nothing can answer; the second may come and go.
-        """
-        if stamps[0] is None or stamps == self._handled:
+        """Take the weights files with these stamps, unless they are in use or were rejected."""
+        if not self._watch.take(stamps):
             return
-        self._handled = stamps
         with self._reporting("The old weights stay in use."):
             self._rebuild(self._loaded, [], weights=True, device=self._device)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from config.settings import Settings
+from model.inference.loading import computing_settings
 
 MadeFrom = Callable[[Settings], object]
 
@@ -30,11 +31,6 @@ def recognition_settings(settings: Settings) -> object:
 def weights_settings(settings: Settings) -> object:
     """The Transformer; where it stays, other sampling options are enough."""
     return computing_settings(settings), settings.model.weights
-
-
-def computing_settings(settings: Settings) -> object:
-    """How the Transformer is computed, whichever weights it has."""
-    return settings.language, settings.model.device, settings.model.threads
 
 
 def generator_settings(settings: Settings) -> object:

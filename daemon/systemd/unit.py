@@ -12,7 +12,7 @@ from config import paths
 from config.errors import NotRunningError, OutputError, RefusedError, UnitError
 from config.installation import install_again_command
 from daemon.control.lock import single_instance_lock
-from daemon.control.protocol import socket_path
+from daemon.control.protocol import socket_path, wyoming_socket_path
 
 NAME = "afterword.service"
 WYOMING = "afterword-wyoming.service"
@@ -70,9 +70,10 @@ def uninstall(echo: Print) -> None:
     _systemctl("daemon-reload")
     for name in (NAME, WYOMING):
         _systemctl("reset-failed", name, check=False)
-    with contextlib.suppress(RefusedError, OutputError), single_instance_lock(socket_path()):
-        for file in (socket_path(), socket_path().with_suffix(".lock")):
-            file.unlink(missing_ok=True)
+    for path in (socket_path(), wyoming_socket_path()):
+        with contextlib.suppress(RefusedError, OutputError), single_instance_lock(path):
+            for file in (path, path.with_suffix(".lock")):
+                file.unlink(missing_ok=True)
     for folder in (paths.runtime_folder(), *_own_folders()):
         with contextlib.suppress(OSError):  # the user has files in it
             folder.rmdir()

@@ -39,7 +39,7 @@ def check_uri(uri: str, *, exposed: bool) -> Address:
         return Path(parts.path)
     if parts.scheme != "tcp" or not host or parts.path not in ("", "/"):
         raise ConfigError(f"--uri {uri} should be tcp://HOST:PORT or unix:///PATH.")
-    if not exposed and not _is_loopback(host):
+    if not exposed and not is_loopback(host):
         raise RefusedError(
             f"At {_shown_host(host)} other machines could use Afterword, without a password; add "
             "--expose if they may, else listen at tcp://127.0.0.1."
@@ -78,7 +78,8 @@ async def listen(address: Address, accept: Accept) -> asyncio.Server:
         ) from error
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """True for an address of this machine alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -13,6 +13,7 @@ from wyoming.handle import NotHandled
 from wyoming.info import Describe
 from wyoming.ping import Ping, Pong
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop
+from wyoming.wake import Detect
 
 from daemon.observers.isolation import log_fault
 from daemon.wyoming.events import (
@@ -25,9 +26,10 @@ from daemon.wyoming.events import (
 from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.conversations import Conversation
 from daemon.wyoming.services.handling import continue_text
-from daemon.wyoming.services.hearing import Sound
 from daemon.wyoming.services.info import describe
 from daemon.wyoming.services.shared import Shared
+from daemon.wyoming.services.sounds.hearing import Sound
+from daemon.wyoming.services.sounds.waking import Wake
 from daemon.wyoming.services.speaking import SpeechStream, refuse_speech, synthesize
 
 _FAREWELL_SECONDS = 2.0  # for the peer to read the last error and to close its side
@@ -66,8 +68,8 @@ class Connection:
         self.is_answering = False
         self._stream: SpeechStream | None = None  # a text that comes in parts
         self.conversation = Conversation()
-        self._request: Event | None = None  # `transcribe`, for the next sound
-        self._sound: Sound | None = None  # that is heard
+        self._request: Event | None = None  # `transcribe` or `detect`, for the next sound
+        self._sound: Sound | Wake | None = None  # that is heard
         self._farewell = ""  # the last message, once the connection is dismissed
 
     async def serve(self) -> None:
@@ -128,7 +130,8 @@ class Connection:
                 self.last_active = time.monotonic()
                 self.is_answering = True
                 await self._answer(event)
-                idle_seconds = limits.event_seconds if self._sound else limits.idle_seconds
+                is_short = self._sound and not self._sound.may_pause
+                idle_seconds = limits.event_seconds if is_short else limits.idle_seconds
             except InvalidEventError as fault:
                 self._warn(f"The Wyoming client {self.address} sent {fault}.")
                 await self._refuse(fault.type, f"This service was sent {fault}.", "invalid")
@@ -144,8 +147,8 @@ class Connection:
         """Answer one event; those of other services are ignored."""
         if Describe.is_type(event.type):
             await self.write(describe(self._shared.offer).event())
-        elif Transcribe.is_type(event.type):
-            self._request = event
+        elif Transcribe.is_type(event.type) or Detect.is_type(event.type):
+            await self._await_sound(event)
         elif event.type in _SOUND_EVENTS:
             await self._hear(event)
         elif Ping.is_type(event.type):
@@ -164,13 +167,21 @@ class Connection:
             stream, self._stream = self._stream, None
             await stream.finish()
 
+    async def _await_sound(self, request: Event) -> None:
+        """Keep the request for the sound that follows it."""
+        offer = self._shared.offer
+        service = "wake" if Detect.is_type(request.type) else "asr"
+        if service not in offer.services:
+            await self._refuse(request.type, f"The service {service} is switched off.", "off")
+        self._request = request
+
     async def _hear(self, event: Event) -> None:
         """Answer an event of a sound; those without a beginning are passed over."""
-        if AudioStart.is_type(event.type) and self._shared.offer.hearing:
+        if AudioStart.is_type(event.type):
             self._end_sound()
-            self._sound = Sound(self._shared, self._request, self)
-            self._request = None
-            await self._sound.begin()
+            self._sound, self._request = self._sound_for(self._request), None
+            if self._sound:
+                await self._sound.begin()
         elif AudioChunk.is_type(event.type) and self._sound:
             await self._sound.feed(event)
         elif AudioStop.is_type(event.type) and self._sound:
@@ -179,6 +190,13 @@ class Connection:
                 await sound.finish()
             finally:
                 sound.close()
+
+    def _sound_for(self, request: Event | None) -> Sound | Wake | None:
+        """What hears a sound after this request; None for a service that is not offered."""
+        offer = self._shared.offer
+        if request and Detect.is_type(request.type):
+            return Wake(self._shared, request, self) if "wake" in offer.services else None
+        return Sound(self._shared, request, self) if offer.hearing else None
 
     def _end_sound(self) -> None:
         if self._sound:

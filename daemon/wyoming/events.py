@@ -28,7 +28,8 @@ class Limits:
         connections: open at a time; when one more comes, the longest idle one is closed.
         requests: texts that are computed or wait for it; a peer that sends another is refused.
             Fewer than `connections`, so that one of these can always be closed.
-        sounds: that are heard at a time; a peer that sends another is refused.
+        sounds: that are recognised at a time; a peer that sends another is refused.
+        watches: sounds in which trigger phrases are detected at a time, likewise.
         event_seconds: for an event from its first byte to its last; and for the first event of a
             connection to begin, or the next one after an error or within a sound.
         idle_seconds: for any other event to begin.
@@ -38,6 +39,7 @@ class Limits:
     connections: int = 128
     requests: int = 24
     sounds: int = 24
+    watches: int = 24
     event_seconds: float = 30.0
     idle_seconds: float = 300.0
     write_seconds: float = 30.0

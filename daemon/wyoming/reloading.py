@@ -6,68 +6,47 @@ way ends with the old ones.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
-from config.errors import AfterwordError
+from config.errors import AfterwordError, RefusedError
 from config.settings import Settings
 from daemon.memory import trim_heap
 from daemon.observers.isolation import log_fault
 from daemon.ports import Generator
 from daemon.reload.settings import MadeFrom, engine_settings, generator_settings
 from daemon.systemd.notify import Notifier
-from daemon.wyoming.services.engines import Engines, TtsEngine
+from daemon.wyoming.services.engines import Engines
 from daemon.wyoming.services.offer import Offer
-from daemon.wyoming.services.shared import Shared, Transcriber
+from daemon.wyoming.services.shared import Shared
+from daemon.wyoming.services.source import Source, Spotter, Transcriber
+from model.inference.loading import WeightsWatch
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 2.0  # between two looks at the weights files
 
-Stamps = tuple[object, ...]
-
-
-class Source(Protocol):
-    """Where the parts come from, as loading.Loader; its methods are for threads."""
-
-    @property
-    def settings(self) -> Mapping[str, Settings]:
-        """By language; the configured one is the first."""
-
-    def offer(self) -> Offer:
-        """What can be offered."""
-
-    def load_generator(self, language: str, device: str | None) -> Generator:
-        """The generator of a language."""
-
-    def open_engine(self, voice: str) -> TtsEngine:
-        """The engine of a voice."""
-
-    def open_transcriber(self, language: str) -> Transcriber:
-        """The transcriber of a language."""
-
-    def stamps(self, language: str) -> Stamps:
-        """They differ when the weights files of a language do; the first is None without a file."""
-
 
 class Reloader:
-    """Reloads what is shared; for the thread of the event loop."""
+    """Reloads what is shared; for the thread of the event loop.
 
-    def __init__(self, shared: Shared, source: Source, read: Callable[[], Source]) -> None:
+    Attributes:
+        refused: why the newest settings or weights are not in force; None if they are.
+    """
+
+    def __init__(self, shared: Shared, read: Callable[[], Source]) -> None:
         """Start from what is in force.
 
         Args:
-            shared: made from the source.
-            source: the one in force.
+            shared: made from its source.
             read: reads the settings again; called in a thread, raises AfterwordError.
         """
         self._shared = shared
-        self._source = source
         self._read = read
         self._asked = asyncio.Event()
+        self._at_work = asyncio.Lock()
         self._notifier = Notifier()
-        self._seen: dict[str, Stamps] = {}  # at the last look
-        self._handled: dict[str, Stamps] = {}  # of the files in use, or that cannot be used
+        self._watches: dict[str, WeightsWatch] = {}
+        self.refused: str | None = None
 
     def request(self) -> None:
         """Reload soon; for a signal handler."""
@@ -80,18 +59,18 @@ class Reloader:
                 async with asyncio.timeout(CHECK_SECONDS):
                     await self._asked.wait()
             except TimeoutError:
-                await self._guarded(self.check_weights, "The old weights stay in use.")
+                await self._guarded(self.check_weights)
                 continue
             self._asked.clear()
             self._notifier.reloading()
-            await self._guarded(self.reload, "The old settings stay in force.")
+            await self._guarded(self.reload)
             self._notifier.ready()
 
-    async def _guarded(self, act: Callable[[], Awaitable[None]], consequence: str) -> None:
+    async def _guarded(self, act: Callable[[], Awaitable[None]]) -> None:
         try:
             await act()
         except AfterwordError as error:
-            log.error("%s %s", error, consequence)
+            log.error("%s", error)
         except Exception as error:  # a bug must not end the watch
             log_fault("New settings or weights could not be taken", error)
 
@@ -99,20 +78,31 @@ class Reloader:
         """Read the settings, build what they change, and use it.
 
         Raises:
-            AfterwordError: a part cannot be built; nothing has changed.
+            RefusedError: they cannot be read, or a part cannot be built; nothing has changed.
         """
+        async with self._at_work:
+            try:
+                await self._reload()
+            except AfterwordError as error:
+                self.refused = f"{error} The old settings stay in force."
+                raise RefusedError(self.refused) from error
+            self.refused = None
+
+    async def _reload(self) -> None:
+        shared = self._shared
         source = await asyncio.to_thread(self._read)
         offer = await asyncio.to_thread(source.offer)
         generators = await self._new_generators(source, offer)
         transcribers = await self._new_transcribers(source, offer)
+        spotters = self._new_spotters(source)
         engines = await self._new_engines(source, offer)
-        shared, self._source = self._shared, source
         if engines is not shared.engines:
             shared.engines.retire()
-        shared.offer, shared.engines = offer, engines
+        if generators is not shared.generators:
+            self._watches.clear()
+        shared.source, shared.offer, shared.engines = source, offer, engines
         shared.generators, shared.transcribers = generators, transcribers
-        shared.load_generator = source.load_generator
-        shared.open_transcriber = source.open_transcriber
+        shared.spotters = spotters
         trim_heap()
         log.info("the settings are reloaded")
 
@@ -132,6 +122,10 @@ class Reloader:
             return {}
         return {language: await asyncio.to_thread(source.open_transcriber, language)}
 
+    def _new_spotters(self, source: Source) -> dict[str, Spotter]:
+        """None where the settings differ; they are loaded when they are first asked for."""
+        return {} if self._differs(source, _spotter_settings) else self._shared.spotters
+
     async def _new_engines(self, source: Source, offer: Offer) -> Engines:
         """Engines of the new voices, the default one running."""
         is_same_list = offer.voices == self._shared.offer.voices
@@ -147,23 +141,31 @@ class Reloader:
         """Load weights files that have changed since the last look but one, and no more since.
 
         Raises:
-            AfterwordError: they cannot be used.
+            RefusedError: they cannot be used.
         """
-        for language in [*self._shared.generators]:
-            stamps = await asyncio.to_thread(self._source.stamps, language)
-            is_settled, self._seen[language] = stamps == self._seen.get(language), stamps
-            handled = self._handled.setdefault(language, stamps)
-            if is_settled and stamps != handled and stamps[0] is not None:
-                self._handled[language] = stamps
-                generator = await asyncio.to_thread(self._source.load_generator, language, None)
-                self._shared.generators[language] = generator
-                trim_heap()
-                log.info("new weights for the language %s are in use", language)
+        async with self._at_work:
+            for language in [*self._shared.generators]:
+                try:
+                    await self._check(language)
+                except AfterwordError as error:
+                    self.refused = f"{error} The old weights stay in use."
+                    raise RefusedError(self.refused) from error
+
+    async def _check(self, language: str) -> None:
+        source = self._shared.source
+        stamps = await asyncio.to_thread(source.stamps, language)
+        watch = self._watches.setdefault(language, WeightsWatch())
+        if watch.settled(stamps) and watch.take(stamps):
+            generator = await asyncio.to_thread(source.load_generator, language, None)
+            self._shared.generators[language] = generator
+            self.refused = None
+            trim_heap()
+            log.info("new weights for the language %s are in use", language)
 
     def _differs(self, source: Source, made_from: MadeFrom) -> bool:
         before, after = (
             {code: made_from(settings) for code, settings in one.settings.items()}
-            for one in (self._source, source)
+            for one in (self._shared.source, source)
         )
         return list(before.items()) != list(after.items())  # the first is the default
 
@@ -171,3 +173,8 @@ class Reloader:
 def _recogniser_settings(settings: Settings) -> object:
     """The transcriber: its model, and the commands that a short sound may be."""
     return settings.language, settings.hearing, settings.commands
+
+
+def _spotter_settings(settings: Settings) -> object:
+    """The spotter: its model and the trigger phrases."""
+    return settings.language, settings.hearing, settings.trigger

@@ -1,4 +1,4 @@
-"""The Wyoming server for Home Assistant and other peers: handle, tts and asr.
+"""The Wyoming server for Home Assistant and other peers: handle, tts, asr and wake.
 
 The protocol, https://github.com/OHF-Voice/wyoming, has no passwords: every peer that can connect
 is served. One text is continued and one is spoken at a time; other requests wait. No peer can shut
@@ -13,13 +13,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.control.status import WyomingStatus
 from daemon.systemd.notify import Notifier
 from daemon.wyoming.address import Address, listen, shown
 from daemon.wyoming.connection import Connection
+from daemon.wyoming.control import Command, control_socket
+from daemon.wyoming.discovery import announced
 from daemon.wyoming.reloading import Reloader
+from daemon.wyoming.services.offer import SERVICES
 from daemon.wyoming.services.shared import Shared
 
 log = logging.getLogger(__name__)
@@ -35,14 +40,17 @@ def serve(
     shared: Shared,
     echo: Callable[[str], object],
     reloader: Reloader | None = None,
+    name: str = "",
 ) -> None:
     """Serve clients until SIGINT or SIGTERM; SIGHUP reloads, if there is a reloader.
+
+    With a `name` it is announced in the network.
 
     Raises:
         RefusedError: the address cannot be listened at.
         AfterwordError: what the default language needs cannot be loaded.
     """
-    asyncio.run(_serve(address, shared, echo, reloader))
+    asyncio.run(_serve(address, shared, echo, reloader, name))
 
 
 async def _serve(
@@ -50,22 +58,32 @@ async def _serve(
     shared: Shared,
     echo: Callable[[str], object],
     reloader: Reloader | None = None,
+    name: str = "",
 ) -> None:
     connections = Connections(shared)
     stopping = asyncio.Event()
     notifier = Notifier()
+    began = time.monotonic()
     # First of all, so that an address in use is told before anything is loaded.
     server = await listen(address, connections.accept)
+    held = contextlib.AsyncExitStack()
     reloading = _begin_reloading(reloader, stopping) if reloader else None
     try:
         await shared.prepare()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         echo(f"Wyoming peers are served at {shown(address)}.")
+        notifier.status(f"serves at {shown(address)}")
         notifier.ready()
+        if name:
+            await held.enter_async_context(announced(name, address))
+        if reloader:
+            about = _About(address, shared, connections, reloader, began)
+            held.enter_context(control_socket(about.commands))
         await stopping.wait()
     finally:
         notifier.stopping()
+        await held.aclose()
         server.close()
         if reloading:
             reloading.cancel()
@@ -73,6 +91,40 @@ async def _serve(
         shared.engines.close()
         if isinstance(address, Path):
             address.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _About:
+    """What the control socket tells of a server, and does; `began` is a time.monotonic."""
+
+    address: Address
+    shared: Shared
+    connections: "Connections"
+    reloader: Reloader
+    began: float
+
+    @property
+    def commands(self) -> Mapping[str, Command]:
+        return {"status": self.status, "reload": self.reload}
+
+    async def status(self) -> Mapping[str, object]:
+        shared, offer = self.shared, self.shared.offer
+        told = WyomingStatus(
+            address=shown(self.address),
+            pid=os.getpid(),
+            uptime_seconds=round(time.monotonic() - self.began, 1),
+            services=[name for name in SERVICES if name in offer.services],
+            languages=offer.languages,
+            weights={**shared.source.weights()},
+            voice=offer.voices.defaults[shared.default_language],
+            clients=len(self.connections),
+            refused=self.reloader.refused,
+        )
+        return {**told}
+
+    async def reload(self) -> Mapping[str, object]:
+        await self.reloader.reload()
+        return {}
 
 
 def _begin_reloading(reloader: Reloader, stopping: asyncio.Event) -> asyncio.Task[None]:
@@ -107,6 +159,10 @@ class Connections:
         task = asyncio.create_task(connection.serve())
         self._open[task] = connection
         task.add_done_callback(lambda done: self._forget(done, connection))
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
 
     async def close(self) -> None:
         """Close all connections; texts under way are not finished."""

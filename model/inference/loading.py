@@ -8,7 +8,7 @@ the user's own, else the shipped ones.
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -64,6 +64,38 @@ def stamps_of(settings: Settings) -> tuple[Stamp | None, ...]:
     return (*stamps, *(stamp_of_file(adapter) for adapter in adapters if adapter))
 
 
+class WeightsWatch:
+    """Tells when weights files have changed and can be loaded; one that is written is left alone.
+
+    A file is whole when two looks in a row find it the same.
+    """
+
+    def __init__(self, stamps: Sequence[object] = ()) -> None:
+        """`stamps`: as `stamps_of`, of the files in use; none for those of the first look."""
+        self._handled = self._seen = tuple(stamps)
+
+    def settled(self, stamps: Sequence[object]) -> bool:
+        """Look at the files: True if they look as they did the last time."""
+        before, self._seen = self._seen, tuple(stamps)
+        self._handled = self._handled or self._seen
+        return self._seen == before
+
+    def take(self, stamps: Sequence[object]) -> bool:
+        """True if the files are to be loaded: neither in use, nor tried before.
+
+        From then on they count as such. Without the first file nothing can answer; the second may
+        come and go.
+        """
+        if stamps[0] is None or tuple(stamps) == self._handled:
+            return False
+        self.handled(stamps)
+        return True
+
+    def handled(self, stamps: Sequence[object]) -> None:
+        """These files are in use, or cannot be used."""
+        self._handled = tuple(stamps)
+
+
 def load_weights(
     settings: Settings, device: str | None = None
 ) -> tuple["Generator", tuple[WeightsInfo, ...]]:
@@ -83,6 +115,64 @@ def load_weights(
         GenerationError: memory is short.
     """
     return with_cpu_fallback(lambda device: _load_intact(settings, device), device)
+
+
+@dataclass(frozen=True)
+class InUse:
+    """What is loaded: a generator, its weights, and the settings that it was made from."""
+
+    generator: "Generator"
+    weights: tuple[WeightsInfo, ...]
+    settings: Settings
+
+
+def computing_settings(settings: Settings) -> object:
+    """How weights are computed, whichever they are."""
+    return settings.language, settings.model.device, settings.model.threads
+
+
+def load_changed(settings: Settings, old: InUse, device: str | None = None) -> InUse:
+    """Load and try the weights that are not in use yet; the others stay in memory, once.
+
+    The old generator may go on with its text meanwhile. Where the GPU fails, the CPU takes its
+    place.
+
+    Args:
+        settings: to be in force.
+        old: in use so far; it is unchanged.
+        device: overrides the setting `model.device`; see `load_file`.
+
+    Raises:
+        WeightsError, ConfigError, GenerationError: as `load_weights`; there is no substitute for
+            weights that are damaged.
+    """
+    return with_cpu_fallback(lambda device: _load_changed(settings, old, device), device)
+
+
+def _load_changed(settings: Settings, old: InUse, device: str | None) -> InUse:
+    loaded, paths = [], weights_files(settings)
+    for path in paths:
+        if reused := _reused(path, settings, old, device):
+            loaded.append(reused)
+            continue
+        loaded.append(load_file(settings, path, device))
+        try_out(loaded[-1][0], settings, path)
+    return InUse(*join(settings, loaded), settings)
+
+
+def _reused(
+    path: Path, settings: Settings, old: InUse, device: str | None
+) -> tuple["TextGenerator", WeightsInfo] | None:
+    """What is loaded of a weights file, if neither it nor its adapter has changed since."""
+    is_computed_so = computing_settings(old.settings) == computing_settings(settings)
+    if not is_computed_so or device not in (None, old.generator.device):
+        return None
+    for generator, info in zip(parts_of(old.generator), old.weights, strict=True):
+        if info.path == path and info.stamps and info.stamps == describe(path).stamps:
+            if old.settings.model != settings.model:
+                generator = generator.with_options(generator_options(settings))
+            return generator, info
+    return None
 
 
 def with_cpu_fallback(load: Callable[[str | None], Loaded], device: str | None) -> Loaded:

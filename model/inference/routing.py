@@ -8,6 +8,7 @@ rule to seeds written for it, and has the counts.
 """
 
 import copy
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from model.inference.generator import Cancelled, GeneratorOptions, TextGenerator
 from model.inference.verse.prose_answers import ProseAnswers
 from model.text.orthography.questions import is_question
 from model.text.spoken_form import is_written, to_spoken_form
+
+TEXTS = 100  # remembered for "go on", as many as daemon/wyoming/ remembers conversations
 
 _PERSONS = """
 i i'm i've i'd i'll me my mine myself we we're we've we'd we'll us our ours
@@ -52,6 +55,14 @@ def is_address(seed: str) -> bool:
     return not frozenset(_PERSONS.split()).isdisjoint(words.split()) or is_question(words)
 
 
+@dataclass(eq=False)
+class _Text:
+    """A seed with all sentences of its continuation, and whether the large weights gave them."""
+
+    is_large: bool
+    words: str = ""
+
+
 class RoutedGenerator:
     """Continues each seed with one of two generators; one caller at a time, as for each of them."""
 
@@ -67,7 +78,7 @@ class RoutedGenerator:
         self._rule = rule
         self._newest = small
         self._chosen: tuple[str, TextGenerator] = ("", small)  # the newest choice, by its seed
-        self._text = ""  # the newest seed with all sentences of its continuation
+        self._texts: deque[_Text] = deque(maxlen=TEXTS)  # the newest is last
 
     @property
     def parts(self) -> tuple[TextGenerator, TextGenerator]:
@@ -89,7 +100,8 @@ class RoutedGenerator:
         other = copy.copy(self)
         other._small = self._small.with_options(options)
         other._large = self._large.with_options(options)
-        other._newest, other._chosen, other._text = other._small, ("", other._small), ""
+        other._newest, other._chosen = other._small, ("", other._small)
+        other._texts = copy.deepcopy(self._texts)
         return other
 
     def read_ahead(self, seed: str) -> None:
@@ -103,14 +115,25 @@ class RoutedGenerator:
     def continue_text(self, seed: str, cancelled: Cancelled) -> Iterator[str]:
         """Yield the sentences of the chosen generator; see `TextGenerator.continue_text`.
 
-        A seed with marks that lies within the newest text ("go on") stays with its generator.
+        A seed with marks that lies within a text of before ("go on") stays with its generator;
+        texts of several conversations may alternate.
         """
-        goes_on = is_written(seed) and seed in self._text
-        self._newest = self._newest if goes_on else self.choose(seed)
-        self._text = seed
+        text = self._text_with(seed) or _Text(self.choose(seed) is self._large)
+        self._newest = self._large if text.is_large else self._small
+        text.words = seed
+        self._texts.append(text)
         for sentence in self._newest.continue_text(seed, cancelled):
-            self._text = join_sentences([self._text, sentence])
+            text.words = join_sentences([text.words, sentence])
             yield sentence
+
+    def _text_with(self, seed: str) -> "_Text | None":
+        """The newest text that the seed lies within, taken out of those remembered."""
+        if not is_written(seed):
+            return None
+        found = next((text for text in reversed(self._texts) if seed in text.words), None)
+        if found:
+            self._texts.remove(found)
+        return found
 
     def choose(self, seed: str) -> TextGenerator:
         """The generator that continues a seed.

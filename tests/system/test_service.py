@@ -365,8 +365,14 @@ def test_wyoming_peers_are_served_by_a_separate_unit(sounding: UserManager) -> N
     assert "audio-chunk" in told.stdout
     assert "speaks instead" not in journal(sounding, unit.WYOMING)
     assert "afterword-wyoming.service: active" in sounding.user(PROGRAM, "service", "status").stdout
+    shown = sounding.user(PROGRAM, "status").stdout  # of the daemon, too: both have the folder
+    assert "\nWyoming at tcp://127.0.0.1:10750\n" in shown, journal(sounding, unit.WYOMING)
+    reloaded = sounding.user(PROGRAM, "reload", "--wait")
+    assert "The Wyoming service has taken the settings in." in reloaded.stdout, reloaded.stderr
+    assert "No setting has changed." in reloaded.stdout
     sounding.systemctl("stop", unit.WYOMING)
     assert property_of(sounding, "Result", unit.WYOMING) == "success"
+    assert "Wyoming" not in sounding.user(PROGRAM, "status").stdout
 
 
 def test_stop_is_quick_and_uninstall_leaves_the_settings(sounding: UserManager) -> None:

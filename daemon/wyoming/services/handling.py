@@ -141,7 +141,7 @@ async def _compute_on_cpu(shared: Shared, language: str, reason: DeviceError) ->
     log.warning("%s The model is computed on the CPU.", reason)
     try:
         shared.generators[language] = await asyncio.to_thread(
-            shared.load_generator, language, "cpu"
+            shared.source.load_generator, language, "cpu"
         )
     except AfterwordError as error:
         log.warning("The model could not be loaded on the CPU: %s", error)

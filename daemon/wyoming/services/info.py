@@ -13,10 +13,13 @@ from wyoming.info import (
     Info,
     TtsProgram,
     TtsVoice,
+    WakeModel,
+    WakeProgram,
 )
 
 from audio.tts.neural.engines import engine_of
 from audio.tts.voices import ESPEAK, Voice, find_voice
+from config.languages import LANGUAGES
 from daemon.wyoming.services.languages import find_language
 from daemon.wyoming.services.offer import Offer
 
@@ -48,6 +51,7 @@ def describe(offer: Offer) -> Info:
         handle=[_handle(offer, version)] if "handle" in offer.services else [],
         tts=[_tts(offer, version)] if "tts" in offer.services else [],
         asr=[_asr(offer)] if offer.hearing else [],
+        wake=[_wake(offer, version)] if offer.phrases else [],
     )
 
 
@@ -95,6 +99,23 @@ def _asr(offer: Offer) -> AsrProgram:
     )
 
 
+def _wake(offer: Offer, version: str) -> WakeProgram:
+    maker = Attribution("Vosk", _VOSK_PAGE)
+    models = [
+        WakeModel(one.name, maker, True, one.text, version, [one.language], one.text)
+        for one in offer.phrases
+    ]
+    languages = [*dict.fromkeys(one.language for one in offer.phrases)]
+    return WakeProgram(
+        f"Afterword trigger phrases ({_names(languages)})",
+        maker,
+        True,
+        "detects the trigger phrases",
+        version,
+        models,
+    )
+
+
 def _tts(offer: Offer, version: str) -> TtsProgram:
     return TtsProgram(
         f"Afterword text-to-speech ({_names([*offer.voices.defaults])})",
@@ -119,7 +140,19 @@ def _voices(offer: Offer) -> list[TtsVoice]:
         listed.remove(voice)
         told.append(_voice(voice, find_language(voice.language, [code])))
     codes = [*LANGUAGE_NAMES]
-    return [*told, *(_voice(voice, find_language(voice.language, codes)) for voice in listed)]
+    return [*told, *(_voice(voice, _main_language(voice, codes)) for voice in listed)]
+
+
+def _main_language(voice: Voice, codes: Sequence[str]) -> str | None:
+    """The code of a voice's language; None for a relative, such as Cantonese of Chinese.
+
+    A client that lists the voices of a language would offer it first, by its name.
+    """
+    code = find_language(voice.language, codes)
+    if code is None:
+        return None
+    primary = voice.language.partition("-")[0]
+    return code if primary in (code, LANGUAGES[code].voice_prefixes[0]) else None
 
 
 def _voice(voice: Voice, code: str | None) -> TtsVoice:

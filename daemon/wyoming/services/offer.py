@@ -1,12 +1,12 @@
 """What the server offers: its services, their languages and voices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from audio.commands import SeedCommands
 from daemon.wyoming.services.voices import OfferedVoices
 
-SERVICES = ("handle", "tts", "asr")
+SERVICES = ("handle", "tts", "asr", "wake")
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,21 @@ class HearingModel:
 
 
 @dataclass(frozen=True)
+class WakePhrase:
+    """A trigger phrase.
+
+    Attributes:
+        name: by which clients choose it, as "hey_computer".
+        text: as written in the settings.
+        language: its code.
+    """
+
+    name: str
+    text: str
+    language: str
+
+
+@dataclass(frozen=True)
 class Offer:
     """What is offered, by the settings and by what is installed.
 
@@ -25,6 +40,8 @@ class Offer:
         commands: the commands in each language that is continued; the first is the default.
         voices: who speaks.
         hearing: the model by each language that is heard, the default first; none without `asr`.
+        phrases: the trigger phrases that are detected, those of the default language first; none
+            without `wake`.
         services: the names of those that are switched on, of SERVICES.
         pause_seconds: of silence between two sentences of a text that comes in parts.
     """
@@ -32,6 +49,7 @@ class Offer:
     commands: Mapping[str, SeedCommands]
     voices: OfferedVoices
     hearing: Mapping[str, HearingModel] = field(default_factory=dict)
+    phrases: Sequence[WakePhrase] = ()
     services: frozenset[str] = frozenset(SERVICES)
     pause_seconds: float = 0.35
 

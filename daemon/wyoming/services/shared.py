@@ -1,7 +1,6 @@
 """What all connections share: models, speech engines, limits and the places of texts."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,6 +12,7 @@ from daemon.wyoming.events import InvalidEventError, Limits
 from daemon.wyoming.services.conversations import Conversation, Conversations
 from daemon.wyoming.services.engines import Engines
 from daemon.wyoming.services.offer import Offer
+from daemon.wyoming.services.source import Source, Spotter, Transcriber
 
 _HEARD_AT_ONCE = 2  # the recogniser releases the interpreter's lock
 INTERNAL_ERROR = "Afterword has failed because of an error of its own; its log has more."
@@ -35,48 +35,32 @@ class Peer(Protocol):
         """One of the places of the texts that are computed or wait for it."""
 
 
-class Transcription(Protocol):
-    """The words of one sound; for one thread at a time."""
-
-    def accept(self, pcm: bytes) -> str:
-        """Hear 16-bit samples at 16 kHz; the next words that are sure, often none."""
-
-    def finish(self) -> tuple[str, str]:
-        """The sound has ended: the last words, and the whole text."""
-
-
-class Transcriber(Protocol):
-    """Speech to text in one language, as the server needs it."""
-
-    def begin(self) -> Transcription:
-        """Begin a sound."""
-
-
 @dataclass
 class Shared:
     """Generators and engines, shared by all clients; one text is continued and one is spoken.
 
     Attributes:
         offer: what is offered.
-        load_generator: loads that of a language, on a device where one is named; for a thread.
+        source: loads models, and starts engines.
         engines: speak; one at a time, too.
-        open_transcriber: loads that of a language; for a thread.
         limits: what a peer may take.
         generators: by language; those that are loaded.
         transcribers: likewise.
+        spotters: likewise.
         conversations: what was said in each.
         places: for texts that are computed or wait for it.
-        listeners: for sounds that are heard, from their beginning to their end.
+        listeners: for sounds that are recognised, from their beginning to their end.
+        watchers: for sounds in which trigger phrases are detected, likewise.
         hearing: for pieces of sound that are heard at the same time.
     """
 
     offer: Offer
-    load_generator: Callable[[str, str | None], Generator]
+    source: Source
     engines: Engines
-    open_transcriber: Callable[[str], Transcriber]
     limits: Limits = field(default_factory=Limits)
     generators: dict[str, Generator] = field(default_factory=dict)
     transcribers: dict[str, Transcriber] = field(default_factory=dict)
+    spotters: dict[str, Spotter] = field(default_factory=dict)
     conversations: Conversations = field(default_factory=Conversations)
     generating: asyncio.Lock = field(default_factory=asyncio.Lock)
     speaking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -84,10 +68,12 @@ class Shared:
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
     places: asyncio.Semaphore = field(init=False)
     listeners: asyncio.Semaphore = field(init=False)
+    watchers: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self.places = asyncio.Semaphore(self.limits.requests)
         self.listeners = asyncio.Semaphore(self.limits.sounds)
+        self.watchers = asyncio.Semaphore(self.limits.watches)
 
     @property
     def default_language(self) -> str:
@@ -117,7 +103,8 @@ class Shared:
             AfterwordError: it cannot be loaded.
         """
         if language not in self.generators:
-            self.generators[language] = await asyncio.to_thread(self.load_generator, language, None)
+            load = self.source.load_generator
+            self.generators[language] = await asyncio.to_thread(load, language, None)
         return self.generators[language]
 
     async def transcriber(self, language: str) -> Transcriber:
@@ -128,9 +115,21 @@ class Shared:
         """
         async with self._loading:
             if language not in self.transcribers:
-                opened = await asyncio.to_thread(self.open_transcriber, language)
+                opened = await asyncio.to_thread(self.source.open_transcriber, language)
                 self.transcribers[language] = opened
         return self.transcribers[language]
+
+    async def spotter(self, language: str) -> Spotter:
+        """The spotter of a language, loaded when first asked for.
+
+        Raises:
+            AfterwordError: it cannot be loaded.
+        """
+        async with self._loading:
+            if language not in self.spotters:
+                opened = await asyncio.to_thread(self.source.open_spotter, language)
+                self.spotters[language] = opened
+        return self.spotters[language]
 
 
 def text_of(event: Event) -> str:

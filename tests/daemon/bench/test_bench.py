@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import MissingPackageError
+from config.errors import ControlError, MissingPackageError
 from config.installation import add_extra_command
 from config.load import load
-from daemon.bench import resumption
+from daemon.bench import resumption, wyoming
 from daemon.bench.command import Exchange, summary
 from daemon.bench.echo import measure
 from daemon.bench.usage import peak_mb, processor_seconds, require_psutil, resident_mb
@@ -95,3 +95,17 @@ def test_a_user_who_resumes_is_heard_over_the_reply_and_its_echo_is_not(vosk_en:
     settings = replace(settings, hearing=replace(settings.hearing, model=str(vosk_en)))
     (result,) = resumption.measure(settings, [-20.0], count=4)
     assert (result.early, result.heard, result.finished, result.mistaken) == (2, 2, 2, 0)
+
+
+def test_an_utterance_through_wyoming_is_measured(vosk_en: Path) -> None:
+    pytest.importorskip("wyoming", reason="needs the extra wyoming")
+    (passage,) = wyoming.measure(1, [f"hearing.model={vosk_en}", "model.max_sentences=1"])
+    assert passage.voice_to_transcript >= wyoming.SILENCE_SECONDS
+    assert passage.voice_to_transcript < passage.voice_to_sentence <= passage.voice_to_text
+    assert passage.voice_to_text < passage.voice_to_sound < 60
+
+
+def test_a_service_that_does_not_start_says_why() -> None:
+    pytest.importorskip("wyoming", reason="needs the extra wyoming")
+    with pytest.raises(ControlError, match=r"does not come up: .*model\.max_sentences"):
+        wyoming.measure(1, ["model.max_sentences=none"])

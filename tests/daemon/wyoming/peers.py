@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from wyoming.event import Event, async_read_event
 from audio.commands import commands_in_text
 from audio.tts.voices import Voice
 from config.errors import DeviceError, GenerationError
+from config.settings import Settings
 from daemon.wyoming.events import Limits
 from daemon.wyoming.server import _serve
 from daemon.wyoming.services.engines import Engines
@@ -89,6 +91,31 @@ class FakeTranscriber:
         return self.begun[-1]
 
 
+@dataclass
+class FakeSpotting:
+    """Spots "hey computer" wherever a sample is 1."""
+
+    heard: list[bytes] = field(default_factory=list)
+
+    def accept(self, pcm: bytes) -> list[str]:
+        self.heard.append(pcm)
+        return ["hey computer"] if 1 in np.frombuffer(pcm, np.int16) else []
+
+    def finish(self) -> list[str]:
+        return []
+
+
+@dataclass
+class FakeSpotter:
+    """Counts the sounds."""
+
+    begun: list[FakeSpotting] = field(default_factory=list)
+
+    def begin(self) -> FakeSpotting:
+        self.begun.append(FakeSpotting())
+        return self.begun[-1]
+
+
 class FakeEngine:
     """Speaks in two pieces."""
 
@@ -113,11 +140,48 @@ OFFER = Offer(
 )
 
 
+@dataclass
+class FakeSource:
+    """Makes a new fake for each part, and counts them."""
+
+    settings: Mapping[str, Settings]
+    offered: Offer = OFFER
+    written: int = 1  # stands for the time of the weights file
+    made: list[str] = field(default_factory=list)
+    engines: list[FakeEngine] = field(default_factory=list)
+
+    def offer(self) -> Offer:
+        return self.offered
+
+    def load_generator(self, language: str, device: str | None) -> FakeGenerator:
+        self.made.append(f"generator {language}")
+        return FakeGenerator()
+
+    def open_engine(self, voice: str) -> FakeEngine:
+        self.made.append(f"engine {voice}")
+        self.engines.append(FakeEngine())
+        return self.engines[-1]
+
+    def open_transcriber(self, language: str) -> FakeTranscriber:
+        self.made.append(f"transcriber {language}")
+        return FakeTranscriber()
+
+    def open_spotter(self, language: str) -> FakeSpotter:
+        self.made.append(f"spotter {language}")
+        return FakeSpotter()
+
+    def weights(self) -> dict[str, list[str]]:
+        return {"en": ["starter"]}
+
+    def stamps(self, language: str) -> tuple[object, ...]:
+        return (self.written or None, None)
+
+
 def fake_shared(limits: Limits = DEFAULT_LIMITS, offer: Offer = OFFER) -> Shared:
     """A fake generator for each language; one fake engine, the attribute `engine`, for all."""
+    source = FakeSource({}, offer)
     engine = FakeEngine()
-    engines = Engines(lambda _: engine)
-    shared = Shared(offer, lambda *_: FakeGenerator(), engines, lambda _: FakeTranscriber(), limits)
+    shared = Shared(offer, source, Engines(lambda _: engine), limits)
     shared.engine = engine
     shared.generators["en"] = FakeGenerator()
     return shared
@@ -151,6 +215,13 @@ def served(
         assert not path.exists()
 
     asyncio.run(run())
+
+
+def free_port() -> int:
+    """A port of this machine at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 async def ask(uri: str, event: Event, last: str) -> list[Event]:

@@ -104,7 +104,7 @@ def test_an_address_in_use_is_told_before_anything_is_loaded() -> None:
 
     shared = fake_shared()
     shared.generators.clear()
-    shared.load_generator = fail
+    shared.source.load_generator = fail
     with (
         socket.create_server(("127.0.0.1", 0)) as other,
         pytest.raises(RefusedError, match="another program listens there"),
@@ -118,7 +118,7 @@ def test_an_error_while_loading_ends_the_server(tmp_path: Path) -> None:
 
     shared = fake_shared()
     shared.generators.clear()
-    shared.load_generator = fail
+    shared.source.load_generator = fail
     path = tmp_path / "w.sock"
     with pytest.raises(WeightsError):
         asyncio.run(_serve(path, shared, str))

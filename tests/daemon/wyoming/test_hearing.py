@@ -23,10 +23,10 @@ from audio.turn.transcription import Transcriber, open_transcriber
 from config.errors import HearingModelError
 from daemon.wyoming.events import InvalidEventError, Limits
 from daemon.wyoming.services.answers import ANSWERS
-from daemon.wyoming.services.hearing import Converter
 from daemon.wyoming.services.info import describe
 from daemon.wyoming.services.offer import HearingModel
 from daemon.wyoming.services.shared import Shared
+from daemon.wyoming.services.sounds.converter import Converter
 from tests.daemon.wyoming.peers import COMMANDS, FakeTranscriber, ask, served
 from tests.daemon.wyoming.test_voices import BOTH, CHINESE
 from tests.support.program import ROOT
@@ -104,7 +104,7 @@ def test_what_cannot_be_heard_is_told_and_ends_in_an_empty_transcript(tmp_path: 
         def fail(language: str) -> FakeTranscriber:
             raise HearingModelError("The Vosk model is damaged.")
 
-        shared.open_transcriber = fail
+        shared.source.open_transcriber = fail
         asked = Transcribe(language="zh").event()
         error, _, transcript, _ = await heard(uri, [asked, *sound_events(SECOND.tobytes())])
         assert Error.from_event(error).text == "The Vosk model is damaged."
@@ -169,7 +169,7 @@ def test_a_silent_sound_does_not_last(tmp_path: Path) -> None:
 def test_of_an_endless_sound_a_part_is_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.wyoming.services.hearing.SOUND_SECONDS", 2)
+    monkeypatch.setattr("daemon.wyoming.services.sounds.hearing.SOUND_SECONDS", 2)
 
     async def test(shared: Shared, uri: str) -> None:
         *_, transcript, _ = await heard(uri, [*sound_events(5 * SECOND.tobytes(), size=20_000)])
@@ -245,6 +245,14 @@ def test_services_that_are_off_are_not_told_and_refused_in_the_protocol(tmp_path
         assert transcript.data["text"] == "sound sound"
 
     served(test, tmp_path, offer=replace(HEARING, services=frozenset({"asr"})))
+
+
+def test_recognition_that_is_off_is_refused(tmp_path: Path) -> None:
+    async def test(shared: Shared, uri: str) -> None:
+        (event,) = await ask(uri, Transcribe(language="en").event(), "error")
+        assert Error.from_event(event) == Error("The service asr is switched off.", "off")
+
+    served(test, tmp_path, offer=replace(BOTH, services=frozenset({"tts"})))
 
 
 # Real speech

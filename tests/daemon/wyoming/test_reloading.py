@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,48 +12,24 @@ import pytest
 from wyoming.asr import Transcript
 from wyoming.tts import Synthesize
 
-from config.errors import ConfigError, WeightsError
+from config.errors import ConfigError, RefusedError, WeightsError
 from config.load import load
-from config.settings import Settings
+from daemon.wyoming.loading import make_loader
 from daemon.wyoming.reloading import Reloader
 from daemon.wyoming.server import _serve
 from daemon.wyoming.services.engines import Engines
 from daemon.wyoming.services.offer import Offer
 from daemon.wyoming.services.shared import Shared
-from tests.daemon.wyoming.peers import OFFER, FakeEngine, FakeGenerator, FakeTranscriber, ask
+from model.checkpoints.fetched import LARGE, folder_of
+from model.checkpoints.store import own_weights
+from model.checkpoints.weights_file import save_weights
+from model.inference import loading
+from tests.daemon.wyoming.peers import OFFER, FakeSource, ask
 from tests.daemon.wyoming.test_hearing import MODELS
+from tests.model.convert.foreign import foreign_weights
+from tests.model.made import small_weights
 
 HEARING = replace(OFFER, hearing={"en": MODELS["en"]})
-
-
-@dataclass
-class FakeSource:
-    """Makes a new fake for each part, and counts them."""
-
-    settings: Mapping[str, Settings]
-    offered: Offer = HEARING
-    written: int = 1  # stands for the time of the weights file
-    made: list[str] = field(default_factory=list)
-    engines: list[FakeEngine] = field(default_factory=list)
-
-    def offer(self) -> Offer:
-        return self.offered
-
-    def load_generator(self, language: str, device: str | None) -> FakeGenerator:
-        self.made.append(f"generator {language}")
-        return FakeGenerator()
-
-    def open_engine(self, voice: str) -> FakeEngine:
-        self.made.append(f"engine {voice}")
-        self.engines.append(FakeEngine())
-        return self.engines[-1]
-
-    def open_transcriber(self, language: str) -> FakeTranscriber:
-        self.made.append(f"transcriber {language}")
-        return FakeTranscriber()
-
-    def stamps(self, language: str) -> tuple[object, ...]:
-        return (self.written or None, None)
 
 
 def source(*flags: str, offer: Offer = HEARING) -> FakeSource:
@@ -66,10 +42,10 @@ def with_reloader(
     async def run() -> None:
         old = source()
         engines = Engines(old.open_engine)
-        shared = Shared(HEARING, old.load_generator, engines, old.open_transcriber)
+        shared = Shared(HEARING, old, engines)
         await shared.prepare()
         assert old.made == ["generator en", "engine hibari", "transcriber en"]
-        await test(shared, Reloader(shared, old, new), old)
+        await test(shared, Reloader(shared, new), old)
         shared.engines.close()
 
     asyncio.run(run())
@@ -99,6 +75,42 @@ def test_what_the_settings_change_is_made_anew(flag: str, made: list[str]) -> No
     with_reloader(test, lambda: new)
 
 
+@pytest.mark.parametrize(
+    ("flag", "is_new"), [("trigger.phrases=[hey fox]", True), ("commands.stop=[halt]", False)]
+)
+def test_new_trigger_phrases_are_loaded_when_they_are_asked_for(flag: str, is_new: bool) -> None:
+    new = source(flag)
+
+    async def test(shared: Shared, reloader: Reloader, old: FakeSource) -> None:
+        first = await shared.spotter("en")
+        await reloader.reload()
+        assert "spotter en" not in new.made
+        assert (await shared.spotter("en") is not first) == is_new
+        assert ("spotter en" in new.made) == is_new
+
+    with_reloader(test, lambda: new)
+
+
+def test_weights_in_memory_are_not_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real weights, small and large, between which each seed chooses."""
+    save_weights(own_weights("en"), small_weights())
+    save_weights(folder_of(LARGE) / "en.safetensors", foreign_weights())
+    monkeypatch.setattr(loading, "try_out", lambda *_: None)  # tiny ones say nothing
+    services = ["handle"]
+    first = make_loader(load(environment={}), services)
+    small, large = loading.parts_of(first.load_generator("en", None))
+    again = make_loader(
+        load(flags=["model.temperature=0.9"], environment={}), services, first.in_memory
+    )
+    warmer = loading.parts_of(again.load_generator("en", None))
+    assert [part.engine for part in warmer] == [small.engine, large.engine]
+    assert warmer[0].options.sampling.temperature == 0.9
+    save_weights(own_weights("en"), small_weights(seed=2))
+    newer = loading.parts_of(again.load_generator("en", None))
+    assert newer[1] is warmer[1]
+    assert newer[0].engine is not small.engine
+
+
 def fail(*_: object) -> NoReturn:
     raise ConfigError("config.yaml, line 3: no.")
 
@@ -109,7 +121,7 @@ def test_where_a_part_cannot_be_made_nothing_changes() -> None:
 
     async def test(shared: Shared, reloader: Reloader, old: FakeSource) -> None:
         before = (shared.offer, shared.generators["en"], shared.engines, shared.transcribers)
-        with pytest.raises(ConfigError):
+        with pytest.raises(RefusedError):
             await reloader.reload()
         after = (shared.offer, shared.generators["en"], shared.engines, shared.transcribers)
         assert after == before
@@ -158,7 +170,7 @@ def test_weights_that_cannot_be_used_are_tried_once() -> None:
         old.load_generator = fail
         old.written = 2
         await reloader.check_weights()
-        with pytest.raises(WeightsError):
+        with pytest.raises(RefusedError):
             await reloader.check_weights()
         await reloader.check_weights()
         assert shared.generators["en"] is first
@@ -176,8 +188,8 @@ def test_a_hang_up_reloads_the_server_and_a_fault_is_logged(
     async def run() -> None:
         old = source()
         engines = Engines(old.open_engine)
-        shared = Shared(HEARING, old.load_generator, engines, old.open_transcriber)
-        reloader = Reloader(shared, old, lambda: reads.pop(0)())
+        shared = Shared(HEARING, old, engines)
+        reloader = Reloader(shared, lambda: reads.pop(0)())
         ready = asyncio.Event()
         serving = asyncio.create_task(_serve(path, shared, lambda _: ready.set(), reloader))
         await asyncio.wait_for(ready.wait(), 60)

@@ -1,7 +1,6 @@
 import asyncio
 import os
 import re
-import socket
 import subprocess
 import sys
 import tomllib
@@ -22,10 +21,19 @@ from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize
 
 from config.errors import MissingPackageError, SpeechError, WeightsError
-from daemon.cli.wyoming import OLDEST_LIBRARY, _check_library
+from daemon.wyoming.library import OLDEST_LIBRARY, check_library
 from daemon.wyoming.services.answers import ANSWERS
+from daemon.wyoming.services.offer import SERVICES
 from daemon.wyoming.services.shared import Shared
-from tests.daemon.wyoming.peers import SENTENCES, FakeEngine, FakeGenerator, ask, served, warnings
+from tests.daemon.wyoming.peers import (
+    SENTENCES,
+    FakeEngine,
+    FakeGenerator,
+    ask,
+    free_port,
+    served,
+    warnings,
+)
 from tests.support.program import ROOT, afterword
 
 
@@ -161,9 +169,7 @@ def program(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.slow
 def test_a_conversation_with_the_real_program() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     async def talk() -> None:
         uri = f"tcp://127.0.0.1:{port}"
@@ -177,7 +183,8 @@ def test_a_conversation_with_the_real_program() -> None:
         assert len(samples) > 22050  # over a second
         assert np.abs(samples).max() > 3000
 
-    with program("--uri", f"tcp://127.0.0.1:{port}", "--without", "asr") as process:
+    deaf = ("--without", "asr", "--without", "wake")
+    with program("--uri", f"tcp://127.0.0.1:{port}", *deaf) as process:
         assert process.stderr is not None
         assert f"tcp://127.0.0.1:{port}" in process.stderr.readline()
         asyncio.run(talk())
@@ -187,7 +194,7 @@ def test_a_conversation_with_the_real_program() -> None:
 
 
 def test_a_server_without_a_service_is_refused() -> None:
-    done = afterword("wyoming", "--without", "asr", "--without", "tts", "--without", "handle")
+    done = afterword("wyoming", *[f"--without={service}" for service in SERVICES])
     assert (done.code, done.out) == (2, "")
     assert "--without leaves no service." in done.err
 
@@ -217,7 +224,7 @@ def test_a_model_that_cannot_be_loaded_on_the_cpu_either_is_told(
         raise WeightsError("The weights are gone.")
 
     async def test(shared: Shared, uri: str) -> None:
-        shared.load_generator = fail
+        shared.source.load_generator = fail
         *_, answer, _ = await ask(uri, Transcript("gpu").event(), "handled-stop")
         assert (answer.type, answer.data["text"]) == ("not-handled", ANSWERS["en"].failed)
 
@@ -284,10 +291,10 @@ def test_an_older_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     }.items():
         monkeypatch.setattr("importlib.metadata.version", lambda _, version=version: version)
         if accepted:
-            _check_library()
+            check_library()
             continue
         with pytest.raises(MissingPackageError) as refused:
-            _check_library()
+            check_library()
         assert f"in version 1.7.2 or newer, and {version} is installed" in str(refused.value)
 
 

@@ -33,6 +33,7 @@ LISTED = (
     Voice("gmw/de", "German", "de", version="1.51"),
     Voice("gmw/en-GB-scotland", "English (Scotland)", "en-gb-scotland"),
     Voice("sit/cmn", "Mandarin", "cmn"),
+    Voice("sit/yue", "Cantonese", "yue"),
 )
 VOICES = OfferedVoices({"en": "hibari", "zh": "kokoro:zf_xiaoxiao"}, LISTED, frozenset({"f3"}))
 CHINESE = {"go on": ["继续"], "again": ["再说一遍"], "never mind": ["算了"], "stop": ["停下"]}
@@ -138,6 +139,7 @@ def test_every_voice_is_told_with_language_version_and_page() -> None:
     assert (emma.version, emma.attribution.name) == ("1.0", "kokoro")
     assert told["de"].languages == ["de"]
     assert told["cmn"].languages == ["zh", "cmn"]
+    assert told["yue"].languages == ["yue"]
     artifacts = [*info.handle, *info.handle[0].models, *info.tts, *told.values()]
     assert all(one.attribution.url.startswith("https://") for one in artifacts)
 
@@ -167,7 +169,7 @@ def test_each_language_has_its_generator_loaded_when_first_asked_for(tmp_path: P
             loaded.append((language, device))
             return FakeGenerator()
 
-        shared.load_generator = load
+        shared.source.load_generator = load
         await say(uri, "a fox")
         await say(uri, "a fox", "en-GB")
         assert loaded == []

@@ -13,7 +13,7 @@ from model.checkpoints.weights_file import save_weights
 from model.inference import loading
 from model.inference.engine import InferenceEngine
 from model.inference.generator import SCORED_TOKENS, GeneratorOptions, TextGenerator
-from model.inference.routing import OWN_TEXTS, STORIES, RoutedGenerator, is_address
+from model.inference.routing import OWN_TEXTS, STORIES, TEXTS, RoutedGenerator, is_address
 from tests.model.made import small_weights
 
 
@@ -68,12 +68,32 @@ def test_each_seed_chooses_its_weights(routed: RoutedGenerator):
 def test_a_text_that_goes_on_stays_with_its_weights(routed: RoutedGenerator, small: FakeGenerator):
     for seed in ("the little fox", "the stock market"):
         list(routed.continue_text(seed, never))
-        for context in (f"{seed} said {routed.name}.", f"{routed.name}. The end."):
-            first = routed.name
+        first = routed.name
+        for context in (f"{seed} said {first}.", f"{first}. The end.", f"said {first}."):
             list(routed.continue_text(context, never))
             assert routed.name == first
-            routed._text = f"{seed} said {first}. The end."
     assert small.scored == ["the little fox", "the stock market"]
+
+
+def test_the_texts_of_two_conversations_alternate(routed: RoutedGenerator, small: FakeGenerator):
+    seeds = {"the little fox": "small", "the stock market": "large"}
+    for seed in seeds:
+        list(routed.continue_text(seed, never))
+    for other in (routed, routed.with_options(GeneratorOptions(max_sentences=9))):
+        for seed, name in seeds.items():
+            list(other.continue_text(f"{seed} said {name}. The end.", never))
+            assert other.name.startswith(name)
+    assert small.scored == [*seeds]
+
+
+def test_of_the_texts_the_newest_are_remembered(routed: RoutedGenerator, small: FakeGenerator):
+    for number in range(TEXTS + 1):
+        small.bits |= {f"market {number}": 15.0, f"market {number} said large.": 4.0}
+        list(routed.continue_text(f"market {number}", never))
+    list(routed.continue_text("market 1 said large.", never))
+    assert routed.name == "large"
+    list(routed.continue_text("market 0 said large.", never))
+    assert routed.name == "small"
 
 
 def test_words_that_the_newest_text_has_by_chance_choose_anew(
