@@ -44,7 +44,7 @@ class TrainOptions:
     optimizer: str = "auto"
     learning_rate: float | None = None  # its peak; None takes `optimizers.default_rate`
     validate_every: int = 100  # steps
-    validations: int | None = None  # so many beside these, spread evenly over the training
+    validations: int | None = None  # so many in their place, spread evenly over the training
     patience: int | None = None  # validations without a better one
     tensorboard: bool = False
     precision: str = "auto"

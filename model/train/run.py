@@ -284,13 +284,14 @@ def _show(bar: "tqdm[Never]", trainer: Trainer, values: dict[str, float]) -> Non
 
 
 def _validation_due(trainer: Trainer, before: float, done: float) -> bool:
-    """True after the last step, each `validate_every` and each part of so many `validations`.
+    """True at each part of so many `validations`, if given, else at each `validate_every` step.
 
     `before` and `done` are the progress before and after the step.
     """
-    parts = trainer.options.validations or 1
-    passed = int(parts * before) < int(parts * done)
-    return passed or trainer.step % trainer.options.validate_every == 0
+    parts = trainer.options.validations
+    if parts is None:
+        return done >= 1 or trainer.step % trainer.options.validate_every == 0
+    return int(parts * before) < int(parts * done)
 
 
 def _bar(trainer: Trainer) -> "tqdm[Never]":

@@ -124,7 +124,8 @@ def test_three_passes_end_it_however_slow_it_seemed_and_the_scoring_is_outside_t
     result = train(*QUICK[2:], "--context", 32, "--batch", 16)
     assert result.exit_code == 0, result.output
     told = re.search(
-        r"It stops after 30 minutes, in which it reads .* your texts and some of the starter corpus.*, "
+        r"It stops after 30 minutes, in which it reads .* your texts and some of the starter "
+        r"corpus.*, "
         r"at \d+ tokens a second here on 1 thread; `--minutes (\d+)` makes 3\.\d passes",
         result.output,
     )
