@@ -94,7 +94,6 @@ class ModelSettings:
     min_p: Annotated[Real, Field(ge=0, lt=1)]
     repetition_penalty: Annotated[Real, Field(ge=1, le=2)]
     family: Flag
-    best_of: Annotated[Whole, Field(ge=1, le=16)]
     max_sentences: Annotated[Whole, Field(ge=1, le=100)]
     max_new_tokens: Annotated[Whole, Field(ge=1, le=4096)]
     random_seed: Annotated[Whole, Field(ge=0, lt=2**63)] | None

@@ -98,7 +98,6 @@ def as_said(weights: Weights, device: torch.device) -> Generate:
         max_new_tokens=1000,
         random_seed=1,
         checks=(),  # so long a text repeats itself; redraws would be measured
-        best_of=1,
     )
     engine = InferenceEngine(weights.stored, device=device)
     generator = TextGenerator(engine, weights.vocabulary, options)

@@ -177,27 +177,13 @@ class InferenceEngine:
         before = self._common(ids)  # tokens that are not read again
         del self._read[before:]
         count = len(ids)  # S
-        x = self._states(ids, before, self._kv_cache[..., :count, :])  # (T, C)
-        self._position, self._read = count, ids
-        self._logits = self._head(_normed(x[-1:], self._norm))[0].float()  # (V,)
-        return self._logits
-
-    def _states(self, ids: list[int], before: int, kv_cache: Tensor) -> Tensor:
-        """The residual stream (T, C) behind all blocks of the ids that are not in the cache yet.
-
-        Args:
-            ids: S of them.
-            before: how many of the first ids have their keys and values in the cache.
-            kv_cache: (L, 2, K, S, D); those of the others are written into it.
-        """
-        c, count = self._config, len(ids)  # S
         positions = torch.arange(before, count, device=self.device)  # (T,)
         angles = torch.outer(positions, self._frequencies)  # (T, D/2)
         rotations = torch.polar(torch.ones_like(angles), angles)  # (T, D/2) complex
         mask = torch.ones(count - before, count, dtype=torch.bool, device=self.device).tril(before)
         x = self._head.rows(torch.tensor(ids[before:], device=self.device))  # (T, C)
         heads = [c.heads, c.kv_heads, c.kv_heads]  # of q, k and v
-        for layer, kv in zip(self._layers, kv_cache, strict=True):
+        for layer, kv in zip(self._layers, self._kv_cache[..., :count, :], strict=True):
             qkv = layer.qkv(_normed(x, layer.norm1)).float()  # (T, (H + 2K)·D)
             parts = qkv.view(len(x), -1, c.head_width).transpose(0, 1)  # (H + 2K, T, D)
             q, k, v = torch.split(parts, heads)  # (H, T, D), (K, T, D) twice
@@ -208,20 +194,9 @@ class InferenceEngine:
             x = x + layer.out(y[0].transpose(0, 1).reshape(x.shape))  # (T, C)
             gate, up = layer.gate_up(_normed(x, layer.norm2)).chunk(2, dim=-1)  # (T, F) each
             x = x + layer.down(F.silu(gate) * up)  # (T, C)
-        return x
-
-    @torch.inference_mode()
-    def log_probabilities(self, ids: list[int]) -> Tensor:
-        """Log-probabilities (T - 1,), in nats, of these ids but the first, as a text of their own.
-
-        The sequence that is being decoded stays as it is. At most a context of ids is read.
-        """
-        ids = ids[: self._config.context_length]
-        kv_cache = torch.zeros_like(self._kv_cache[..., : len(ids), :])
-        x = self._states(ids, 0, kv_cache)[:-1]  # (T - 1, C)
-        logits = self._head(_normed(x, self._norm)).float()  # (T - 1, V)
-        chosen = torch.tensor(ids[1:], device=self.device)[:, None]  # (T - 1, 1)
-        return logits.log_softmax(dim=-1).gather(1, chosen)[:, 0]
+        self._position, self._read = count, ids
+        self._logits = self._head(_normed(x[-1:], self._norm))[0].float()  # (V,)
+        return self._logits
 
     def forget(self) -> None:
         """Make the next prefill read all of its ids."""

@@ -7,14 +7,12 @@ sentence is yielded as soon as it is complete. A sentence that fails a check is 
 import copy
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from config.errors import WeightsError
 from config.languages import join_sentences
@@ -22,7 +20,6 @@ from model.checkpoints.adapter_store import with_adapter
 from model.checkpoints.adapters import load_adapted
 from model.checkpoints.weights_file import Weights, load_weights
 from model.device import choose_device, device_faults
-from model.inference.best_of import Drawing, SpeechTime, mutual_information
 from model.inference.draft import Draft, Part
 from model.inference.engine import InferenceEngine
 from model.inference.manner_mask import MannerMask
@@ -63,8 +60,6 @@ class GeneratorOptions:
         max_new_tokens: stop after this many tokens, in mid-sentence if need be.
         random_seed: equal seeds give equal words; None draws others each time.
         checks: decide which sentences may be spoken.
-        best_of: how often each sentence behind the first is drawn; the best one is spoken. Without
-            a random seed, only as often as the speech of the sentences before it leaves time for.
     """
 
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
@@ -72,7 +67,6 @@ class GeneratorOptions:
     max_new_tokens: int = 200
     random_seed: int | None = None
     checks: tuple[Check, ...] = ()
-    best_of: int = 1
 
 
 class TextGenerator:
@@ -162,7 +156,6 @@ class TextGenerator:
         draft = Draft(self._vocabulary.pieces)
         said = clause = ""  # the whole sentences, and the first clause of the next one
         count = redraws = 0
-        speech = SpeechTime()
         tokens = self._tokens(seed)
         while part := self._next_part(tokens, draft, cancelled, alone=count == 0):
             fault = self._fault(Candidate(seed, said, part.raw, part.whole, part.last))
@@ -180,60 +173,8 @@ class TextGenerator:
             if part.last or (part.whole and self._is_long_enough(count, reply)):
                 yield text + open_quotation(join_sentences([seed, reply]))
                 return
-            speech.add(text)
             yield text
             said, clause = (reply, "") if part.whole else (said, text)
-            if part.whole and self._options.best_of > 1:
-                tokens = self._best_tokens(seed, said, draft, speech, cancelled)
-
-    def _best_tokens(
-        self, seed: str, said: str, draft: Draft, speech: SpeechTime, cancelled: Cancelled
-    ) -> Iterator[int]:
-        """The ids of the next sentence, the best of several drawings.
-
-        The first drawing decides whether the reply ends here. If all of them fail a check, it is
-        returned, to be drawn anew.
-        """
-        kept, begin = draft.rewind(), time.monotonic()
-        drawings = [self._draw(seed, kept, draft, cancelled)]
-        seconds = time.monotonic() - begin
-        while (
-            len(drawings) < self._options.best_of
-            and drawings[0].part
-            and (self._options.random_seed is not None or speech.allows(2 * seconds))
-        ):
-            drawings.append(self._draw(seed, kept, draft, cancelled))
-        good = [
-            drawing
-            for drawing in drawings
-            if (part := drawing.part)
-            and not self._fault(Candidate(seed, said, part.raw, part.whole, part.last))
-        ]
-        best = max(good, key=self._fit) if len(good) > 1 else (good or drawings)[0]
-        return iter(best.ids)
-
-    def _draw(self, seed: str, kept: Sequence[int], draft: Draft, cancelled: Cancelled) -> Drawing:
-        """Draw a sentence behind these ids of a continuation; the draft stays as it was."""
-        ids: list[int] = []
-        log_probabilities: list[float] = []
-
-        def draw() -> Iterator[int]:
-            for token, logits in self._choices(seed, kept, self._sampling):
-                ids.append(token)
-                log_probabilities.append(float(logits.log_softmax(dim=0)[token]))
-                yield token
-
-        part = self._next_part(draw(), draft, cancelled, alone=False)
-        draft.rewind()
-        return Drawing(ids, log_probabilities, part)
-
-    def _fit(self, drawing: Drawing) -> float:
-        """Pointwise mutual information of a sentence and the text before it, in nats per token."""
-        text = drawing.part.text if drawing.part else ""
-        ids = [self._vocabulary.end, *self._vocabulary.encode(text)]
-        with refuse_without_memory(), device_faults(self._engine.device):
-            alone = self._engine.log_probabilities(ids).mean()
-        return mutual_information(drawing.here, float(alone))
 
     def _next_part(
         self, tokens: Iterator[int], draft: Draft, cancelled: Cancelled, *, alone: bool
@@ -264,17 +205,9 @@ class TextGenerator:
         return extra >= _EXTRA_SENTENCES or (extra >= 0 and not within_speech(reply))
 
     def _tokens(self, seed: str, kept: Sequence[int] | None = None) -> Iterator[int]:
-        """The ids that continue the seed; with `kept`, drawn anew and warmer behind these."""
-        sampling = self._sampling if kept is None else self._redraw_sampling()
-        return (token for token, _ in self._choices(seed, kept, sampling))
-
-    def _choices(
-        self, seed: str, kept: Sequence[int] | None, sampling: SamplingOptions
-    ) -> Iterator[tuple[int, Tensor]]:
         """The ids that continue the seed, at most `max_new_tokens`; `<|endoftext|>` is the last.
 
-        Each comes with the logits (V,) from which it was drawn, before any mask. With `kept`, they
-        go on behind these ids of a continuation, on the same random numbers.
+        With `kept`, they go on behind these ids of a continuation, on the same random numbers.
         """
         if kept is None and self._options.random_seed is not None:
             self._random.manual_seed(self._options.random_seed)  # some texts are discarded
@@ -289,19 +222,20 @@ class TextGenerator:
         for token in kept or ():
             self._append(token, ids)
         known = len(ids)
+        sampling = self._sampling if kept is None else self._redraw_sampling()
         while True:
             with refuse_without_memory():
                 with device_faults(self._engine.device):
                     is_first = len(ids) == known
                     logits = self._engine.prefill(ids) if is_first else self._engine.step(ids[-1])
-                    unmasked = logits.cpu()  # (V,)
-                logits = unmasked + self._utf8_mask.mask()  # (V,)
+                    logits = logits.cpu()  # (V,)
+                logits = logits + self._utf8_mask.mask()  # (V,)
                 if self._word_boundary_mask.in_force:  # for the first ids only
                     logits = logits + self._word_boundary_mask.mask()  # (V,)
                 if self._manner_mask.in_force:
                     logits = logits + self._manner_mask.mask()  # (V,)
                 token = sample(logits, ids[begin:], sampling, self._random)
-            yield token, unmasked
+            yield token
             self._append(token, ids)
             if token == end or len(ids) - begin == self._options.max_new_tokens:
                 return

@@ -285,7 +285,7 @@ def generator_options(settings: Settings) -> "GeneratorOptions":
 
     m = settings.model
     return GeneratorOptions(
-        sampling_options(m), m.max_sentences, m.max_new_tokens, m.random_seed, _checks(m), m.best_of
+        sampling_options(m), m.max_sentences, m.max_new_tokens, m.random_seed, _checks(m)
     )
 
 

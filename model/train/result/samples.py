@@ -34,7 +34,7 @@ def make_samples(
         after: those that it has made.
         language: its code, such as "en".
         own: texts of the user that were not trained on.
-        options: how the daemon draws; each sentence is drawn once here, which is quicker.
+        options: how the daemon draws.
     """
     openings = [_opening(text, LANGUAGES[language]) for text in own[:_OWN_SEEDS]]
     seeds = [*LANGUAGES[language].report_seeds, *openings]
@@ -43,7 +43,6 @@ def make_samples(
         max_sentences=_MAX_SENTENCES,
         max_new_tokens=_MAX_NEW_TOKENS,
         random_seed=1,
-        best_of=1,
     )
     both = [list(_continue(weights, seeds, options)) for weights in (before, after)]
     return [Sample(*row) for row in zip(seeds, *both, strict=True)]
