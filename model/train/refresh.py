@@ -11,7 +11,7 @@ Fetched weights are not replaced: an adapter of them is trained (model.train.ada
 """
 
 import fcntl
-import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -226,7 +226,7 @@ def refresh(given: dict[str, Any]) -> None:
             click.echo(f"Stopped after step {trainer.step}; the same command goes on.")
             return
         with saying_how_to_go_on(trainer):
-            _finish(plan)
+            _finish(plan, trainer)
 
 
 def _begin(trainer: Trainer, starter: bool) -> None:
@@ -343,14 +343,13 @@ def _training_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _finish(plan: _Plan) -> None:
+def _finish(plan: _Plan, trainer: Trainer) -> None:
     """Publish the weights if they are better, write the report, remove the other files."""
     target, options = plan.target, plan.options
-    log = _read_log(options.folder / "log.jsonl")
-    first, best = log[0]["bits_per_byte"], min(entry["bits_per_byte"] for entry in log)
+    first = math.inf if trainer.first is None else trainer.first  # absent from older states
     before, after, own = target.before(), target.after(options), plan.corpus.held_out
     scores, notes = None, []
-    if best < first:
+    if trainer.best < first:
         device = choose_device(options.device)
         scores = measure(before, after, own, options.language, device)
         click.echo(
@@ -371,16 +370,10 @@ def _finish(plan: _Plan) -> None:
     try:
         page = write_report(options.folder, options.language, summary, scores, samples)
         click.echo(f"Report: {page}")
-    except MissingPackageError as error:
+    except (InputError, MissingPackageError) as error:
         click.echo(f"No report: {error}")
     for name in ("last.pt", "texts.txt", START, options.weights_path.name):
         (options.folder / name).unlink(missing_ok=True)
-
-
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    """The validations of a training, oldest first."""
-    lines = (json.loads(line) for line in path.read_text("utf-8").splitlines())
-    return [line for line in lines if "bits_per_byte" in line]
 
 
 def _begin_folder(target: Target) -> str:

@@ -372,3 +372,17 @@ def test_a_text_without_punctuation_is_cut_at_blanks_or_anywhere(unit: str):
     assert len(pieces) >= 50
     assert "".join("".join(pieces).split()) == "".join(text.split())
     assert all(piece.split()[-1] in unit.split() for piece in pieces if " " in unit)
+
+
+def test_a_damaged_log_costs_the_report_alone(first: bytes, monkeypatch: pytest.MonkeyPatch):
+    validate = Trainer.validate
+
+    def damaging(trainer: Trainer) -> dict[str, Any]:
+        (training_folder("en") / "log.jsonl").write_text("damage\n")
+        return validate(trainer)
+
+    monkeypatch.setattr(Trainer, "validate", damaging)
+    result = train(*QUICK)
+    assert result.exit_code == 0, result.output
+    assert "The new weights are in" in result.output
+    assert re.search(r"No report: .*log\.jsonl is missing or no log of a training", result.output)
