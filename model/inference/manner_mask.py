@@ -3,6 +3,7 @@
 Some are never drawn, such as line breaks; the end of the text may wait for the end of a sentence.
 """
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -46,5 +47,7 @@ class MannerMask:
 
 def _never(pieces: Sequence[bytes], texts: Sequence[str]) -> list[int]:
     """The ids whose bytes hold one of these texts."""
-    forbidden = [text.encode() for text in texts]
-    return [i for i, piece in enumerate(pieces) if any(text in piece for text in forbidden)]
+    if not texts:
+        return []
+    forbidden = re.compile(b"|".join(re.escape(text.encode()) for text in texts))
+    return [i for i, piece in enumerate(pieces) if forbidden.search(piece)]
