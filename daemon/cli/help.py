@@ -24,7 +24,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "voices": "List the voices, hear one of them, or fetch those of a language",
         "tune": "Find voice, speed and volume by ear, and write them into your settings",
         "config": "Print the settings in force, and where each of them comes from",
-        "models": "List, fetch and verify the speech recognition models (Vosk)",
+        "models": "List, fetch and verify the speech recognition models (Vosk, Whisper)",
         "service": "Run the daemon as a service of your session (systemd)",
         "completion": "Print the script that lets a shell complete commands and options",
     },
@@ -35,7 +35,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "evaluate": "Print bits per byte and nats a token of texts under a model",
     },
     "While it runs": {
-        "status": "Show what the daemon is doing",
+        "status": "Show what the daemon is doing, and the Wyoming service, if it runs",
         "watch": "Show the daemon live in this terminal: what it hears and says, levels, times",
         "follow": "Print events as they happen, one JSON object a line, words included",
         "history": "Print what was said and answered; recorded only if history.enabled is true",

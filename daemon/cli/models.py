@@ -16,7 +16,7 @@ _FETCHABLE = [*_VERIFIABLE, *vosk_larger.LARGER_MODELS]
 @click.group(invoke_without_command=True)
 @click.pass_context
 def models(context: click.Context) -> None:
-    """List, fetch and verify the speech recognition models (Vosk, and Whisper for seeds)."""
+    """List, fetch and verify the speech recognition models (Vosk, Whisper)."""
     if context.invoked_subcommand is None:
         context.invoke(list_models)
 

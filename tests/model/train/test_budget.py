@@ -155,14 +155,14 @@ PLAN = Plan(366, 3.0, 30.0, 540.0, 1900.0, "1 thread", starter=True)
 
 def test_the_plan_tells_how_long_three_passes_take():
     assert told(PLAN).startswith(
-        "366 steps make 3.0 passes over your texts and the starter corpus: about 9 minutes at "
-        "1,900 tokens a second here on 1 thread, validations included."
+        "366 steps make 3.0 passes over your texts and some of the starter corpus: about 9 "
+        "minutes at 1,900 tokens a second here on 1 thread, validations included."
     )
 
 
 def test_the_plan_tells_what_part_of_much_text_is_read_and_what_to_do():
     much = told(replace(PLAN, seconds=10 * 3600.0))
-    assert "stops after 30 minutes, in which it reads about 15 % of your texts and the" in much
+    assert "stops after 30 minutes, in which it reads about 15 % of your texts and some" in much
     assert "`--minutes 600` makes 3.0 passes, and of fewer texts, those most like you" in much
     some = told(replace(PLAN, seconds=3600.0))
     assert "in which it reads 1.5 passes over your texts" in some
