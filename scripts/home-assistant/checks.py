@@ -130,7 +130,9 @@ async def find_entities(home: Home) -> str:
         for entity in await one.ask("config/entity_registry/list"):
             if entity["platform"] == "wyoming":
                 home.entities[entity["entity_id"].partition(".")[0]] = entity["entity_id"]
-    need(set(home.entities) == {"conversation", "stt", "tts"}, f"found {home.entities}")
+    need(
+        set(home.entities) == {"conversation", "stt", "tts", "wake_word"}, f"found {home.entities}"
+    )
     return ", ".join(home.entities.values())
 
 
