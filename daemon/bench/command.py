@@ -6,6 +6,7 @@ device of the machine is touched.
 """
 
 import json
+import math
 import os
 import shutil
 import statistics
@@ -276,10 +277,11 @@ def _print_latencies(count: int, found: Mapping[str, list[float]], as_json: bool
         click.echo(json.dumps({"times": count, "found": found}))
         return
     for name, seconds in found.items():
-        median, late = _median_and_late(seconds) if seconds else (float("nan"), float("nan"))
+        first = seconds[0] if seconds else math.nan
+        median, late = _median_and_late(seconds) if seconds else (math.nan, math.nan)
         click.echo(
             f"{name.replace('_', ' '):<20} median {median:.3f} s, 95 % within {late:.3f} s, "
-            f"{len(seconds)} of {count} heard; the first {seconds[:1]}"
+            f"{len(seconds)} of {count} heard; the first {first:.3f} s"
         )
 
 
