@@ -1,9 +1,10 @@
 """What all connections share: models, speech engines, limits and the places of texts."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from wyoming.event import Event
 
@@ -13,6 +14,8 @@ from daemon.wyoming.services.conversations import Conversation, Conversations
 from daemon.wyoming.services.engines import Engines
 from daemon.wyoming.services.offer import Offer
 from daemon.wyoming.services.source import Source, Spotter, Transcriber
+
+T = TypeVar("T")
 
 _HEARD_AT_ONCE = 2  # the recogniser releases the interpreter's lock
 INTERNAL_ERROR = "Afterword has failed because of an error of its own; its log has more."
@@ -113,11 +116,7 @@ class Shared:
         Raises:
             AfterwordError: it cannot be loaded.
         """
-        async with self._loading:
-            if language not in self.transcribers:
-                opened = await asyncio.to_thread(self.source.open_transcriber, language)
-                self.transcribers[language] = opened
-        return self.transcribers[language]
+        return await self._opened(self.transcribers, language, self.source.open_transcriber)
 
     async def spotter(self, language: str) -> Spotter:
         """The spotter of a language, loaded when first asked for.
@@ -125,11 +124,20 @@ class Shared:
         Raises:
             AfterwordError: it cannot be loaded.
         """
+        return await self._opened(self.spotters, language, self.source.open_spotter)
+
+    async def _opened(self, opened: dict[str, T], language: str, open_one: Callable[[str], T]) -> T:
+        """That of a language among the opened ones; it is opened when first asked for."""
         async with self._loading:
-            if language not in self.spotters:
-                opened = await asyncio.to_thread(self.source.open_spotter, language)
-                self.spotters[language] = opened
-        return self.spotters[language]
+            if language not in opened:
+                opened[language] = await asyncio.to_thread(open_one, language)
+        return opened[language]
+
+
+def context_of(data: Mapping[str, object]) -> dict[str, object] | None:
+    """The field `context` of an event, which its answers repeat; None if it is no table."""
+    context = data.get("context")
+    return context if isinstance(context, dict) else None
 
 
 def text_of(event: Event) -> str:

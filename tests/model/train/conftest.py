@@ -2,10 +2,12 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from model.train.trainer import Trainer
+from tests.model.made import story_text
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +15,14 @@ def short_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """One text of each kind is scored at the end of a refresh, and samples are of a few words."""
     monkeypatch.setattr("model.train.result.scores._CHARACTERS", 1)
     monkeypatch.setattr("model.train.result.samples._MAX_NEW_TOKENS", 8)
+
+
+@pytest.fixture
+def stories(tmp_path: Path) -> Path:
+    """A text to train on."""
+    path = tmp_path / "stories.txt"
+    path.write_text(story_text())
+    return path
 
 
 @pytest.fixture

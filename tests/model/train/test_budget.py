@@ -26,7 +26,6 @@ from model.train.budget.threads import Threads
 from model.train.command import train as main
 from model.train.optimizers import rate_factor
 from model.train.options import TrainOptions
-from tests.model.made import story_text
 
 ROOT = Path(__file__).parents[3]
 SMALL = ["--preset", "tiny", "--context", "32", "--batch", "4", "--precision", "fp32"]
@@ -51,13 +50,6 @@ def fake_time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
     for module in (autosave, clock, threads):
         monkeypatch.setattr(module, "time", fake)
     return fake
-
-
-@pytest.fixture
-def stories(tmp_path: Path) -> Path:
-    path = tmp_path / "stories.txt"
-    path.write_text(story_text())
-    return path
 
 
 def train(*arguments: object) -> Result:

@@ -23,13 +23,6 @@ SMALL = ["--preset", "tiny", "--context", "32", "--batch", "4", "--precision", "
 SMALL += ["--threads", "1", "--device", "cpu", "--validate-every", "1000"]
 
 
-@pytest.fixture
-def stories(tmp_path: Path) -> Path:
-    path = tmp_path / "stories.txt"
-    path.write_text(story_text())
-    return path
-
-
 def train(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
 

@@ -16,7 +16,7 @@ from daemon.wyoming.events import DisconnectedError
 from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.info import LANGUAGE_NAMES
 from daemon.wyoming.services.languages import find_language
-from daemon.wyoming.services.shared import INTERNAL_ERROR, Peer, Shared
+from daemon.wyoming.services.shared import INTERNAL_ERROR, Peer, Shared, context_of
 from daemon.wyoming.services.sounds.converter import Converter
 from daemon.wyoming.services.source import Transcription
 
@@ -70,7 +70,7 @@ class Sound:
             await self._shared.listeners.acquire()
             self._is_counted = True
             await self._open(language)
-        await self._peer.write(TranscriptStart(self._context, self._language).event())
+        await self._peer.write(TranscriptStart(context_of(self._data), self._language).event())
 
     async def feed(self, event: Event) -> None:
         """Answer `audio-chunk`: hear it.
@@ -97,7 +97,7 @@ class Sound:
         self.close()
         if rest:
             await self._peer.write(TranscriptChunk(rest).event())
-        await self._peer.write(Transcript(text, self._context, self._language).event())
+        await self._peer.write(Transcript(text, context_of(self._data), self._language).event())
         await self._peer.write(TranscriptStop().event())
 
     def close(self) -> None:
@@ -106,11 +106,6 @@ class Sound:
         if self._is_counted:
             self._is_counted = False
             self._shared.listeners.release()
-
-    @property
-    def _context(self) -> dict[str, object] | None:
-        context = self._data.get("context")
-        return context if isinstance(context, dict) else None
 
     async def _open(self, language: str) -> None:
         async def open_one() -> Transcription:

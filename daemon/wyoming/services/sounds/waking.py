@@ -12,7 +12,7 @@ from config.errors import AfterwordError
 from daemon.observers.isolation import log_fault
 from daemon.wyoming.services.answers import ANSWERS
 from daemon.wyoming.services.offer import WakePhrase
-from daemon.wyoming.services.shared import INTERNAL_ERROR, Peer, Shared
+from daemon.wyoming.services.shared import INTERNAL_ERROR, Peer, Shared, context_of
 from daemon.wyoming.services.sounds.converter import Converter
 from daemon.wyoming.services.source import Spotting
 
@@ -88,7 +88,7 @@ class Wake:
             await self._detect(self._spotting.finish)
         self.close()
         if not self._has_detected:
-            await self._peer.write(NotDetected(self._context).event())
+            await self._peer.write(NotDetected(context_of(self._data)).event())
 
     def close(self) -> None:
         """Give the place back; nothing is heard any more."""
@@ -96,11 +96,6 @@ class Wake:
         if self._is_counted:
             self._is_counted = False
             self._shared.watchers.release()
-
-    @property
-    def _context(self) -> dict[str, object] | None:
-        context = self._data.get("context")
-        return context if isinstance(context, dict) else None
 
     async def _open(self, language: str) -> None:
         try:
@@ -131,7 +126,7 @@ class Wake:
             self._has_detected = True
             heard = 1000 * self._bytes // (2 * SAMPLE_RATE)
             timestamp = heard if self._timestamp is None else self._timestamp
-            detection = Detection(phrase.name, timestamp, context=self._context)
+            detection = Detection(phrase.name, timestamp, context=context_of(self._data))
             await self._peer.write(detection.event())
 
     async def _fail(self, message: str, code: str) -> None:
